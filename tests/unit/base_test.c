@@ -1,0 +1,185 @@
+/* Unit tests of src/base: bytes, u128, table, arena, buffer, errors, sha256. */
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/errors.h"
+#include "base/sha256.h"
+#include "base/table.h"
+#include "base/u128.h"
+
+#include "unit/support.h"
+
+static void varints_have_one_encoding(void **state)
+{
+    (void)state;
+    hf_u128 values[] = {0, 1, 127, 128, 300, UINT64_MAX, (hf_u128)1 << 64, HF_TOTAL_MAX, HF_U128_MAX};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(values); i++) {
+        uint8_t bytes[HF_VARINT_BYTES_MAX];
+        size_t size = hf_put_varint(bytes, values[i]);
+        struct hf_reader reader = hf_reader_over(bytes, size);
+        assert_true(hf_read_varint(&reader, HF_U128_MAX) == values[i]);
+        assert_false(reader.failed);
+        assert_int_equal(hf_reader_left(&reader), 0);
+        reader = hf_reader_over(bytes, size - 1); /* short */
+        (void)hf_read_varint(&reader, HF_U128_MAX);
+        assert_true(reader.failed);
+    }
+    const uint8_t padded[] = {0x80, 0x00};
+    struct hf_reader reader = hf_reader_over(padded, 2);
+    (void)hf_read_varint(&reader, HF_U128_MAX);
+    assert_true(reader.failed);
+    const uint8_t above[] = {0x80, 0x02};
+    reader = hf_reader_over(above, 2);
+    (void)hf_read_varint(&reader, 255);
+    assert_true(reader.failed);
+    uint8_t too_big[19];
+    memset(too_big, 0xFF, 18);
+    too_big[18] = 0x04; /* bit 128 */
+    reader = hf_reader_over(too_big, sizeof(too_big));
+    (void)hf_read_varint(&reader, HF_U128_MAX);
+    assert_true(reader.failed);
+}
+
+static void amounts_are_strict_decimals(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "-1", "+1", "01", "1.0", " 1", "1 ", "1e3", "0x1", "00",
+                                      "340282366920938463463374607431768211456"};
+    hf_u128 value;
+    for (size_t i = 0; i < HF_ARRAY_COUNT(bad); i++) {
+        assert_false(hf_u128_parse(hf_str_from(bad[i]), &value));
+    }
+    assert_true(hf_u128_parse(HF_STR("340282366920938463463374607431768211455"), &value));
+    assert_u128_equal(value, HF_U128_MAX);
+    char text[HF_I128_TEXT_BYTES];
+    assert_int_equal(hf_u128_format(HF_U128_MAX, text), 39);
+    assert_string_equal(text, "340282366920938463463374607431768211455");
+    hf_i128 signed_value;
+    assert_true(hf_i128_parse(HF_STR("-170141183460469231731687303715884105727"), &signed_value));
+    assert_true(signed_value == -HF_I128_MAX);
+    hf_i128_format(signed_value, text);
+    assert_string_equal(text, "-170141183460469231731687303715884105727");
+    hf_i128_format(HF_I128_MIN, text);
+    assert_string_equal(text, "-170141183460469231731687303715884105728");
+    assert_false(hf_i128_parse(HF_STR("-0"), &signed_value));
+    assert_false(hf_i128_parse(HF_STR("170141183460469231731687303715884105728"), &signed_value));
+    hf_i128 zigzags[] = {0, -1, 1, HF_I128_MAX, HF_I128_MIN};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(zigzags); i++) {
+        assert_true(hf_i128_unzigzag(hf_i128_zigzag(zigzags[i])) == zigzags[i]);
+    }
+}
+
+static struct hf_id id_of(uint64_t number)
+{
+    struct hf_id id = {{0}};
+    hf_put_u64(id.bytes, number % 7); /* many share a half */
+    hf_put_u64(id.bytes + 8, number);
+    return id;
+}
+
+static void table_equals_a_plain_array(void **state)
+{
+    (void)state;
+    enum { COUNT = 500 };
+    static int things[COUNT];
+    bool there[COUNT] = {false};
+    struct hf_table table;
+    hf_table_init(&table, 42);
+    uint64_t random = 1;
+    for (int step = 0; step < 20000; step++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        size_t n = (size_t)(random >> 33) % COUNT;
+        struct hf_id id = id_of(n);
+        if ((random >> 60) < 9) {
+            assert_true(hf_table_reserve(&table, 1));
+            assert_ptr_equal(hf_table_put(&table, &id, &things[n]), there[n] ? &things[n] : NULL);
+            there[n] = true;
+        } else {
+            assert_ptr_equal(hf_table_remove(&table, &id), there[n] ? &things[n] : NULL);
+            there[n] = false;
+        }
+        if (step % 100 == 0) {
+            hf_table_verify(&table);
+        }
+    }
+    for (size_t n = 0; n < COUNT; n++) {
+        struct hf_id id = id_of(n);
+        assert_ptr_equal(hf_table_get(&table, &id), there[n] ? &things[n] : NULL);
+    }
+    hf_table_release(&table);
+}
+
+static void short_memory_leaves_things_as_they_were(void **state)
+{
+    (void)state;
+    struct hf_table table;
+    hf_table_init(&table, 0);
+    hf_alloc_fault_set(1);
+    assert_false(hf_table_reserve(&table, 10));
+    assert_true(hf_alloc_fault_hit());
+    assert_int_equal(table.capacity, 0);
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    hf_alloc_fault_set(1);
+    assert_null(hf_arena_alloc(&arena, 10));
+    assert_non_null(hf_arena_alloc(&arena, 10));
+    assert_null(hf_arena_alloc_zero(&arena, SIZE_MAX, 2));
+    hf_arena_release(&arena);
+    struct hf_buffer buffer;
+    hf_buffer_init(&buffer);
+    hf_alloc_fault_set(1);
+    hf_buffer_u64(&buffer, 7);
+    assert_true(buffer.failed);
+    hf_buffer_u64(&buffer, 7);
+    assert_int_equal(buffer.size_bytes, 0);
+    hf_buffer_release(&buffer);
+    hf_alloc_fault_set(0);
+}
+
+static void errors_wrap_outward_and_codes_are_unique(void **state)
+{
+    (void)state;
+    struct hf_error error = {0};
+    hf_error_set(&error, HF_ERR_IO, "short read");
+    hf_error_wrap(&error, "segment %d", 7);
+    assert_int_equal(hf_error_wrap(&error, "open log"), HF_ERR_IO);
+    assert_string_equal(error.text, "open log: segment 7: short read");
+    for (uint32_t i = 0; i < 1000; i++) {
+        for (uint32_t j = i + 1; hf_err_known(i) && j < 1000; j++) {
+            if (hf_err_known(j)) {
+                assert_string_not_equal(hf_err_wire((enum hf_err)i), hf_err_wire((enum hf_err)j));
+            }
+        }
+    }
+    assert_int_equal(hf_err_status(HF_ERR_INSUFFICIENT_FUNDS), 422);
+}
+
+static void sha256_vector(void **state)
+{
+    (void)state;
+    char text[65];
+    struct hf_hash hash = hf_sha256("abc", 3);
+    hf_hash_hex(&hash, text);
+    assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    struct hf_sha256_stream stream;
+    hf_sha256_start(&stream);
+    hf_sha256_update(&stream, "a", 1);
+    hf_sha256_update(&stream, "bc", 2);
+    struct hf_hash streamed = hf_sha256_finish(&stream);
+    assert_true(hf_hash_equal(&hash, &streamed));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(varints_have_one_encoding),
+        cmocka_unit_test(amounts_are_strict_decimals),
+        cmocka_unit_test(table_equals_a_plain_array),
+        cmocka_unit_test(short_memory_leaves_things_as_they_were),
+        cmocka_unit_test(errors_wrap_outward_and_codes_are_unique),
+        cmocka_unit_test(sha256_vector),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
