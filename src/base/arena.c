@@ -2,9 +2,9 @@
 
 #include "base/alloc.h"
 
-#define CHUNK_BYTES 4096u
+#define CHUNK_BYTES     4096u
 #define CHUNK_BYTES_MAX (1u << 20)
-#define ALIGN_BYTES 16u
+#define ALIGN_BYTES     16u
 
 struct hf_arena_chunk {
     struct hf_arena_chunk *next; /* older chunk or NULL */

@@ -129,7 +129,8 @@ void hf_buffer_format(struct hf_buffer *buffer, const char *format, ...)
         return;
     }
     va_start(arguments, format);
-    (void)vsnprintf((char *)buffer->data + buffer->size_bytes, (size_t)needed + 1, format, arguments);
+    (void)vsnprintf((char *)buffer->data + buffer->size_bytes, (size_t)needed + 1, format,
+                    arguments);
     va_end(arguments);
     buffer->size_bytes += (size_t)needed;
 }

@@ -29,8 +29,8 @@ void hf_buffer_u16(struct hf_buffer *buffer, uint16_t value);
 void hf_buffer_u32(struct hf_buffer *buffer, uint32_t value);
 void hf_buffer_u64(struct hf_buffer *buffer, uint64_t value);
 void hf_buffer_varint(struct hf_buffer *buffer, hf_u128 value);
-void hf_buffer_str(struct hf_buffer *buffer, struct hf_str text);  /* varint length, bytes */
-void hf_buffer_text(struct hf_buffer *buffer, const char *text);   /* the bytes alone */
+void hf_buffer_str(struct hf_buffer *buffer, struct hf_str text); /* varint length, bytes */
+void hf_buffer_text(struct hf_buffer *buffer, const char *text);  /* the bytes alone */
 void hf_buffer_format(struct hf_buffer *buffer, const char *format, ...) HF_PRINTF(2, 3);
 
 #endif

@@ -11,11 +11,11 @@
 __attribute__((noreturn, cold)) void hf_check_failed(const char *condition, const char *file,
                                                      int line, const char *function);
 
-#define HF_CHECK(condition)                                                \
-    do {                                                                   \
-        if (__builtin_expect(!(condition), 0)) {                           \
-            hf_check_failed(#condition, __FILE__, __LINE__, __func__);     \
-        }                                                                  \
+#define HF_CHECK(condition)                                                                        \
+    do {                                                                                           \
+        if (__builtin_expect(!(condition), 0)) {                                                   \
+            hf_check_failed(#condition, __FILE__, __LINE__, __func__);                             \
+        }                                                                                          \
     } while (0)
 
 #ifdef HF_SLOW_CHECKS

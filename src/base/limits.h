@@ -10,38 +10,39 @@
 
 #include "base/types.h"
 
-#define HF_NAME_BYTES_MAX 128          /* of an account, transfer, stream, … id */
-#define HF_KEY_BYTES_MAX 255           /* of an idempotency key */
-#define HF_PRINCIPAL_BYTES_MAX 128     /* of a principal's name */
-#define HF_TYPE_BYTES_MAX 128          /* of an event's type */
-#define HF_ASSET_CODE_BYTES_MAX 17     /* [A-Z][A-Z0-9_]{0,16} */
-#define HF_ASSET_SCALE_MAX 18          /* digits behind the point */
-#define HF_METADATA_BYTES_MAX 16384    /* of a JSON object of metadata */
-#define HF_DATA_BYTES_MAX (1u << 20)   /* of a document or of an event's data */
-#define HF_JSON_DEPTH_MAX 64           /* nested arrays and objects */
-#define HF_COMMIT_CONDITIONS_MAX 1000  /* conditions in a commit */
-#define HF_COMMIT_OPERATIONS_MAX 10000 /* operations in a commit */
-#define HF_REQUEST_BYTES_MAX (4u << 20) /* of a commit's JSON text */
-#define HF_COMMIT_BYTES_MAX (8u << 20) /* of a commit as it is logged */
-#define HF_HOLD_TIMEOUT_MS_MAX (366ull * 86400 * 1000 * 10) /* ten years */
-#define HF_LEASE_TTL_MS_MAX (86400ull * 1000)               /* a day */
-#define HF_JSON_INTEGER_MAX ((1ull << 53) - 1) /* versions, positions, tokens */
+#define HF_NAME_BYTES_MAX        128        /* of an account, transfer, stream, … id */
+#define HF_KEY_BYTES_MAX         255        /* of an idempotency key */
+#define HF_PRINCIPAL_BYTES_MAX   128        /* of a principal's name */
+#define HF_TYPE_BYTES_MAX        128        /* of an event's type */
+#define HF_ASSET_CODE_BYTES_MAX  17         /* [A-Z][A-Z0-9_]{0,16} */
+#define HF_ASSET_SCALE_MAX       18         /* digits behind the point */
+#define HF_METADATA_BYTES_MAX    16384      /* of a JSON object of metadata */
+#define HF_DATA_BYTES_MAX        (1u << 20) /* of a document or of an event's data */
+#define HF_JSON_DEPTH_MAX        64         /* nested arrays and objects */
+#define HF_COMMIT_CONDITIONS_MAX 1000       /* conditions in a commit */
+#define HF_COMMIT_OPERATIONS_MAX 10000      /* operations in a commit */
+#define HF_REQUEST_BYTES_MAX     (4u << 20) /* of a commit's JSON text */
+#define HF_COMMIT_BYTES_MAX      (8u << 20) /* of a commit as it is logged */
+#define HF_HOLD_TIMEOUT_MS_MAX   (366ull * 86400 * 1000 * 10) /* ten years */
+#define HF_LEASE_TTL_MS_MAX      (86400ull * 1000)            /* a day */
+#define HF_JSON_INTEGER_MAX      ((1ull << 53) - 1)           /* versions, positions, tokens */
 
 struct hf_limits {
-    uint64_t batch_bytes_max;             /* a log batch's body is closed behind this; one commit may exceed it */
-    uint32_t batch_commits_max;           /* commits in a batch */
-    uint64_t run_ahead_bytes_max;         /* decided and not yet durable */
-    uint32_t queue_commands_max;          /* submitted and not yet decided; more is `overloaded` */
-    uint64_t queue_bytes_max;             /* the same in bytes of commands */
-    uint64_t recent_bytes_max;            /* recent commits kept in RAM */
-    uint32_t expiries_per_batch_max;      /* due holds and leases booked by one tick */
-    uint64_t checkpoint_every_bytes;      /* log bytes between checkpoints */
-    uint64_t checkpoint_every_records;    /* recent index records between checkpoints */
-    uint64_t segment_bytes_first;         /* size of the first log segment */
-    uint64_t segment_bytes_max;           /* sizes double up to this */
-    uint64_t key_retention_us;            /* log time that an idempotency key is kept */
-    uint32_t index_block_bytes;           /* of an index run's block */
-    uint32_t index_runs_max;              /* runs before they are merged */
+    uint64_t
+        batch_bytes_max; /* a log batch's body is closed behind this; one commit may exceed it */
+    uint32_t batch_commits_max;        /* commits in a batch */
+    uint64_t run_ahead_bytes_max;      /* decided and not yet durable */
+    uint32_t queue_commands_max;       /* submitted and not yet decided; more is `overloaded` */
+    uint64_t queue_bytes_max;          /* the same in bytes of commands */
+    uint64_t recent_bytes_max;         /* recent commits kept in RAM */
+    uint32_t expiries_per_batch_max;   /* due holds and leases booked by one tick */
+    uint64_t checkpoint_every_bytes;   /* log bytes between checkpoints */
+    uint64_t checkpoint_every_records; /* recent index records between checkpoints */
+    uint64_t segment_bytes_first;      /* size of the first log segment */
+    uint64_t segment_bytes_max;        /* sizes double up to this */
+    uint64_t key_retention_us;         /* log time that an idempotency key is kept */
+    uint32_t index_block_bytes;        /* of an index run's block */
+    uint32_t index_runs_max;           /* runs before they are merged */
 };
 
 struct hf_limits hf_limits_default(void);

@@ -18,11 +18,11 @@ __extension__ typedef unsigned __int128 hf_u128;
 __extension__ typedef __int128 hf_i128;
 
 #define HF_WARN_UNUSED __attribute__((warn_unused_result))
-#define HF_PRINTF(format_index, first_index) \
+#define HF_PRINTF(format_index, first_index)                                                       \
     __attribute__((format(printf, format_index, first_index)))
 #define HF_ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define HF_CONTAINER_OF(pointer, type, member) \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define HF_CONTAINER_OF(pointer, type, member)                                                     \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Bytes with a length; not terminated, may contain NUL; borrowed unless a comment says more. */
 struct hf_str {
@@ -31,7 +31,7 @@ struct hf_str {
 };
 
 #define HF_STR(literal) ((struct hf_str){(literal), sizeof(literal) - 1})
-#define HF_STR_NONE ((struct hf_str){NULL, 0})
+#define HF_STR_NONE     ((struct hf_str){NULL, 0})
 
 static inline struct hf_str hf_str_from(const char *text)
 {

@@ -11,10 +11,10 @@
 
 #include "base/types.h"
 
-#define HF_U128_MAX (~(hf_u128)0)
+#define HF_U128_MAX  (~(hf_u128)0)
 #define HF_TOTAL_MAX (HF_U128_MAX >> 1)
-#define HF_I128_MAX ((hf_i128)HF_TOTAL_MAX)
-#define HF_I128_MIN (-HF_I128_MAX - 1)
+#define HF_I128_MAX  ((hf_i128)HF_TOTAL_MAX)
+#define HF_I128_MIN  (-HF_I128_MAX - 1)
 
 #define HF_U128_TEXT_BYTES 40 /* 39 digits and NUL */
 #define HF_I128_TEXT_BYTES 41 /* a sign more */

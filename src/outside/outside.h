@@ -43,8 +43,9 @@ enum hf_worker {
 
 /* A job; lives in its submitter's memory until `done` has been called. */
 struct hf_job {
-    void (*run)(struct hf_job *job); /* on the worker; may block on disk; must touch only its own data */
-    struct hf_job *next;             /* the worker's queue; not the submitter's to touch */
+    void (*run)(
+        struct hf_job *job); /* on the worker; may block on disk; must touch only its own data */
+    struct hf_job *next;     /* the worker's queue; not the submitter's to touch */
 };
 
 /* Called for each name in a directory, in byte order. Not "." and "..". */
@@ -52,28 +53,36 @@ typedef void (*hf_list_fn)(void *context, struct hf_str name);
 
 struct hf_outside {
     /* Directories. Paths are relative to the current directory or absolute; NUL-terminated. */
-    enum hf_err (*make_directory)(struct hf_outside *o, const char *path, struct hf_error *error); /* OK if it exists */
+    enum hf_err (*make_directory)(struct hf_outside *o, const char *path,
+                                  struct hf_error *error); /* OK if it exists */
     enum hf_err (*list)(struct hf_outside *o, const char *path, hf_list_fn each, void *context,
                         struct hf_error *error);
     enum hf_err (*sync_directory)(struct hf_outside *o, const char *path, struct hf_error *error);
-    enum hf_err (*rename)(struct hf_outside *o, const char *from, const char *to, struct hf_error *error);
+    enum hf_err (*rename)(struct hf_outside *o, const char *from, const char *to,
+                          struct hf_error *error);
     enum hf_err (*remove)(struct hf_outside *o, const char *path, struct hf_error *error);
 
     /* Files. */
     enum hf_err (*open)(struct hf_outside *o, const char *path, enum hf_open_mode mode,
                         struct hf_file **file, struct hf_error *error);
-    void (*close)(struct hf_outside *o, struct hf_file *file); /* NULL is fine; what was not synced may be lost */
-    enum hf_err (*size)(struct hf_outside *o, struct hf_file *file, uint64_t *size_bytes, struct hf_error *error);
+    void (*close)(struct hf_outside *o,
+                  struct hf_file *file); /* NULL is fine; what was not synced may be lost */
+    enum hf_err (*size)(struct hf_outside *o, struct hf_file *file, uint64_t *size_bytes,
+                        struct hf_error *error);
     enum hf_err (*read)(struct hf_outside *o, struct hf_file *file, uint64_t offset, void *data,
                         size_t size_bytes, size_t *read_bytes, struct hf_error *error);
-    enum hf_err (*write)(struct hf_outside *o, struct hf_file *file, uint64_t offset, const void *data,
-                         size_t size_bytes, struct hf_error *error); /* all or an error */
-    enum hf_err (*sync)(struct hf_outside *o, struct hf_file *file, struct hf_error *error); /* fdatasync */
-    enum hf_err (*truncate)(struct hf_outside *o, struct hf_file *file, uint64_t size_bytes, struct hf_error *error);
+    enum hf_err (*write)(struct hf_outside *o, struct hf_file *file, uint64_t offset,
+                         const void *data, size_t size_bytes,
+                         struct hf_error *error); /* all or an error */
+    enum hf_err (*sync)(struct hf_outside *o, struct hf_file *file,
+                        struct hf_error *error); /* fdatasync */
+    enum hf_err (*truncate)(struct hf_outside *o, struct hf_file *file, uint64_t size_bytes,
+                            struct hf_error *error);
 
     /* The directory lock. Held until unlock or until the process dies (kernel's lock).
      * wait = false: HF_ERR_LOCKED at once if another holds it. wait = true: blocks. */
-    enum hf_err (*lock)(struct hf_outside *o, const char *path, bool wait, struct hf_lock **lock, struct hf_error *error);
+    enum hf_err (*lock)(struct hf_outside *o, const char *path, bool wait, struct hf_lock **lock,
+                        struct hf_error *error);
     void (*unlock)(struct hf_outside *o, struct hf_lock *lock);
 
     /* Clocks in µs: monotonic from any origin, wall since 1970 UTC (may jump). Random never fails. */

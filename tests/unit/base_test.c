@@ -14,7 +14,8 @@
 static void varints_have_one_encoding(void **state)
 {
     (void)state;
-    hf_u128 values[] = {0, 1, 127, 128, 300, UINT64_MAX, (hf_u128)1 << 64, HF_TOTAL_MAX, HF_U128_MAX};
+    hf_u128 values[] = {0,          1, 127, 128, 300, UINT64_MAX, (hf_u128)1 << 64, HF_TOTAL_MAX,
+                        HF_U128_MAX};
     for (size_t i = 0; i < HF_ARRAY_COUNT(values); i++) {
         uint8_t bytes[HF_VARINT_BYTES_MAX];
         size_t size = hf_put_varint(bytes, values[i]);
@@ -45,7 +46,16 @@ static void varints_have_one_encoding(void **state)
 static void amounts_are_strict_decimals(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "-1", "+1", "01", "1.0", " 1", "1 ", "1e3", "0x1", "00",
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "+1",
+                                      "01",
+                                      "1.0",
+                                      " 1",
+                                      "1 ",
+                                      "1e3",
+                                      "0x1",
+                                      "00",
                                       "340282366920938463463374607431768211456"};
     hf_u128 value;
     for (size_t i = 0; i < HF_ARRAY_COUNT(bad); i++) {
