@@ -1,5 +1,7 @@
 #include "base/errors.h"
 
+#include "base/check.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -59,7 +61,8 @@ enum hf_err hf_error_wrap(struct hf_error *error, const char *format, ...)
     size_t room = sizeof(error->text) - 1;
     size_t used = context_bytes < room ? context_bytes : room;
     memcpy(error->text, context, used);
-    (void)snprintf(error->text + used, sizeof(error->text) - used, ": %s", inner);
+    int whole_bytes = snprintf(error->text + used, sizeof(error->text) - used, ": %s", inner);
+    HF_CHECK(whole_bytes >= 0); /* what does not fit is cut, as the header says */
     return error->code;
 }
 

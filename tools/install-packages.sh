@@ -1,0 +1,73 @@
+#!/bin/sh
+# Installs the Debian packages that a set of make targets needs and that are missing.
+#
+#   tools/install-packages.sh SET...      sets: compile demo check lint sanitize
+#
+# What is there already is found with dpkg-query alone, so that a machine which has everything
+# touches neither the network nor apt. Quiet in a pipe; never asks a question. On a system without
+# dpkg it says what it would look for and goes on: the build tells what is really missing.
+set -eu
+
+compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev'
+demo="$compile python3"
+check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace"
+lint="$check clang-tidy clang-format shellcheck"
+sanitize="$check"
+
+wanted=
+for set in "$@"; do
+    case $set in
+    compile) wanted="$wanted $compile" ;;
+    demo) wanted="$wanted $demo" ;;
+    check) wanted="$wanted $check" ;;
+    lint) wanted="$wanted $lint" ;;
+    sanitize) wanted="$wanted $sanitize" ;;
+    *)
+        echo "install-packages: no such set: $set (compile demo check lint sanitize)" >&2
+        exit 2
+        ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "install-packages: no dpkg here; if the build fails, install:$wanted" >&2
+    exit 0
+fi
+
+missing=
+for package in $wanted; do
+    case " $missing " in *" $package "*) continue ;; esac
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+        missing="$missing $package"
+done
+missing=${missing# }
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        as_root='sudo -n'
+    else
+        echo "install-packages: these Debian packages are missing: $missing" >&2
+        echo "Run as root, then repeat:  apt-get install -y $missing" >&2
+        exit 1
+    fi
+fi
+
+echo "Installing Debian packages: $missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# The variables are lists of words on purpose.
+# shellcheck disable=SC2086
+if ! {
+    $as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -qq \
+        -o DPkg::Lock::Timeout=300 update &&
+        $as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -qq -y \
+            -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+            install --no-install-recommends $missing
+} >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    echo "install-packages: apt-get could not install: $missing" >&2
+    echo "Install them by hand as root, then repeat:  apt-get install -y $missing" >&2
+    exit 1
+fi
