@@ -11,6 +11,10 @@
 #include <string.h>
 #include <time.h>
 
+/* The fortified headers define some of them as macros for clang. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat strtok sprintf vsprintf gets
 #pragma GCC poison gmtime localtime ctime asctime atoi atol atof
 
