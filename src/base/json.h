@@ -171,7 +171,7 @@ bool hf_json_canonical(struct hf_str text, struct hf_buffer *out) HF_WARN_UNUSED
  *
  * Both texts must be valid by hf_json_validate, else the process stops. false only if memory is
  * short; then out's content is not whole (and out->failed may be false).
- * The result is no longer than both texts and a comma per new object member need.
+ * The result is never longer than both texts together, nor deeper than the deeper one.
  */
 bool hf_json_merge_patch(struct hf_str target, struct hf_str patch,
                          struct hf_buffer *out) HF_WARN_UNUSED;
