@@ -1,0 +1,82 @@
+/*
+ * The cold index: an ordered set of runs.
+ *
+ * Owns: which runs are looked into, and in which order. Must never: delete a file (that is
+ * hf_store_clean in store/checkpoint.h, which knows what checkpoints need); hold up a reader while
+ * a run is written or merged. Called by: node.
+ *
+ * 1. The set is newest first; the runs' positions are adjacent: each run's to_position + 1 is the
+ *    from_position of the one before it. So a key's newest record is in the first run that has it.
+ * 2. A set is immutable; add and merge put a new one in its place. Readers keep the one they
+ *    acquired until they release it.
+ * 3. get and acquire may be called from any thread at any time; add and merge by one thread at a
+ *    time (the checkpoint worker).
+ * 4. What belongs to the set is durable only by a checkpoint that names the runs.
+ */
+#ifndef HF_STORE_INDEX_H
+#define HF_STORE_INDEX_H
+
+#include "base/limits.h"
+#include "store/run.h"
+
+#define HF_INDEX_RUNS_MAX 1024 /* in a set; more is a bug of the merge policy */
+
+struct hf_index;
+
+/* An immutable set. */
+struct hf_index_set {
+    uint64_t reference_count; /* under the index's mutex */
+    size_t run_count;         /* of runs */
+    struct hf_run *runs[];    /* newest first; a reference each */
+};
+
+/* Opens the runs that a checkpoint names (newest first; run_count may be 0). directory is copied.
+ * Errors: as hf_run_open (NOT_FOUND becomes CORRUPT: a named run is missing); CORRUPT if the runs
+ * are not adjacent. */
+enum hf_err hf_index_open(struct hf_outside *outside, const char *directory, uint32_t space,
+                          const struct hf_limits *limits, const struct hf_run_ref *runs,
+                          size_t run_count, struct hf_index **index,
+                          struct hf_error *error) HF_WARN_UNUSED;
+/* Every acquired set must have been released. NULL is fine. */
+void hf_index_close(struct hf_index *index);
+
+/* The newest record of key. Thread-safe. found = false and OK: no run has it. Errors: IO, CORRUPT. */
+enum hf_err hf_index_get(struct hf_index *index, const struct hf_index_key *key, bool *found,
+                         struct hf_index_value *value, struct hf_error *error) HF_WARN_UNUSED;
+
+/* The present set, until release; for many lookups, listings, checkpoints. Thread-safe. */
+struct hf_index_set *hf_index_acquire(struct hf_index *index);
+void hf_index_release(struct hf_index *index, struct hf_index_set *set);
+enum hf_err hf_index_set_get(const struct hf_index_set *set, const struct hf_index_key *key,
+                             bool *found, struct hf_index_value *value,
+                             struct hf_error *error) HF_WARN_UNUSED;
+
+/* Last log position that the set covers; 0 if it is empty. Thread-safe. */
+uint64_t hf_index_covered(struct hf_index *index);
+/* Records in all runs, older ones of a key counted too. Thread-safe. */
+uint64_t hf_index_record_count(struct hf_index *index);
+
+/* Opens a run that was just written and puts it in front. It must begin right behind what is covered
+ * (HF_CHECK; any beginning if the set is empty). On an error the set is unchanged. */
+enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
+                         struct hf_error *error) HF_WARN_UNUSED;
+
+/* Adjacent runs of the present set to merge: count of them from `first` (0 = newest). */
+struct hf_index_pick {
+    size_t first; /* place of the newest one */
+    size_t count; /* at least 2 */
+};
+
+/* If the set has more than limits.index_runs_max runs: true, and the adjacent runs whose merge costs
+ * the fewest written records for each run that it takes away. */
+bool hf_index_pick_merge(struct hf_index *index, struct hf_index_pick *pick);
+/* The policy alone: record counts, newest first. */
+struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count);
+
+/* Merges what pick says and replaces it in the set. The old files stay (hf_store_clean removes them
+ * once no kept checkpoint names them). On an error the set is unchanged. CLOSED: choose said stop. */
+enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_pick *pick,
+                           hf_run_merge_fn choose, void *context,
+                           struct hf_error *error) HF_WARN_UNUSED;
+
+#endif
