@@ -20,9 +20,10 @@ if [ ! -f "$directory/build.ninja" ]; then
         exit 1
     fi
     rm -f "$log"
-elif [ $# -gt 0 ]; then
+elif [ $# -gt 0 ] && [ "$*" != "$(cat "$directory/options-applied" 2>/dev/null)" ]; then
     meson configure "$directory" "$@" >/dev/null </dev/null
 fi
+[ $# -eq 0 ] || printf '%s' "$*" >"$directory/options-applied"
 
 # Ninja's status lines only for a person: in a pipe the errors and warnings are enough.
 quiet=
