@@ -55,6 +55,8 @@ struct hf_log_batch {
     uint64_t first_position;  /* head.position + 1 */
     uint32_t commit_count;    /* > 0 */
     uint8_t batch_id[16];     /* random; tells the same bytes resent from another batch */
+    uint64_t log_tag;         /* set by the driver: random per log, so that no client's text and no other
+                                 log's record passes for one of this log; not part of any answer */
     struct hf_hash hash_before; /* of the chain, before the first commit */
     struct hf_hash hash_after;  /* of the chain, behind the last commit */
     const uint8_t *body;      /* commit frames */
@@ -110,6 +112,9 @@ struct hf_log_driver {
      * (a reader of a closed or living directory: it then sees what is durable or about to be). */
     enum hf_err (*read)(struct hf_log *log, uint64_t from, size_t bytes_max, struct hf_buffer *out,
                         uint32_t *batches, struct hf_error *error);
+    /* *seq = the batch that holds commit `position` (>= 1). HF_ERR_NOT_FOUND: beyond the head, or
+     * trimmed. Blocks on disk; thread-safe; also without takeover. */
+    enum hf_err (*seek)(struct hf_log *log, uint64_t position, uint64_t *seq, struct hf_error *error);
     /* First seq that can be read (1 unless trimmed). */
     uint64_t (*first_seq)(struct hf_log *log);
     /* Forgets whole segments below up_to; never the newest. Only behind a recorded checkpoint. */
@@ -129,10 +134,13 @@ struct hf_log {
  * A batch as bytes, the same for every driver, on disk and in read()'s answers:
  * header (HF_LOG_HEADER_BYTES, own checksum) then body. See docs/disk-format.md.
  */
-#define HF_LOG_HEADER_BYTES 160
+#define HF_LOG_HEADER_BYTES   160
+#define HF_LOG_BODY_BYTES_MAX (1ull << 30) /* of a batch; a header that says more is not valid */
 
 /* Writes the header of batch (checksums included) to `to`. */
 void hf_log_header_encode(const struct hf_log_batch *batch, uint8_t to[HF_LOG_HEADER_BYTES]);
+/* Appends header and body to out; look at out->failed afterwards. */
+void hf_log_batch_encode(const struct hf_log_batch *batch, struct hf_buffer *out);
 /* Reads and checks a header; body is NULL afterwards, body_bytes set. false: not a valid header. */
 bool hf_log_header_decode(const uint8_t from[HF_LOG_HEADER_BYTES], struct hf_log_batch *batch,
                           uint64_t *body_checksum);

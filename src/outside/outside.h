@@ -38,6 +38,7 @@ enum hf_worker {
     HF_WORKER_LOG,        /* writes and syncs of the log */
     HF_WORKER_FETCH,      /* cold records */
     HF_WORKER_CHECKPOINT, /* checkpoints, merges */
+    HF_WORKER_PREPARE,    /* zeroes the next log segment, a little at a time */
     HF_WORKER_COUNT,
 };
 
@@ -92,6 +93,8 @@ struct hf_outside {
 
     /* Background work. submit never fails and never runs the job inside the call. */
     void (*submit)(struct hf_outside *o, enum hf_worker worker, struct hf_job *job);
+    /* Blocks until every job submitted so far to this worker has finished. Not from a job. */
+    void (*drain)(struct hf_outside *o, enum hf_worker worker);
     /* The owner's doorbell: wakes hf_node's thread. May be called from any thread; never acts. */
     void (*ring)(struct hf_outside *o);
 };
