@@ -29,6 +29,7 @@ SCRIPTS = [
     ("headers compile alone", ["tools/check-headers.sh"]),
     ("no banned words or paths", ["tools/check-words.sh"]),
     ("error numbers are frozen", [sys.executable, "tools/check-errors.py"]),
+    ("awk and the bank model agree", ["tools/check-bank.sh"]),
     ("only outside/ reaches outside", [sys.executable, "tools/check-seam.py", "{build}"]),
 ]
 JOBS = max(1, int(os.environ.get("JOBS", "2")))

@@ -117,12 +117,12 @@ inside 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
 }
 
 git clone -q --bare "$repository" "$root/srv/holdfast.git"
-inside 'git config --global --add safe.directory "*" && mkdir /root/work-area &&
-    git clone -q /srv/holdfast.git /root/work-area/holdfast'
+inside 'git config --global --add safe.directory "*" && mkdir /srv/clone &&
+    git clone -q /srv/holdfast.git /srv/clone/holdfast'
 if [ -n "$shared" ]; then
-    mkdir "$root/root/work-area/shared"
-    mount --bind "$shared" "$root/root/work-area/shared"
-    mount -o remount,bind,ro "$root/root/work-area/shared"
+    mkdir "$root/srv/clone/shared"
+    mount --bind "$shared" "$root/srv/clone/shared"
+    mount -o remount,bind,ro "$root/srv/clone/shared"
 fi
 echo "clean-root: $(git -C "$repository" log -1 --format='%h %s'), ../shared" \
     "$([ -n "$shared" ] && echo present || echo absent)"
@@ -130,7 +130,7 @@ echo "clean-root: $(git -C "$repository" log -1 --format='%h %s'), ../shared" \
 failed=0
 for target in $targets; do
     started=$(date +%s)
-    if inside "cd /root/work-area/holdfast && make $target" 2>&1; then
+    if inside "cd /srv/clone/holdfast && make $target" 2>&1; then
         result=passed
     else
         result=FAILED
