@@ -9,4 +9,6 @@ if [ ! -x "$build/holdfast-bench" ]; then
 fi
 rm -rf "$build/bench-data"
 mkdir -p "$build/bench-data"
+# BENCH_OPTIONS is a list of words.
+# shellcheck disable=SC2086
 exec "$build/holdfast-bench" --directory "$build/bench-data" ${BENCH_OPTIONS:-} </dev/null

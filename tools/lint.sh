@@ -1,6 +1,8 @@
 #!/bin/sh
 # Formatting, warnings of gcc and clang as errors, clang-tidy, shellcheck, include arrows.
 # Runs all of them, then fails if one did. LINT_FILES limits clang-tidy to some sources.
+# The functions below are called through step.
+# shellcheck disable=SC2317
 cd "$(dirname "$0")/.." || exit 1
 jobs=${JOBS:-2}
 status=0
@@ -31,7 +33,7 @@ tidy() {
     echo "lint: clang-tidy looked at $(wc -l <"$list") sources"
     [ -s "$list" ] || tidy_status=1
     rm -f "$list"
-    return $tidy_status
+    return "$tidy_status"
 }
 
 shell_scripts() {
