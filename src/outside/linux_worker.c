@@ -1,0 +1,220 @@
+/*
+ * The linux outside: one thread a worker, and the doorbell.
+ *
+ * A worker's thread starts with its first job. Before it sleeps it looks for work for spin_us: a
+ * wake-up through the kernel costs more than a short wait when jobs follow one another closely.
+ */
+#include "outside/linux_priv.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+#define LOG_SPIN_US 20 /* bench/log: measured against none and 50 */
+
+static void lock(struct worker *worker)
+{
+    HF_CHECK(pthread_mutex_lock(&worker->mutex) == 0);
+}
+
+static void unlock(struct worker *worker)
+{
+    HF_CHECK(pthread_mutex_unlock(&worker->mutex) == 0);
+}
+
+static inline void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Looks for new work without the mutex. seen = jobs taken so far. */
+static void spin(const struct worker *worker, uint64_t seen)
+{
+    if (worker->spin_us == 0) {
+        return;
+    }
+    uint64_t until = linux_monotonic_us(NULL) + worker->spin_us;
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load_explicit(&worker->submitted_count, memory_order_relaxed) != seen) {
+                return;
+            }
+            pause_cpu();
+        }
+    } while (linux_monotonic_us(NULL) < until);
+}
+
+/* The next job, taken from the queue; NULL when the worker shall stop. The mutex is held. */
+static struct hf_job *next_job(struct worker *worker, uint64_t taken)
+{
+    if (worker->first == NULL && !worker->stop && taken > 0) {
+        unlock(worker);
+        spin(worker, taken);
+        lock(worker);
+    }
+    while (worker->first == NULL && !worker->stop) {
+        worker->asleep = true;
+        HF_CHECK(pthread_cond_wait(&worker->work_there, &worker->mutex) == 0);
+    }
+    worker->asleep = false;
+    struct hf_job *job = worker->first;
+    if (job != NULL) {
+        worker->first = job->next;
+        if (worker->first == NULL) {
+            worker->last = &worker->first;
+        }
+        job->next = NULL;
+    }
+    return job;
+}
+
+static void *work(void *context)
+{
+    struct worker *worker = context;
+    uint64_t taken = 0;
+    lock(worker);
+    for (;;) {
+        struct hf_job *job = next_job(worker, taken);
+        if (job == NULL) {
+            break;
+        }
+        taken++;
+        unlock(worker);
+        job->run(job); /* the job's memory may be gone when this returns */
+        lock(worker);
+        worker->finished_count++;
+        if (worker->drainers > 0) {
+            HF_CHECK(pthread_cond_broadcast(&worker->job_done) == 0);
+        }
+    }
+    unlock(worker);
+    return NULL;
+}
+
+/* Signals are for the program's own threads. */
+static void start(struct worker *worker)
+{
+    sigset_t all;
+    sigset_t before;
+    HF_CHECK(sigfillset(&all) == 0);
+    HF_CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    /* submit() can't fail, and without this thread nothing would ever become durable. */
+    HF_CHECK(pthread_create(&worker->thread, NULL, work, worker) == 0);
+    HF_CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    worker->started = true;
+}
+
+void linux_workers_init(struct linux_outside *outside)
+{
+    for (size_t i = 0; i < HF_WORKER_COUNT; i++) {
+        struct worker *worker = &outside->workers[i];
+        HF_CHECK(pthread_mutex_init(&worker->mutex, NULL) == 0);
+        HF_CHECK(pthread_cond_init(&worker->work_there, NULL) == 0);
+        HF_CHECK(pthread_cond_init(&worker->job_done, NULL) == 0);
+        worker->last = &worker->first;
+    }
+    outside->workers[HF_WORKER_LOG].spin_us = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? LOG_SPIN_US : 0;
+}
+
+void linux_workers_release(struct linux_outside *outside)
+{
+    for (size_t i = 0; i < HF_WORKER_COUNT; i++) {
+        struct worker *worker = &outside->workers[i];
+        if (worker->started) {
+            lock(worker);
+            HF_CHECK(worker->first == NULL);
+            worker->stop = true;
+            HF_CHECK(pthread_cond_signal(&worker->work_there) == 0);
+            unlock(worker);
+            HF_CHECK(pthread_join(worker->thread, NULL) == 0);
+        }
+        HF_CHECK(pthread_cond_destroy(&worker->job_done) == 0);
+        HF_CHECK(pthread_cond_destroy(&worker->work_there) == 0);
+        HF_CHECK(pthread_mutex_destroy(&worker->mutex) == 0);
+    }
+}
+
+void linux_submit(struct hf_outside *o, enum hf_worker kind, struct hf_job *job)
+{
+    struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
+    struct worker *worker = &outside->workers[kind];
+    job->next = NULL;
+    lock(worker);
+    *worker->last = job;
+    worker->last = &job->next;
+    atomic_fetch_add_explicit(&worker->submitted_count, 1, memory_order_relaxed);
+    if (!worker->started) {
+        start(worker);
+    }
+    bool wake = worker->asleep;
+    unlock(worker);
+    if (wake) {
+        HF_CHECK(pthread_cond_signal(&worker->work_there) == 0);
+    }
+}
+
+void linux_drain(struct hf_outside *o, enum hf_worker kind)
+{
+    struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
+    struct worker *worker = &outside->workers[kind];
+    lock(worker);
+    uint64_t goal = atomic_load_explicit(&worker->submitted_count, memory_order_relaxed);
+    worker->drainers++;
+    while (worker->finished_count < goal) {
+        HF_CHECK(pthread_cond_wait(&worker->job_done, &worker->mutex) == 0);
+    }
+    worker->drainers--;
+    unlock(worker);
+}
+
+void linux_ring(struct hf_outside *o)
+{
+    struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
+    /* Always an exchange, never "is it rung already?": the exchange orders what the caller wrote
+     * before it, so that the owner sees it after its next wait. */
+    uint32_t before = atomic_exchange(&outside->bell, BELL_RUNG);
+    if (before == BELL_WAITING) {
+        (void)syscall(SYS_futex, &outside->bell, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+}
+
+/* Sleeps while the bell says BELL_WAITING, until the monotonic time given. */
+static void sleep_until(struct linux_outside *outside, uint64_t until_us)
+{
+    struct timespec until = {
+        .tv_sec = (time_t)(until_us / 1000000u),
+        .tv_nsec = (long)(until_us % 1000000u) * 1000,
+    };
+    while (atomic_load(&outside->bell) == BELL_WAITING) {
+        /* FUTEX_WAIT_BITSET takes an absolute monotonic time. */
+        long result = syscall(SYS_futex, &outside->bell, FUTEX_WAIT_BITSET_PRIVATE, BELL_WAITING,
+                              &until, NULL, FUTEX_BITSET_MATCH_ANY);
+        if (result != 0 && errno == ETIMEDOUT) {
+            return;
+        }
+        HF_CHECK(result == 0 || errno == EAGAIN || errno == EINTR);
+    }
+}
+
+void hf_outside_linux_wait(struct hf_outside *o, uint64_t timeout_us)
+{
+    struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
+    uint32_t expected = BELL_QUIET;
+    if (timeout_us > 0 && atomic_compare_exchange_strong(&outside->bell, &expected, BELL_WAITING)) {
+        uint64_t now = linux_monotonic_us(o);
+        uint64_t most = (uint64_t)INT_MAX * 1000000u; /* far beyond any timer, inside time_t */
+        sleep_until(outside, now + hf_min_u64(timeout_us, most - hf_min_u64(now, most)));
+    }
+    /* Rung, timed out, or rung meanwhile: all end as quiet, and the caller looks for work. */
+    (void)atomic_exchange(&outside->bell, BELL_QUIET);
+}
