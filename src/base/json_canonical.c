@@ -120,11 +120,11 @@ static bool move_members(struct canonical *form, const struct hf_json_name *sort
 static bool order_members(struct canonical *form, uint32_t first)
 {
     uint32_t count = form->count - first;
-    struct hf_json_name *names = form->names + first;
     form->count = first;
     if (count < 2) {
-        return true;
+        return true; /* names may be NULL */
     }
+    struct hf_json_name *names = form->names + first;
     if (form->scratch_capacity < count) {
         uint32_t capacity = form->capacity / 2;
         form->scratch_capacity = 0;
