@@ -31,7 +31,7 @@
 /* Sections in the order in which they are written. */
 enum hf_checkpoint_section {
     HF_CHECKPOINT_STATE,     /* core's state in canonical order */
-    HF_CHECKPOINT_POSITIONS, /* sparse map: pairs of u64 (position, seq), both strictly ascending */
+    HF_CHECKPOINT_POSITIONS, /* sparse map: pairs of u64 (position, seq) */
     HF_CHECKPOINT_RUNS,      /* refs of the index's runs, newest first */
     HF_CHECKPOINT_SECTIONS,  /* their count */
 };
@@ -114,6 +114,7 @@ struct hf_checkpoint_stream {
     uint64_t left_bytes;                /* payload of the section that was not yet read */
     uint64_t number;                    /* of the next chunk, counted through the file */
     struct hf_sha256_stream sha;        /* of STATE; context NULL for others and after the end */
+    bool failed;                        /* only release may follow */
 };
 
 enum hf_err hf_checkpoint_stream_init(struct hf_checkpoint_stream *stream,
@@ -121,7 +122,8 @@ enum hf_err hf_checkpoint_stream_init(struct hf_checkpoint_stream *stream,
                                       enum hf_checkpoint_section section,
                                       struct hf_error *error) HF_WARN_UNUSED;
 /* The next bytes, at most a chunk, borrowed until the next call; size_bytes = 0 is the end. The last
- * chunk of STATE is handed out only after state_hash was compared. Errors: IO, CORRUPT. */
+ * chunk of STATE is handed out only after state_hash was compared. Errors: IO, CORRUPT; then only
+ * release may follow (HF_CHECK). */
 enum hf_err hf_checkpoint_stream_next(struct hf_checkpoint_stream *stream, const uint8_t **data,
                                       size_t *size_bytes, struct hf_error *error) HF_WARN_UNUSED;
 /* Exactly size_bytes to `to`; CORRUPT if the section ends before. May be mixed with next. */

@@ -64,7 +64,7 @@ enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
 /* Adjacent runs of the present set to merge: count of them from `first` (0 = newest). */
 struct hf_index_pick {
     size_t first; /* place of the newest one */
-    size_t count; /* at least 2 */
+    size_t count; /* 2 or more by the policy; 1 rewrites a run, to drop from it */
 };
 
 /* If the set has more than limits.index_runs_max runs: true, and the adjacent runs whose merge costs

@@ -33,7 +33,7 @@
 struct hf_run_ref {
     uint64_t from_position; /* first log position covered */
     uint64_t to_position;   /* last one; >= from_position */
-    uint32_t generation;    /* 0 = written from RAM, a merge has its newest input's + 1 */
+    uint32_t generation;    /* 0 = written from RAM; a merge has the highest of its inputs + 1 */
     uint64_t size_bytes;    /* of the file */
     struct hf_hash hash;    /* of the file's content (invariant 4) */
 };

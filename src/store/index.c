@@ -1,0 +1,306 @@
+#include "store/index.h"
+
+#include <pthread.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "store/sink.h"
+
+struct hf_index {
+    struct hf_outside *outside; /* borrowed */
+    uint32_t space;             /* of all runs */
+    uint32_t block_bytes;       /* of merged runs */
+    size_t runs_max;            /* more are merged */
+    pthread_mutex_t mutex;      /* for set and every reference_count; held for moments only */
+    struct hf_index_set *set;   /* the present one; a reference of the index itself */
+    char directory[HF_STORE_PATH_BYTES]; /* where the runs are */
+};
+
+static void lock(struct hf_index *index)
+{
+    HF_CHECK(pthread_mutex_lock(&index->mutex) == 0);
+}
+
+static void unlock(struct hf_index *index)
+{
+    HF_CHECK(pthread_mutex_unlock(&index->mutex) == 0);
+}
+
+/* Room for run_count runs; NULL if memory is short. */
+static struct hf_index_set *set_new(size_t run_count)
+{
+    struct hf_index_set *set = hf_calloc(1, sizeof(*set) + run_count * sizeof(struct hf_run *));
+    if (set != NULL) {
+        set->reference_count = 1;
+    }
+    return set;
+}
+
+static void set_free(struct hf_index_set *set)
+{
+    for (size_t i = 0; i < set->run_count; i++) {
+        hf_run_release(set->runs[i]);
+    }
+    hf_free(set);
+}
+
+static void set_push(struct hf_index_set *set, struct hf_run *run)
+{
+    set->runs[set->run_count++] = run;
+}
+
+struct hf_index_set *hf_index_acquire(struct hf_index *index)
+{
+    lock(index);
+    struct hf_index_set *set = index->set;
+    set->reference_count++;
+    unlock(index);
+    return set;
+}
+
+void hf_index_release(struct hf_index *index, struct hf_index_set *set)
+{
+    lock(index);
+    HF_CHECK(set->reference_count > 0);
+    bool last = --set->reference_count == 0;
+    unlock(index);
+    if (last) {
+        set_free(set); /* closes files: not under the mutex */
+    }
+}
+
+static void set_verify(const struct hf_index_set *set)
+{
+    HF_CHECK(set->run_count <= HF_INDEX_RUNS_MAX);
+    for (size_t i = 1; i < set->run_count; i++) {
+        HF_CHECK(hf_run_info(set->runs[i])->ref.to_position + 1 ==
+                 hf_run_info(set->runs[i - 1])->ref.from_position);
+    }
+}
+
+/* Takes over the reference to `set`. */
+static void replace(struct hf_index *index, struct hf_index_set *set)
+{
+    set_verify(set);
+    lock(index);
+    struct hf_index_set *old = index->set;
+    index->set = set;
+    unlock(index);
+    hf_index_release(index, old);
+}
+
+static enum hf_err open_runs(struct hf_index *index, const struct hf_run_ref *runs,
+                             size_t run_count, struct hf_error *error)
+{
+    for (size_t i = 0; i < run_count; i++) {
+        struct hf_run *run;
+        char name[HF_RUN_NAME_BYTES];
+        hf_run_name(&runs[i], name);
+        if (i > 0 && (runs[i].to_position == UINT64_MAX ||
+                      runs[i].to_position + 1 != runs[i - 1].from_position)) {
+            return hf_error_set(error, HF_ERR_CORRUPT, "index: %s is not adjacent to the next run",
+                                name);
+        }
+        enum hf_err err =
+            hf_run_open(index->outside, index->directory, index->space, &runs[i], &run, error);
+        if (err == HF_ERR_NOT_FOUND) {
+            return hf_error_set(error, HF_ERR_CORRUPT,
+                                "index: %s is missing, but the checkpoint names it", name);
+        }
+        if (err != HF_ERR_OK) {
+            hf_error_wrap(error, "open index");
+            return err;
+        }
+        set_push(index->set, run);
+    }
+    return HF_ERR_OK;
+}
+
+enum hf_err hf_index_open(struct hf_outside *outside, const char *directory, uint32_t space,
+                          const struct hf_limits *limits, const struct hf_run_ref *runs,
+                          size_t run_count, struct hf_index **index, struct hf_error *error)
+{
+    *index = NULL;
+    size_t directory_bytes = strlen(directory);
+    if (directory_bytes >= HF_STORE_PATH_BYTES) {
+        return hf_error_set(error, HF_ERR_LIMIT, "open index: the directory's path is too long");
+    }
+    if (run_count > HF_INDEX_RUNS_MAX) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "open index: %zu runs", run_count);
+    }
+    HF_CHECK(limits->index_runs_max >= 1 && limits->index_runs_max < HF_INDEX_RUNS_MAX);
+    struct hf_index *new = hf_calloc(1, sizeof(*new));
+    if (new == NULL) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "open index: memory is short");
+    }
+    new->outside = outside;
+    new->space = space;
+    new->block_bytes = limits->index_block_bytes;
+    new->runs_max = limits->index_runs_max;
+    memcpy(new->directory, directory, directory_bytes + 1);
+    new->set = set_new(run_count);
+    if (new->set == NULL) {
+        hf_free(new);
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "open index: memory is short");
+    }
+    enum hf_err err = open_runs(new, runs, run_count, error);
+    if (err != HF_ERR_OK) {
+        set_free(new->set);
+        hf_free(new);
+        return err;
+    }
+    set_verify(new->set);
+    HF_CHECK(pthread_mutex_init(&new->mutex, NULL) == 0);
+    *index = new;
+    return HF_ERR_OK;
+}
+
+void hf_index_close(struct hf_index *index)
+{
+    if (index == NULL) {
+        return;
+    }
+    HF_CHECK(index->set->reference_count == 1);
+    set_free(index->set);
+    HF_CHECK(pthread_mutex_destroy(&index->mutex) == 0);
+    hf_free(index);
+}
+
+enum hf_err hf_index_set_get(const struct hf_index_set *set, const struct hf_index_key *key,
+                             bool *found, struct hf_index_value *value, struct hf_error *error)
+{
+    *found = false;
+    *value = (struct hf_index_value){0};
+    uint64_t key_hash = hf_run_key_hash(key);
+    for (size_t i = 0; i < set->run_count; i++) {
+        enum hf_err err = hf_run_get(set->runs[i], key, key_hash, found, value, error);
+        if (err != HF_ERR_OK || *found) {
+            return err;
+        }
+    }
+    return HF_ERR_OK;
+}
+
+enum hf_err hf_index_get(struct hf_index *index, const struct hf_index_key *key, bool *found,
+                         struct hf_index_value *value, struct hf_error *error)
+{
+    struct hf_index_set *set = hf_index_acquire(index);
+    enum hf_err err = hf_index_set_get(set, key, found, value, error);
+    hf_index_release(index, set);
+    return err;
+}
+
+uint64_t hf_index_covered(struct hf_index *index)
+{
+    struct hf_index_set *set = hf_index_acquire(index);
+    uint64_t position = set->run_count == 0 ? 0 : hf_run_info(set->runs[0])->ref.to_position;
+    hf_index_release(index, set);
+    return position;
+}
+
+uint64_t hf_index_record_count(struct hf_index *index)
+{
+    struct hf_index_set *set = hf_index_acquire(index);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < set->run_count; i++) {
+        sum += hf_run_info(set->runs[i])->record_count;
+    }
+    hf_index_release(index, set);
+    return sum;
+}
+
+enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
+                         struct hf_error *error)
+{
+    const struct hf_index_set *old = index->set; /* only this thread replaces it */
+    HF_CHECK(old->run_count < HF_INDEX_RUNS_MAX);
+    HF_CHECK(old->run_count == 0 ||
+             hf_run_info(old->runs[0])->ref.to_position + 1 == ref->from_position);
+    struct hf_run *run;
+    enum hf_err err = hf_run_open(index->outside, index->directory, index->space, ref, &run, error);
+    if (err != HF_ERR_OK) {
+        hf_error_wrap(error, "add to index");
+        return err;
+    }
+    struct hf_index_set *set = set_new(old->run_count + 1);
+    if (set == NULL) {
+        hf_run_release(run);
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "add to index: memory is short");
+    }
+    set_push(set, run);
+    for (size_t i = 0; i < old->run_count; i++) {
+        set_push(set, hf_run_acquire(old->runs[i]));
+    }
+    replace(index, set);
+    return HF_ERR_OK;
+}
+
+struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count)
+{
+    HF_CHECK(run_count >= 2 && run_count <= HF_INDEX_RUNS_MAX);
+    struct hf_index_pick best = {0, 0};
+    hf_u128 best_cost = 0; /* records written by the best pick */
+    for (size_t first = 0; first + 1 < run_count; first++) {
+        hf_u128 cost = record_counts[first];
+        for (size_t count = 2; first + count <= run_count; count++) {
+            cost += record_counts[first + count - 1];
+            /* cost / (count - 1) against the best, without division; of equal ones the longer */
+            hf_u128 mine = best.count == 0 ? 0 : cost * (best.count - 1);
+            hf_u128 its = best_cost * (count - 1);
+            if (best.count == 0 || mine < its || (mine == its && count > best.count)) {
+                best = (struct hf_index_pick){first, count};
+                best_cost = cost;
+            }
+        }
+    }
+    return best;
+}
+
+bool hf_index_pick_merge(struct hf_index *index, struct hf_index_pick *pick)
+{
+    *pick = (struct hf_index_pick){0, 0};
+    struct hf_index_set *set = hf_index_acquire(index);
+    uint64_t record_counts[HF_INDEX_RUNS_MAX];
+    bool needed = set->run_count > index->runs_max;
+    if (needed) {
+        for (size_t i = 0; i < set->run_count; i++) {
+            record_counts[i] = hf_run_info(set->runs[i])->record_count;
+        }
+        *pick = hf_index_pick_from(record_counts, set->run_count);
+    }
+    hf_index_release(index, set);
+    return needed;
+}
+
+enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_pick *pick,
+                           hf_run_merge_fn choose, void *context, struct hf_error *error)
+{
+    const struct hf_index_set *old = index->set; /* only this thread replaces it */
+    HF_CHECK(pick->count >= 1 && pick->first + pick->count <= old->run_count);
+    struct hf_run_info info;
+    struct hf_run *merged;
+    enum hf_err err = hf_run_merge(index->outside, index->directory, old->runs + pick->first,
+                                   pick->count, index->block_bytes, choose, context, &info, error);
+    if (err == HF_ERR_OK) {
+        err =
+            hf_run_open(index->outside, index->directory, index->space, &info.ref, &merged, error);
+    }
+    if (err != HF_ERR_OK) {
+        hf_error_wrap(error, "merge index");
+        return err;
+    }
+    struct hf_index_set *set = set_new(old->run_count - pick->count + 1);
+    if (set == NULL) {
+        hf_run_release(merged);
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "merge index: memory is short");
+    }
+    for (size_t i = 0; i < pick->first; i++) {
+        set_push(set, hf_run_acquire(old->runs[i]));
+    }
+    set_push(set, merged);
+    for (size_t i = pick->first + pick->count; i < old->run_count; i++) {
+        set_push(set, hf_run_acquire(old->runs[i]));
+    }
+    replace(index, set);
+    return HF_ERR_OK;
+}
