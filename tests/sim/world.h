@@ -147,8 +147,9 @@ struct hf_world *hf_world_of(const struct hf_outside *outside);
 struct hf_world_machine *hf_world_machine_of(const struct hf_outside *outside);
 /* Background jobs waiting. */
 size_t hf_world_jobs_waiting(const struct hf_outside *outside);
-/* Runs the waiting jobs now, and those that they submit: a living process' normally (for a blocking
- * close), a dead one's with every call answering HF_ERR_CRASHED (so that their owners end). */
+/* Runs the waiting jobs of all workers now, and those that they submit: a living process' normally, a
+ * dead one's with every call answering HF_ERR_CRASHED (so that their owners end). The outside's own
+ * drain() does the same for one worker. */
 void hf_world_drain(struct hf_outside *outside);
 
 /* fn runs as an event, soon after ring() (rings until then count once). */
