@@ -1,0 +1,65 @@
+/*
+ * One description of each stored value for both directions.
+ *
+ * Owns: struct hf_codec and its primitives: with `out` set a call appends the field, else it reads
+ * it, checks it and fills it in. So encoder and decoder can't drift apart. Must never: accept a
+ * second form of a value. Called by: commit_codec.c, entity_codec.c, state's checkpoint.
+ *
+ * After the first failure every call does nothing; `what` names the first bad field.
+ */
+#ifndef HF_CORE_CODEC_PRIV_H
+#define HF_CORE_CODEC_PRIV_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "core/commit.h"
+
+struct hf_codec {
+    struct hf_buffer *out;         /* writing: the record; NULL = reading */
+    struct hf_buffer *out_payload; /* writing: the texts */
+    struct hf_reader in;           /* reading: the record */
+    struct hf_reader in_payload;   /* reading: the texts */
+    struct hf_arena *arena;        /* reading: what can't point into the record */
+    const char *what;              /* first bad field, or NULL */
+    bool short_memory;             /* reading: the arena could not grow */
+};
+
+static inline bool hf_codec_writing(const struct hf_codec *codec)
+{
+    return codec->out != NULL;
+}
+
+/* Notes a bad field; always false. */
+bool hf_codec_fail(struct hf_codec *codec, const char *what);
+bool hf_codec_ok(const struct hf_codec *codec);
+
+void hf_code_u64(struct hf_codec *codec, uint64_t *value, uint64_t max, const char *what);
+void hf_code_u32(struct hf_codec *codec, uint32_t *value, uint32_t max, const char *what);
+void hf_code_bool(struct hf_codec *codec, bool *value, const char *what);
+/* An enum stored as one byte from 1 to max. */
+#define HF_CODE_ENUM(codec, field, max, what)                                                      \
+    do {                                                                                           \
+        uint32_t number_ = (uint32_t)(field);                                                      \
+        hf_code_enum_number((codec), &number_, (uint32_t)(max), (what));                           \
+        (field) = (__typeof__(field))number_;                                                      \
+    } while (0)
+void hf_code_enum_number(struct hf_codec *codec, uint32_t *number, uint32_t max, const char *what);
+void hf_code_u128(struct hf_codec *codec, hf_u128 *value, hf_u128 max, const char *what);
+void hf_code_i128(struct hf_codec *codec, hf_i128 *value, const char *what);
+void hf_code_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes, const char *what);
+void hf_code_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max, const char *what);
+void hf_code_name(struct hf_codec *codec, struct hf_name *name, const char *what);
+void hf_code_asset(struct hf_codec *codec, struct hf_asset *asset, const char *what);
+void hf_code_payload(struct hf_codec *codec, struct hf_payload *payload, size_t bytes_max,
+                     const char *what);
+
+void hf_code_totals(struct hf_codec *codec, struct hf_totals *totals);
+void hf_code_account(struct hf_codec *codec, struct hf_account *account);
+void hf_code_hold(struct hf_codec *codec, struct hf_hold *hold);
+void hf_code_stream(struct hf_codec *codec, struct hf_stream *stream);
+void hf_code_document(struct hf_codec *codec, struct hf_document *document);
+void hf_code_lease(struct hf_codec *codec, struct hf_lease *lease);
+void hf_code_transfer(struct hf_codec *codec, struct hf_transfer *transfer);
+
+#endif

@@ -1,0 +1,297 @@
+#include "core/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/time_text.h"
+#include "core/command_priv.h"
+
+static const char *const op_wires[HF_OP_COUNT] = {[HF_OP_NONE] = "none",
+#define HF_OP_WIRE(name, wire) [HF_OP_##name] = wire,
+                                                  HF_OPERATIONS(HF_OP_WIRE)
+#undef HF_OP_WIRE
+};
+
+const char *hf_op_wire(enum hf_op_type type)
+{
+    return op_wires[type];
+}
+
+enum hf_op_type hf_op_from_wire(struct hf_str wire)
+{
+    for (int type = 1; type < HF_OP_COUNT; type++) {
+        if (hf_str_equal(wire, hf_str_from(op_wires[type]))) {
+            return (enum hf_op_type)type;
+        }
+    }
+    return HF_OP_NONE;
+}
+
+bool hf_malformed_set(struct hf_malformed *malformed, enum hf_err code, const char *pointer,
+                      const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    malformed->code = code;
+    (void)snprintf(malformed->pointer, sizeof(malformed->pointer), "%s", pointer);
+    (void)vsnprintf(malformed->text, sizeof(malformed->text), format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool hf_command_short_memory(struct hf_malformed *malformed)
+{
+    return hf_malformed_set(malformed, HF_ERR_NO_MEMORY, "", "out of memory while decoding");
+}
+
+void hf_command_init(struct hf_command *command, enum hf_command_kind kind)
+{
+    *command = (struct hf_command){.kind = kind, .principal = HF_STR("local"), .door = HF_STR("")};
+    hf_arena_init(&command->arena);
+}
+
+void hf_command_release(struct hf_command *command)
+{
+    hf_arena_release(&command->arena);
+    *command = (struct hf_command){0};
+}
+
+static bool is_visible(struct hf_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < 0x21 || text.ptr[i] > 0x7E) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool hf_command_set_principal(struct hf_command *command, struct hf_str principal,
+                              struct hf_malformed *malformed)
+{
+    if (principal.len == 0 || principal.len > HF_PRINCIPAL_BYTES_MAX || !is_visible(principal)) {
+        return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "",
+                                "a principal has 1 to %d bytes of U+0021 to U+007E",
+                                HF_PRINCIPAL_BYTES_MAX);
+    }
+    command->principal = hf_arena_copy(&command->arena, principal);
+    return command->principal.ptr != NULL || hf_command_short_memory(malformed);
+}
+
+bool hf_command_set_key(struct hf_command *command, struct hf_str key,
+                        struct hf_malformed *malformed)
+{
+    if (key.len == 0 || key.len > HF_KEY_BYTES_MAX || !is_visible(key)) {
+        return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "",
+                                "an idempotency key has 1 to %d bytes of U+0021 to U+007E",
+                                HF_KEY_BYTES_MAX);
+    }
+    command->key = hf_arena_copy(&command->arena, key);
+    return command->key.ptr != NULL || hf_command_short_memory(malformed);
+}
+
+/* Checks a JSON text, copies it and hashes it. */
+bool hf_command_payload(struct hf_command *command, struct hf_str json, const char *pointer,
+                        size_t bytes_max, struct hf_payload *payload,
+                        struct hf_malformed *malformed)
+{
+    if (json.len > bytes_max) {
+        return hf_malformed_set(malformed, HF_ERR_TOO_LARGE, pointer,
+                                "%zu bytes of JSON; at most %zu are allowed", json.len, bytes_max);
+    }
+    struct hf_error error = {0};
+    enum hf_err code = hf_json_validate(json, &error);
+    if (code != HF_ERR_OK) {
+        return hf_malformed_set(malformed, code, pointer, "%s", error.text);
+    }
+    payload->text = hf_arena_copy(&command->arena, json);
+    payload->hash = hf_sha256(json.ptr, json.len);
+    return payload->text.ptr != NULL || hf_command_short_memory(malformed);
+}
+
+bool hf_command_metadata(struct hf_command *command, struct hf_str json, const char *pointer,
+                         struct hf_payload *payload, struct hf_malformed *malformed)
+{
+    if (!hf_command_payload(command, json, pointer, HF_METADATA_BYTES_MAX, payload, malformed)) {
+        return false;
+    }
+    size_t at = 0;
+    while (at < json.len && strchr(" \t\r\n", json.ptr[at]) != NULL) {
+        at++;
+    }
+    if (json.ptr[at] != '{') {
+        return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, pointer,
+                                "metadata must be a JSON object");
+    }
+    return true;
+}
+
+bool hf_command_set_metadata(struct hf_command *command, struct hf_str json,
+                             struct hf_malformed *malformed)
+{
+    return hf_command_metadata(command, json, "/metadata", &command->metadata, malformed);
+}
+
+struct hf_id hf_key_id(struct hf_str principal, struct hf_str key)
+{
+    struct hf_sha256_part parts[] = {{principal.ptr, principal.len}, {"\0", 1}, {key.ptr, key.len}};
+    struct hf_hash hash = hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
+    struct hf_id id;
+    memcpy(id.bytes, hash.bytes, sizeof(id.bytes));
+    return id;
+}
+
+static void tag_payload(struct hf_buffer *to, const struct hf_payload *payload)
+{
+    hf_buffer_u8(to, hf_str_present(payload->text));
+    if (hf_str_present(payload->text)) {
+        struct hf_buffer canonical;
+        hf_buffer_init(&canonical);
+        if (!hf_json_canonical(payload->text, &canonical)) {
+            to->failed = true;
+        }
+        hf_buffer_str(to, (struct hf_str){(const char *)canonical.data, canonical.size_bytes});
+        hf_buffer_release(&canonical);
+    }
+}
+
+static void tag_signed(struct hf_buffer *to, bool given, bool none, hf_i128 value)
+{
+    hf_buffer_u8(to, (uint8_t)(given ? (none ? 2 : 1) : 0));
+    hf_buffer_varint(to, given && !none ? hf_i128_zigzag(value) : 0);
+}
+
+static void tag_number(struct hf_buffer *to, bool given, hf_u128 value)
+{
+    hf_buffer_u8(to, given);
+    hf_buffer_varint(to, given ? value : 0);
+}
+
+/* Encoding 1 of an operation's own fields; frozen by golden files. */
+static void encode_op(struct hf_buffer *to, const struct hf_op *op)
+{
+    hf_buffer_u8(to, 1);
+    hf_buffer_u8(to, (uint8_t)op->type);
+    hf_buffer_str(to, op->subject.text);
+    hf_buffer_str(to, op->to.text);
+    hf_buffer_u8(to, op->has_id);
+    hf_buffer_str(to, op->id.text);
+    hf_buffer_str(to, hf_asset_str(&op->asset));
+    tag_number(to, op->has_amount, op->amount);
+    hf_buffer_u8(to, (uint8_t)((op->up_to ? 1 : 0) | (op->final ? 2 : 0)));
+    tag_signed(to, op->has_floor, op->floor_none, op->floor);
+    tag_signed(to, op->has_ceiling, op->ceiling_none, op->ceiling);
+    tag_number(to, op->has_timeout, op->timeout_ms);
+    hf_buffer_varint(to, op->token);
+    tag_number(to, op->has_effective_at, op->effective_at_us);
+    hf_buffer_str(to, op->type_text);
+    tag_payload(to, &op->data);
+    tag_payload(to, &op->metadata);
+}
+
+bool hf_command_hash_op(struct hf_op *op, struct hf_malformed *malformed)
+{
+    struct hf_buffer encoded;
+    hf_buffer_init(&encoded);
+    encode_op(&encoded, op);
+    bool ok = !encoded.failed;
+    if (ok) {
+        struct hf_hash hash = hf_sha256(encoded.data, encoded.size_bytes);
+        memcpy(op->content_hash, hash.bytes, sizeof(op->content_hash));
+    }
+    hf_buffer_release(&encoded);
+    return ok || hf_command_short_memory(malformed);
+}
+
+static void encode_comparison(struct hf_buffer *to, const struct hf_comparison *comparison)
+{
+    hf_buffer_u8(to, comparison->present);
+    for (int i = 0; i < HF_COMPARE_COUNT; i++) {
+        if ((comparison->present & (1u << i)) != 0) {
+            hf_buffer_varint(to, hf_i128_zigzag(comparison->operand[i]));
+        }
+    }
+}
+
+static void encode_condition(struct hf_buffer *to, const struct hf_condition *condition)
+{
+    hf_buffer_u8(to, (uint8_t)condition->kind);
+    hf_buffer_str(to, condition->subject.text);
+    tag_number(to, condition->has_version, condition->version);
+    tag_number(to, condition->has_modified_at, condition->modified_at_us);
+    tag_number(to, condition->has_exists, condition->exists);
+    encode_comparison(to, &condition->available);
+    encode_comparison(to, &condition->posted);
+    hf_buffer_varint(to, condition->token);
+    hf_buffer_u8(to, (uint8_t)condition->state);
+}
+
+/* Encoding 1 of the whole request; frozen by golden files. */
+static bool compute_fingerprint(struct hf_command *command)
+{
+    struct hf_buffer encoded;
+    hf_buffer_init(&encoded);
+    hf_buffer_u8(&encoded, 1);
+    hf_buffer_u8(&encoded, (uint8_t)command->kind);
+    hf_buffer_str(&encoded, command->door);
+    hf_buffer_varint(&encoded, command->condition_count);
+    for (uint32_t i = 0; i < command->condition_count; i++) {
+        encode_condition(&encoded, &command->conditions[i]);
+    }
+    hf_buffer_varint(&encoded, command->op_count);
+    hf_buffer_bytes(&encoded, command->ops_hash, sizeof(command->ops_hash));
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        tag_number(&encoded, command->ops[i].has_expected_version,
+                   command->ops[i].expected_version);
+    }
+    tag_payload(&encoded, &command->metadata);
+    bool ok = !encoded.failed;
+    if (ok) {
+        struct hf_hash hash = hf_sha256(encoded.data, encoded.size_bytes);
+        memcpy(command->fingerprint, hash.bytes, sizeof(command->fingerprint));
+    }
+    hf_buffer_release(&encoded);
+    return ok;
+}
+
+static bool compute_ops_hash(struct hf_command *command)
+{
+    size_t size = command->op_count * sizeof(command->ops[0].content_hash);
+    uint8_t *all = hf_arena_alloc(&command->arena, size);
+    if (all == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        memcpy(all + i * 16, command->ops[i].content_hash, 16);
+    }
+    struct hf_hash hash = hf_sha256(all, size);
+    memcpy(command->ops_hash, hash.bytes, sizeof(command->ops_hash));
+    return true;
+}
+
+bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed)
+{
+    bool is_commit = command->kind == HF_COMMAND_COMMIT;
+    if (is_commit && command->op_count == 0) {
+        return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "/do",
+                                "do needs at least one operation");
+    }
+    if (!is_commit && !hf_str_present(command->key)) {
+        return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "", "which key to cancel?");
+    }
+    command->replays_by_id = is_commit && command->condition_count == 0;
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        const struct hf_op *op = &command->ops[i];
+        command->names_new_ids = command->names_new_ids || op->has_id;
+        command->spends_ids = command->spends_ids || (op->has_id && op->type != HF_OP_APPEND);
+        command->replays_by_id = command->replays_by_id && op->has_id;
+    }
+    if (!compute_ops_hash(command) || !compute_fingerprint(command)) {
+        return hf_command_short_memory(malformed);
+    }
+    if (hf_str_present(command->key)) {
+        command->key_id = hf_key_id(command->principal, command->key);
+    }
+    return true;
+}

@@ -1,0 +1,227 @@
+/*
+ * Commands: what a client asks for, checked as far as it can be without any state.
+ *
+ * Owns: the decoded form of a commit's conditions and operations, their syntax rules, and the
+ * frozen encoding that fingerprints are made of. Must never: look at state, a clock or a socket.
+ * Called by: api's decoders and the library build commands; node carries them; decide reads them.
+ *
+ * 1. A command is immutable after hf_command_finish.
+ * 2. All texts in it are copies in its arena or borrowed from memory that its owner keeps as long.
+ * 3. Malformed input is HF_ERR_INVALID_REQUEST (or TOO_LARGE) with a JSON pointer to the place.
+ */
+#ifndef HF_CORE_COMMAND_H
+#define HF_CORE_COMMAND_H
+
+#include "base/arena.h"
+#include "base/errors.h"
+#include "base/limits.h"
+#include "base/sha256.h"
+#include "base/u128.h"
+#include "core/name.h"
+
+/* X(NAME, "wire name") in the order of their frozen numbers, from 1. */
+#define HF_OPERATIONS(X)                                                                           \
+    X(OPEN_ACCOUNT, "open_account")                                                                \
+    X(SET_LIMITS, "set_limits")                                                                    \
+    X(SET_METADATA, "set_metadata")                                                                \
+    X(FREEZE, "freeze")                                                                            \
+    X(UNFREEZE, "unfreeze")                                                                        \
+    X(CLOSE_ACCOUNT, "close_account")                                                              \
+    X(TRANSFER, "transfer")                                                                        \
+    X(REVERSE, "reverse")                                                                          \
+    X(HOLD, "hold")                                                                                \
+    X(CAPTURE, "capture")                                                                          \
+    X(VOID, "void")                                                                                \
+    X(EXTEND, "extend")                                                                            \
+    X(APPEND, "append")                                                                            \
+    X(PUT, "put")                                                                                  \
+    X(PATCH, "patch")                                                                              \
+    X(DELETE, "delete")                                                                            \
+    X(ACQUIRE, "acquire")                                                                          \
+    X(RENEW, "renew")                                                                              \
+    X(RELEASE, "release")
+
+enum hf_op_type {
+    HF_OP_NONE = 0,
+#define HF_OP_ENUM(name, wire) HF_OP_##name,
+    HF_OPERATIONS(HF_OP_ENUM)
+#undef HF_OP_ENUM
+        HF_OP_COUNT,
+};
+
+const char *hf_op_wire(enum hf_op_type type);        /* "transfer" */
+enum hf_op_type hf_op_from_wire(struct hf_str wire); /* HF_OP_NONE if unknown */
+
+/* A JSON text with its SHA-256. Absent: text.ptr NULL. */
+struct hf_payload {
+    struct hf_str text;  /* byte for byte as given */
+    struct hf_hash hash; /* of text */
+};
+
+struct hf_op {
+    enum hf_op_type type;
+    bool has_id;               /* a new transfer, hold or event id is named */
+    bool has_amount;           /* else all that is left */
+    bool up_to;                /* balancing transfer */
+    bool final;                /* capture */
+    bool has_floor;            /* set_limits names floor (open_account: always) */
+    bool floor_none;           /* it is null */
+    bool has_ceiling;          /* set_limits names ceiling (open_account: always) */
+    bool ceiling_none;         /* it is null */
+    bool has_expected_version; /* stream and document operations */
+    bool has_effective_at;     /* transfer */
+    bool has_timeout;          /* hold, extend: timeout_ms; acquire, renew: ttl_ms */
+    struct hf_name
+        subject; /* account, from, transfer, hold, stream, document, lease: the thing it acts on */
+    struct hf_name to;          /* transfer, hold: the credited account */
+    struct hf_name id;          /* new id, if has_id */
+    struct hf_asset asset;      /* open_account, transfer, hold */
+    hf_u128 amount;             /* minor units, if has_amount */
+    hf_i128 floor;              /* if has_floor and not floor_none */
+    hf_i128 ceiling;            /* if has_ceiling and not ceiling_none */
+    uint64_t timeout_ms;        /* if has_timeout; > 0 */
+    uint64_t token;             /* renew, release */
+    uint64_t expected_version;  /* if has_expected_version */
+    uint64_t effective_at_us;   /* if has_effective_at */
+    struct hf_str type_text;    /* append: the event's type; acquire: the owner */
+    struct hf_payload data;     /* append, put, patch */
+    struct hf_payload metadata; /* open_account, set_metadata, transfer; absent = none given */
+    uint8_t content_hash[16];   /* of the operation's own fields, without expected_version */
+};
+
+enum hf_condition_kind {
+    HF_CONDITION_ACCOUNT = 1,
+    HF_CONDITION_STREAM,
+    HF_CONDITION_DOCUMENT,
+    HF_CONDITION_TRANSFER,
+    HF_CONDITION_LEASE,
+    HF_CONDITION_HOLD,
+};
+
+/* Bits of a comparison with a value. */
+enum hf_compare {
+    HF_COMPARE_EQ,
+    HF_COMPARE_GT,
+    HF_COMPARE_GTE,
+    HF_COMPARE_LT,
+    HF_COMPARE_LTE,
+    HF_COMPARE_COUNT,
+};
+
+/* Several comparators of one quantity; all must hold. */
+struct hf_comparison {
+    uint8_t present;                   /* bit i: operand[i] is given, i an enum hf_compare */
+    hf_i128 operand[HF_COMPARE_COUNT]; /* minor units */
+};
+
+enum hf_hold_state {
+    HF_HOLD_OPEN = 1,
+    HF_HOLD_CAPTURED,
+    HF_HOLD_VOIDED,
+    HF_HOLD_EXPIRED,
+};
+
+/* One or more tests of one thing; all must hold. */
+struct hf_condition {
+    enum hf_condition_kind kind;
+    struct hf_name subject;
+    bool has_version;               /* account, stream, document */
+    bool has_modified_at;           /* account, stream, document */
+    bool has_exists;                /* stream, document, account, transfer */
+    bool exists;                    /* if has_exists */
+    uint64_t version;               /* if has_version */
+    uint64_t modified_at_us;        /* if has_modified_at */
+    struct hf_comparison available; /* account */
+    struct hf_comparison posted;    /* account */
+    uint64_t token;                 /* lease */
+    enum hf_hold_state state;       /* hold */
+};
+
+enum hf_command_kind {
+    HF_COMMAND_COMMIT = 1,
+    HF_COMMAND_CANCEL_KEY, /* record `cancelled` under the key unless it has an answer */
+};
+
+struct hf_command {
+    struct hf_arena arena; /* everything below */
+    enum hf_command_kind kind;
+    struct hf_str principal; /* never absent; "local" by default */
+    struct hf_str key;       /* idempotency key, or absent */
+    struct hf_id key_id;     /* of principal and key */
+    struct hf_str
+        door; /* how it came in (method, path, query, preconditions), part of the fingerprint */
+    struct hf_condition *conditions; /* in arena */
+    uint32_t condition_count;
+    uint32_t condition_capacity;
+    struct hf_op *ops; /* in arena */
+    uint32_t op_count;
+    uint32_t op_capacity;
+    struct hf_payload metadata; /* of the commit, or absent */
+    bool dry_run;               /* decide only */
+    bool names_new_ids;         /* some op names a new transfer, hold or event id */
+    bool spends_ids;            /* some op names a new transfer or hold id: a refusal is recorded */
+    bool replays_by_id;         /* no conditions, and every op names a new id */
+    uint8_t fingerprint[16];    /* of the whole request, for the key */
+    uint8_t ops_hash[16];       /* of all content_hashes in order */
+};
+
+/* What is wrong with a malformed command. */
+struct hf_malformed {
+    enum hf_err code; /* HF_ERR_INVALID_REQUEST, TOO_LARGE or NO_MEMORY */
+    char pointer[64]; /* JSON pointer: "/do/0/amount" */
+    char text[256];   /* in words */
+};
+
+/*
+ * An operation or condition as flat text fields, the way JSON members and C callers give them.
+ * Absent texts have ptr NULL; numbers have a bit in `numbers`. Which fields an operation needs and
+ * takes is checked when it is added. The memory must outlive the command.
+ */
+struct hf_op_fields {
+    struct hf_str op; /* wire name */
+    struct hf_str account, id, from, to, asset, amount, transfer, hold, stream, document, lease,
+        owner;
+    struct hf_str type, data, metadata, floor, ceiling, effective_at;
+    bool floor_null;   /* "floor": null */
+    bool ceiling_null; /* "ceiling": null */
+    bool has_up_to, up_to;
+    bool has_final, final;
+    bool has_timeout_ms, has_ttl_ms, has_token, has_expected_version;
+    uint64_t timeout_ms, ttl_ms, token, expected_version;
+};
+
+struct hf_condition_fields {
+    struct hf_str account, stream, document, transfer, lease, hold;
+    struct hf_str modified_at, state;
+    struct hf_str available[HF_COMPARE_COUNT], posted[HF_COMPARE_COUNT]; /* by enum hf_compare */
+    bool has_available, has_posted; /* the member was there (an empty object is malformed) */
+    bool has_version, has_token, has_exists, exists;
+    uint64_t version, token;
+};
+
+void hf_command_init(struct hf_command *command, enum hf_command_kind kind);
+void hf_command_release(struct hf_command *command);
+
+/* Each: false and `malformed` filled; the command must then be released. */
+bool hf_command_set_principal(struct hf_command *command, struct hf_str principal,
+                              struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* ≤ 255 bytes of U+0021–7E. */
+bool hf_command_set_key(struct hf_command *command, struct hf_str key,
+                        struct hf_malformed *malformed) HF_WARN_UNUSED;
+bool hf_command_set_metadata(struct hf_command *command, struct hf_str json,
+                             struct hf_malformed *malformed) HF_WARN_UNUSED;
+bool hf_command_add_condition(struct hf_command *command, const struct hf_condition_fields *fields,
+                              struct hf_malformed *malformed) HF_WARN_UNUSED;
+bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fields,
+                       struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* Checks the whole (an empty `do` is malformed) and computes the fingerprints. */
+bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed) HF_WARN_UNUSED;
+
+/* 128 bits of a principal's key. */
+struct hf_id hf_key_id(struct hf_str principal, struct hf_str key);
+
+/* Fills malformed; returns false, for `return hf_malformed_set(…)`. */
+bool hf_malformed_set(struct hf_malformed *malformed, enum hf_err code, const char *pointer,
+                      const char *format, ...) HF_PRINTF(4, 5);
+
+#endif

@@ -1,0 +1,340 @@
+/* Operations: from flat text fields to checked, typed ones. */
+#include <stdio.h>
+
+#include "base/time_text.h"
+#include "core/command.h"
+#include "core/command_priv.h"
+
+/* Every field that an operation may have, as a bit. */
+enum field {
+    F_ACCOUNT,
+    F_ID,
+    F_FROM,
+    F_TO,
+    F_ASSET,
+    F_AMOUNT,
+    F_TRANSFER,
+    F_HOLD,
+    F_STREAM,
+    F_DOCUMENT,
+    F_LEASE,
+    F_OWNER,
+    F_TYPE,
+    F_DATA,
+    F_METADATA,
+    F_FLOOR,
+    F_CEILING,
+    F_EFFECTIVE_AT,
+    F_UP_TO,
+    F_FINAL,
+    F_TIMEOUT_MS,
+    F_TTL_MS,
+    F_TOKEN,
+    F_EXPECTED_VERSION,
+    F_COUNT,
+};
+
+static const char *const field_names[F_COUNT] = {
+    "account",  "id",    "from",       "to",       "asset",   "amount",
+    "transfer", "hold",  "stream",     "document", "lease",   "owner",
+    "type",     "data",  "metadata",   "floor",    "ceiling", "effective_at",
+    "up_to",    "final", "timeout_ms", "ttl_ms",   "token",   "expected_version",
+};
+
+#define B(field) (1u << F_##field)
+
+/* What each operation needs and what else it may have. */
+static const struct {
+    uint32_t needed;
+    uint32_t optional;
+} shapes[HF_OP_COUNT] = {
+    [HF_OP_OPEN_ACCOUNT] = {B(ACCOUNT) | B(ASSET), B(FLOOR) | B(CEILING) | B(METADATA)},
+    [HF_OP_SET_LIMITS] = {B(ACCOUNT), B(FLOOR) | B(CEILING)},
+    [HF_OP_SET_METADATA] = {B(ACCOUNT) | B(METADATA), 0},
+    [HF_OP_FREEZE] = {B(ACCOUNT), 0},
+    [HF_OP_UNFREEZE] = {B(ACCOUNT), 0},
+    [HF_OP_CLOSE_ACCOUNT] = {B(ACCOUNT), 0},
+    [HF_OP_TRANSFER] = {B(FROM) | B(TO) | B(ASSET) | B(AMOUNT),
+                        B(ID) | B(UP_TO) | B(EFFECTIVE_AT) | B(METADATA)},
+    [HF_OP_REVERSE] = {B(TRANSFER), B(ID) | B(AMOUNT)},
+    [HF_OP_HOLD] = {B(FROM) | B(TO) | B(ASSET) | B(AMOUNT), B(ID) | B(TIMEOUT_MS)},
+    [HF_OP_CAPTURE] = {B(HOLD), B(AMOUNT) | B(FINAL)},
+    [HF_OP_VOID] = {B(HOLD), 0},
+    [HF_OP_EXTEND] = {B(HOLD) | B(TIMEOUT_MS), 0},
+    [HF_OP_APPEND] = {B(STREAM) | B(TYPE) | B(DATA), B(ID) | B(EXPECTED_VERSION)},
+    [HF_OP_PUT] = {B(DOCUMENT) | B(DATA), B(EXPECTED_VERSION)},
+    [HF_OP_PATCH] = {B(DOCUMENT) | B(DATA), B(EXPECTED_VERSION)},
+    [HF_OP_DELETE] = {B(DOCUMENT), B(EXPECTED_VERSION)},
+    [HF_OP_ACQUIRE] = {B(LEASE) | B(OWNER) | B(TTL_MS), 0},
+    [HF_OP_RENEW] = {B(LEASE) | B(TOKEN), B(TTL_MS)},
+    [HF_OP_RELEASE] = {B(LEASE) | B(TOKEN), 0},
+};
+
+struct adding {
+    struct hf_command *command;        /* grows */
+    const struct hf_op_fields *fields; /* what was given */
+    struct hf_op *op;                  /* what comes of it */
+    struct hf_malformed *malformed;    /* filled on failure */
+    char pointer[64];                  /* scratch for pointer_to */
+};
+
+static const char *pointer_to(struct adding *adding, const char *field)
+{
+    (void)snprintf(adding->pointer, sizeof(adding->pointer), "/do/%u%s%s",
+                   adding->command->op_count, field == NULL ? "" : "/", field == NULL ? "" : field);
+    return adding->pointer;
+}
+
+static bool refuse(struct adding *adding, const char *field, const char *text)
+{
+    return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST, pointer_to(adding, field),
+                            "%s", text);
+}
+
+static uint32_t given_fields(const struct hf_op_fields *f)
+{
+    const struct hf_str texts[] = {
+        f->account, f->id,       f->from,  f->to,    f->asset, f->amount, f->transfer, f->hold,
+        f->stream,  f->document, f->lease, f->owner, f->type,  f->data,   f->metadata,
+    };
+    uint32_t given = 0;
+    for (size_t i = 0; i < HF_ARRAY_COUNT(texts); i++) {
+        given |= hf_str_present(texts[i]) ? 1u << i : 0;
+    }
+    given |= hf_str_present(f->floor) || f->floor_null ? B(FLOOR) : 0;
+    given |= hf_str_present(f->ceiling) || f->ceiling_null ? B(CEILING) : 0;
+    given |= hf_str_present(f->effective_at) ? B(EFFECTIVE_AT) : 0;
+    given |= f->has_up_to ? B(UP_TO) : 0;
+    given |= f->has_final ? B(FINAL) : 0;
+    given |= f->has_timeout_ms ? B(TIMEOUT_MS) : 0;
+    given |= f->has_ttl_ms ? B(TTL_MS) : 0;
+    given |= f->has_token ? B(TOKEN) : 0;
+    given |= f->has_expected_version ? B(EXPECTED_VERSION) : 0;
+    return given;
+}
+
+static bool check_shape(struct adding *adding)
+{
+    uint32_t given = given_fields(adding->fields);
+    enum hf_op_type type = adding->op->type;
+    for (int i = 0; i < F_COUNT; i++) {
+        uint32_t bit = 1u << i;
+        bool needed = (shapes[type].needed & bit) != 0;
+        if (needed && (given & bit) == 0) {
+            return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
+                                    pointer_to(adding, field_names[i]), "%s needs %s",
+                                    hf_op_wire(type), field_names[i]);
+        }
+        if (!needed && (given & bit) != 0 && (shapes[type].optional & bit) == 0) {
+            return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
+                                    pointer_to(adding, field_names[i]), "%s takes no %s",
+                                    hf_op_wire(type), field_names[i]);
+        }
+    }
+    if (type == HF_OP_SET_LIMITS && (given & (B(FLOOR) | B(CEILING))) == 0) {
+        return refuse(adding, NULL, "set_limits needs floor, ceiling or both");
+    }
+    return true;
+}
+
+static bool take_name(struct adding *adding, struct hf_str text, const char *field, bool reference,
+                      struct hf_name *name)
+{
+    if (!hf_str_present(text)) {
+        return true;
+    }
+    bool valid = reference ? hf_name_valid_reference(text) : hf_name_valid(text);
+    if (!valid) {
+        return refuse(adding, field,
+                      "a name is 1 to 128 characters of A-Z a-z 0-9 . _ : @ + = , ~ - and begins "
+                      "with a letter or digit");
+    }
+    struct hf_str copy = hf_arena_copy(&adding->command->arena, text);
+    if (copy.ptr == NULL || !hf_name_make(copy, &adding->command->arena, name)) {
+        return hf_command_short_memory(adding->malformed);
+    }
+    return true;
+}
+
+static bool take_names(struct adding *adding)
+{
+    const struct hf_op_fields *f = adding->fields;
+    struct hf_op *op = adding->op;
+    op->has_id = hf_str_present(f->id);
+    return take_name(adding, f->account, "account", false, &op->subject) &&
+           take_name(adding, f->from, "from", false, &op->subject) &&
+           take_name(adding, f->transfer, "transfer", true, &op->subject) &&
+           take_name(adding, f->hold, "hold", true, &op->subject) &&
+           take_name(adding, f->stream, "stream", false, &op->subject) &&
+           take_name(adding, f->document, "document", false, &op->subject) &&
+           take_name(adding, f->lease, "lease", false, &op->subject) &&
+           take_name(adding, f->to, "to", false, &op->to) &&
+           take_name(adding, f->id, "id", false, &op->id);
+}
+
+static bool take_limit(struct adding *adding, struct hf_str text, bool null, const char *field,
+                       bool *has, bool *none, hf_i128 *value)
+{
+    if (!hf_str_present(text) && !null) {
+        return true;
+    }
+    *has = true;
+    *none = null;
+    if (!null && !hf_i128_parse(text, value)) {
+        return refuse(adding, field,
+                      "a limit is a decimal string of minor units, a leading '-' allowed, below "
+                      "2^127, or null for none");
+    }
+    return true;
+}
+
+static bool take_amounts(struct adding *adding)
+{
+    const struct hf_op_fields *f = adding->fields;
+    struct hf_op *op = adding->op;
+    if (hf_str_present(f->asset) && !hf_asset_parse(f->asset, &op->asset)) {
+        return refuse(adding, "asset",
+                      "an asset is CODE/scale, for example USD/2: code [A-Z][A-Z0-9_]{0,16}, scale "
+                      "0 to 18");
+    }
+    op->has_amount = hf_str_present(f->amount);
+    if (op->has_amount && !hf_u128_parse(f->amount, &op->amount)) {
+        return refuse(adding, "amount",
+                      "an amount is a decimal string of minor units below 2^128 without sign, "
+                      "point or leading zeros");
+    }
+    if (!take_limit(adding, f->floor, f->floor_null, "floor", &op->has_floor, &op->floor_none,
+                    &op->floor) ||
+        !take_limit(adding, f->ceiling, f->ceiling_null, "ceiling", &op->has_ceiling,
+                    &op->ceiling_none, &op->ceiling)) {
+        return false;
+    }
+    if (op->type == HF_OP_OPEN_ACCOUNT && !op->has_floor) {
+        op->has_floor = true; /* "0" by default */
+    }
+    if (op->type == HF_OP_OPEN_ACCOUNT && !op->has_ceiling) {
+        op->has_ceiling = true;
+        op->ceiling_none = true;
+    }
+    return true;
+}
+
+static bool take_numbers(struct adding *adding)
+{
+    const struct hf_op_fields *f = adding->fields;
+    struct hf_op *op = adding->op;
+    op->up_to = f->has_up_to && f->up_to;
+    op->final = f->has_final && f->final;
+    op->has_expected_version = f->has_expected_version;
+    op->expected_version = f->expected_version;
+    op->token = f->token;
+    op->has_timeout = f->has_timeout_ms || f->has_ttl_ms;
+    op->timeout_ms = f->has_timeout_ms ? f->timeout_ms : f->ttl_ms;
+    uint64_t timeout_max = f->has_ttl_ms ? HF_LEASE_TTL_MS_MAX : HF_HOLD_TIMEOUT_MS_MAX;
+    if (op->has_timeout && (op->timeout_ms == 0 || op->timeout_ms > timeout_max)) {
+        return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
+                                pointer_to(adding, f->has_ttl_ms ? "ttl_ms" : "timeout_ms"),
+                                "from 1 to %llu milliseconds", (unsigned long long)timeout_max);
+    }
+    if (op->expected_version > HF_JSON_INTEGER_MAX || op->token > HF_JSON_INTEGER_MAX) {
+        return refuse(adding, op->token > HF_JSON_INTEGER_MAX ? "token" : "expected_version",
+                      "must be below 2^53");
+    }
+    op->has_effective_at = hf_str_present(f->effective_at);
+    if (op->has_effective_at && !hf_time_parse(f->effective_at, &op->effective_at_us)) {
+        return refuse(adding, "effective_at",
+                      "a time is RFC 3339 in UTC, for example 2020-08-30T17:44:25.000000Z");
+    }
+    return true;
+}
+
+/* An event's type or a lease's owner: printable text that says who or what. */
+static bool take_label(struct adding *adding, struct hf_str text, const char *field)
+{
+    if (!hf_str_present(text)) {
+        return true;
+    }
+    bool visible = text.len > 0 && text.len <= HF_TYPE_BYTES_MAX;
+    for (size_t i = 0; visible && i < text.len; i++) {
+        visible = text.ptr[i] > 0x20 && text.ptr[i] < 0x7F;
+    }
+    if (!visible) {
+        return refuse(adding, field, "1 to 128 characters of U+0021 to U+007E");
+    }
+    bool reserved = (text.len >= 9 && memcmp(text.ptr, "holdfast.", 9) == 0) ||
+                    (text.len >= 7 && memcmp(text.ptr, "system.", 7) == 0);
+    if (adding->op->type == HF_OP_APPEND && reserved) {
+        return refuse(adding, field, "types that begin with holdfast. or system. are reserved");
+    }
+    adding->op->type_text = hf_arena_copy(&adding->command->arena, text);
+    return adding->op->type_text.ptr != NULL || hf_command_short_memory(adding->malformed);
+}
+
+static bool take_texts(struct adding *adding)
+{
+    const struct hf_op_fields *f = adding->fields;
+    struct hf_op *op = adding->op;
+    if (!take_label(adding, f->type, "type") || !take_label(adding, f->owner, "owner")) {
+        return false;
+    }
+    if (hf_str_present(f->data) &&
+        !hf_command_payload(adding->command, f->data, pointer_to(adding, "data"), HF_DATA_BYTES_MAX,
+                            &op->data, adding->malformed)) {
+        return false;
+    }
+    return !hf_str_present(f->metadata) ||
+           hf_command_metadata(adding->command, f->metadata, pointer_to(adding, "metadata"),
+                               &op->metadata, adding->malformed);
+}
+
+static bool grow(struct hf_command *command)
+{
+    if (command->op_count < command->op_capacity) {
+        return true;
+    }
+    uint32_t capacity = command->op_capacity == 0 ? 1 : command->op_capacity * 4;
+    struct hf_op *ops = hf_arena_alloc(&command->arena, capacity * sizeof(*ops));
+    if (ops == NULL) {
+        return false;
+    }
+    if (command->op_count > 0) {
+        memcpy(ops, command->ops, command->op_count * sizeof(*ops));
+    }
+    command->ops = ops;
+    command->op_capacity = capacity;
+    return true;
+}
+
+bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fields,
+                       struct hf_malformed *malformed)
+{
+    if (command->op_count >= HF_COMMIT_OPERATIONS_MAX) {
+        return hf_malformed_set(malformed, HF_ERR_TOO_LARGE, "/do",
+                                "a commit has at most %d operations", HF_COMMIT_OPERATIONS_MAX);
+    }
+    if (!grow(command)) {
+        return hf_command_short_memory(malformed);
+    }
+    struct hf_op *op = &command->ops[command->op_count];
+    memset(op, 0, sizeof(*op));
+    struct adding adding = {.command = command, .fields = fields, .op = op, .malformed = malformed};
+    op->type = hf_op_from_wire(fields->op);
+    if (op->type == HF_OP_NONE) {
+        return refuse(&adding, "op",
+                      hf_str_present(fields->op) ? "no such operation"
+                                                 : "which operation? op is missing");
+    }
+    if (!check_shape(&adding) || !take_names(&adding) || !take_amounts(&adding) ||
+        !take_numbers(&adding) || !take_texts(&adding)) {
+        return false;
+    }
+    bool moves = op->type == HF_OP_TRANSFER || op->type == HF_OP_HOLD;
+    if (moves && hf_id_equal(&op->subject.id, &op->to.id)) {
+        return refuse(&adding, "to", "from and to must be two accounts");
+    }
+    if (!hf_command_hash_op(op, malformed)) {
+        return false;
+    }
+    command->op_count++;
+    return true;
+}

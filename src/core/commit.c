@@ -1,0 +1,422 @@
+#include "core/commit.h"
+
+#include "base/check.h"
+#include "core/codec_priv.h"
+
+#define RECORD_VERSION 1u
+#define FRAME_BYTES    8u /* two lengths before the record */
+
+static const char *const event_wires[HF_EVENT_TYPE_COUNT] = {
+    [HF_EVENT_ACCOUNT_OPENED] = "holdfast.account.opened",
+    [HF_EVENT_ACCOUNT_CHANGED] = "holdfast.account.changed",
+    [HF_EVENT_TRANSFER_POSTED] = "holdfast.transfer.posted",
+    [HF_EVENT_HOLD_OPENED] = "holdfast.hold.opened",
+    [HF_EVENT_HOLD_CAPTURED] = "holdfast.hold.captured",
+    [HF_EVENT_HOLD_VOIDED] = "holdfast.hold.voided",
+    [HF_EVENT_HOLD_EXPIRED] = "holdfast.hold.expired",
+    [HF_EVENT_HOLD_EXTENDED] = "holdfast.hold.extended",
+    [HF_EVENT_STREAM_APPENDED] = "holdfast.stream.appended",
+    [HF_EVENT_DOCUMENT_PUT] = "holdfast.document.put",
+    [HF_EVENT_DOCUMENT_DELETED] = "holdfast.document.deleted",
+    [HF_EVENT_LEASE_ACQUIRED] = "holdfast.lease.acquired",
+    [HF_EVENT_LEASE_RENEWED] = "holdfast.lease.renewed",
+    [HF_EVENT_LEASE_RELEASED] = "holdfast.lease.released",
+    [HF_EVENT_LEASE_EXPIRED] = "holdfast.lease.expired",
+    [HF_EVENT_REFUSED] = "system.commit.refused",
+    [HF_EVENT_KEY_CANCELLED] = "system.key.cancelled",
+    [HF_EVENT_TAKEOVER] = "system.takeover",
+    [HF_EVENT_CHECKPOINT] = "system.checkpoint.stored",
+    [HF_EVENT_TAIL_CUT] = "system.tail.cut",
+    [HF_EVENT_FEATURE_LEVEL] = "system.feature_level",
+};
+
+const char *hf_event_wire(enum hf_event_type type)
+{
+    return event_wires[type];
+}
+
+const char *hf_kind_wire(enum hf_kind kind)
+{
+    static const char *const wires[HF_KIND_COUNT] = {
+        "none", "account", "transfer", "hold", "stream", "event", "document", "lease", "key",
+    };
+    return wires[kind];
+}
+
+static void code_side(struct hf_codec *codec, struct hf_side *side)
+{
+    hf_code_name(codec, &side->account, "entry account");
+    hf_code_u64(codec, &side->version, UINT64_MAX, "entry version");
+    hf_code_totals(codec, &side->totals);
+    hf_code_u64(codec, &side->previous_position, UINT64_MAX, "entry previous position");
+}
+
+static void code_posting(struct hf_codec *codec, struct hf_event *event)
+{
+    struct hf_posting *posting = &event->posting;
+    bool posts = event->type == HF_EVENT_TRANSFER_POSTED || event->type == HF_EVENT_HOLD_CAPTURED;
+    if (posts) {
+        hf_code_transfer(codec, &posting->transfer);
+        bool plain = posting->transfer.kind == HF_TRANSFER_PLAIN;
+        bool capture = posting->transfer.kind == HF_TRANSFER_CAPTURE;
+        if (capture != (event->type == HF_EVENT_HOLD_CAPTURED)) {
+            hf_codec_fail(codec, "transfer kind of another event");
+        }
+        if (!plain && !capture) {
+            hf_code_u128(codec, &posting->reversed_after, HF_TOTAL_MAX, "reversed sum");
+        }
+    }
+    if (event->type != HF_EVENT_TRANSFER_POSTED) {
+        hf_code_hold(codec, &posting->hold);
+    }
+    if (event->type == HF_EVENT_HOLD_CAPTURED || event->type == HF_EVENT_HOLD_VOIDED ||
+        event->type == HF_EVENT_HOLD_EXPIRED) {
+        hf_code_u128(codec, &posting->released, HF_TOTAL_MAX, "released");
+    }
+    if (event->type != HF_EVENT_HOLD_EXTENDED) {
+        code_side(codec, &posting->debit);
+        code_side(codec, &posting->credit);
+    }
+}
+
+static void code_changed(struct hf_codec *codec, struct hf_account_changed *changed)
+{
+    HF_CODE_ENUM(codec, changed->change, HF_CHANGE_CLOSED, "account change");
+    code_side(codec, &changed->side);
+    HF_CODE_ENUM(codec, changed->state, HF_ACCOUNT_CLOSED, "account state");
+    hf_code_bool(codec, &changed->has_floor, "floor");
+    hf_code_bool(codec, &changed->has_ceiling, "ceiling");
+    hf_code_i128(codec, &changed->floor, "floor");
+    hf_code_i128(codec, &changed->ceiling, "ceiling");
+    if ((!changed->has_floor && changed->floor != 0) ||
+        (!changed->has_ceiling && changed->ceiling != 0)) {
+        hf_codec_fail(codec, "limit without its flag");
+    }
+    hf_code_payload(codec, &changed->metadata, HF_METADATA_BYTES_MAX, "account metadata");
+}
+
+static void code_appended(struct hf_codec *codec, struct hf_appended *appended)
+{
+    hf_code_name(codec, &appended->stream, "stream");
+    hf_code_u64(codec, &appended->version, UINT64_MAX, "stream version");
+    hf_code_text(codec, &appended->type, HF_TYPE_BYTES_MAX, "event type");
+    hf_code_bool(codec, &appended->has_id, "event has id");
+    if (appended->has_id) {
+        hf_code_name(codec, &appended->id, "event id");
+        hf_code_bytes(codec, appended->content_hash, 16, "event content hash");
+    }
+    hf_code_payload(codec, &appended->data, HF_DATA_BYTES_MAX, "event data");
+}
+
+static void code_document_changed(struct hf_codec *codec, struct hf_document_changed *document)
+{
+    hf_code_name(codec, &document->document, "document");
+    hf_code_u64(codec, &document->version, UINT64_MAX, "document version");
+    hf_code_bool(codec, &document->patched, "document patched");
+    hf_code_payload(codec, &document->data, HF_COMMIT_BYTES_MAX, "document data");
+}
+
+/* The stored form of a transfer outside of its own event: from, to, position and time too. */
+static void code_whole_transfer(struct hf_codec *codec, struct hf_transfer *transfer)
+{
+    hf_code_transfer(codec, transfer);
+    hf_code_name(codec, &transfer->from, "transfer from");
+    hf_code_name(codec, &transfer->to, "transfer to");
+    hf_code_u128(codec, &transfer->reversed, HF_TOTAL_MAX, "transfer reversed");
+    hf_code_u64(codec, &transfer->position, UINT64_MAX, "transfer position");
+    hf_code_u64(codec, &transfer->posted_at_us, UINT64_MAX, "transfer posted at");
+}
+
+static void code_entity(struct hf_codec *codec, struct hf_entity *entity)
+{
+    uint32_t kind = (uint32_t)entity->kind + 1;
+    hf_code_enum_number(codec, &kind, HF_KIND_COUNT, "current kind");
+    entity->kind = (enum hf_kind)(kind - 1);
+    entity->last_change_key = hf_codec_writing(codec) ? entity->last_change_key : HF_STR_NONE;
+    switch (entity->kind) {
+    case HF_KIND_NONE:
+        return;
+    case HF_KIND_ACCOUNT:
+        hf_code_account(codec, &entity->account);
+        return;
+    case HF_KIND_TRANSFER:
+        code_whole_transfer(codec, &entity->transfer);
+        return;
+    case HF_KIND_HOLD:
+        hf_code_hold(codec, &entity->hold);
+        return;
+    case HF_KIND_STREAM:
+        hf_code_stream(codec, &entity->stream);
+        return;
+    case HF_KIND_DOCUMENT: {
+        hf_code_document(codec, &entity->document);
+        bool has_key = hf_str_present(entity->last_change_key);
+        hf_code_bool(codec, &has_key, "last change has key");
+        if (has_key) {
+            hf_code_text(codec, &entity->last_change_key, HF_KEY_BYTES_MAX, "last change key");
+        }
+        return;
+    }
+    case HF_KIND_LEASE:
+        hf_code_lease(codec, &entity->lease);
+        return;
+    case HF_KIND_EVENT:
+    case HF_KIND_KEY:
+    case HF_KIND_COUNT:
+        break;
+    }
+    hf_codec_fail(codec, "current kind");
+}
+
+static void code_spent(struct hf_codec *codec, struct hf_refused *refused)
+{
+    hf_code_u32(codec, &refused->spent_count, HF_COMMIT_OPERATIONS_MAX, "spent ids");
+    const struct hf_spent *from = refused->spent;
+    struct hf_spent *list = NULL;
+    if (!hf_codec_writing(codec)) {
+        list = hf_arena_alloc_zero(codec->arena, refused->spent_count, sizeof(*list));
+        refused->spent = list;
+        if (list == NULL) {
+            codec->short_memory = true;
+            hf_codec_fail(codec, "spent ids");
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < refused->spent_count && hf_codec_ok(codec); i++) {
+        struct hf_spent spent = list == NULL ? from[i] : (struct hf_spent){0};
+        HF_CODE_ENUM(codec, spent.kind, HF_KIND_HOLD, "spent kind");
+        hf_code_name(codec, &spent.name, "spent id");
+        if (spent.kind == HF_KIND_ACCOUNT) {
+            hf_codec_fail(codec, "spent kind");
+        }
+        if (list != NULL) {
+            list[i] = spent;
+        }
+    }
+}
+
+static void code_refused(struct hf_codec *codec, struct hf_refused *refused)
+{
+    uint32_t code = (uint32_t)refused->code;
+    hf_code_u32(codec, &code, UINT16_MAX, "refusal code");
+    if (!hf_err_known(code) || code < HF_ERR_INVALID_REQUEST) {
+        hf_codec_fail(codec, "refusal code");
+    }
+    refused->code = (enum hf_err)code;
+    uint32_t where = (uint32_t)refused->where + 1;
+    hf_code_enum_number(codec, &where, HF_WHERE_DO + 1, "refusal where");
+    refused->where = (enum hf_where)(where - 1);
+    hf_code_u32(codec, &refused->index, HF_COMMIT_OPERATIONS_MAX, "refusal index");
+    code_entity(codec, &refused->current);
+    code_spent(codec, refused);
+}
+
+static void code_system(struct hf_codec *codec, struct hf_event *event)
+{
+    struct hf_system *system = &event->system;
+    if (event->type == HF_EVENT_TAKEOVER) {
+        hf_code_u64(codec, &system->epoch, UINT64_MAX, "epoch");
+        hf_code_text(codec, &system->owner, HF_PRINCIPAL_BYTES_MAX, "owner");
+    } else if (event->type == HF_EVENT_CHECKPOINT) {
+        hf_code_u64(codec, &system->position, UINT64_MAX, "checkpoint position");
+        hf_code_bytes(codec, system->hash.bytes, sizeof(system->hash.bytes), "checkpoint hash");
+    } else if (event->type == HF_EVENT_TAIL_CUT) {
+        hf_code_u64(codec, &system->segment, UINT64_MAX, "cut segment");
+        hf_code_u64(codec, &system->offset, UINT64_MAX, "cut offset");
+        hf_code_u64(codec, &system->bytes, UINT64_MAX, "cut bytes");
+    } else {
+        hf_code_u64(codec, &system->level, UINT64_MAX, "feature level");
+    }
+}
+
+static void code_event(struct hf_codec *codec, struct hf_event *event)
+{
+    HF_CODE_ENUM(codec, event->type, HF_EVENT_TYPE_COUNT - 1, "event type");
+    uint32_t operation = event->operation + 1; /* HF_NO_OPERATION becomes 0 */
+    hf_code_u32(codec, &operation, HF_COMMIT_OPERATIONS_MAX, "event operation");
+    event->operation = operation - 1;
+    if (!hf_codec_ok(codec)) {
+        return;
+    }
+    switch (event->type) {
+    case HF_EVENT_ACCOUNT_OPENED:
+        hf_code_account(codec, &event->opened);
+        hf_code_payload(codec, &event->opened_metadata, HF_METADATA_BYTES_MAX, "account metadata");
+        return;
+    case HF_EVENT_ACCOUNT_CHANGED:
+        code_changed(codec, &event->changed);
+        return;
+    case HF_EVENT_TRANSFER_POSTED:
+    case HF_EVENT_HOLD_OPENED:
+    case HF_EVENT_HOLD_CAPTURED:
+    case HF_EVENT_HOLD_VOIDED:
+    case HF_EVENT_HOLD_EXPIRED:
+    case HF_EVENT_HOLD_EXTENDED:
+        code_posting(codec, event);
+        return;
+    case HF_EVENT_STREAM_APPENDED:
+        code_appended(codec, &event->appended);
+        return;
+    case HF_EVENT_DOCUMENT_PUT:
+    case HF_EVENT_DOCUMENT_DELETED:
+        code_document_changed(codec, &event->document);
+        if (hf_str_present(event->document.data.text) != (event->type == HF_EVENT_DOCUMENT_PUT)) {
+            hf_codec_fail(codec, "document data");
+        }
+        return;
+    case HF_EVENT_LEASE_ACQUIRED:
+    case HF_EVENT_LEASE_RENEWED:
+    case HF_EVENT_LEASE_RELEASED:
+    case HF_EVENT_LEASE_EXPIRED:
+        hf_code_lease(codec, &event->lease);
+        return;
+    case HF_EVENT_REFUSED:
+        code_refused(codec, &event->refused);
+        return;
+    case HF_EVENT_KEY_CANCELLED:
+        return;
+    case HF_EVENT_TAKEOVER:
+    case HF_EVENT_CHECKPOINT:
+    case HF_EVENT_TAIL_CUT:
+    case HF_EVENT_FEATURE_LEVEL:
+        code_system(codec, event);
+        return;
+    case HF_EVENT_TYPE_COUNT:
+        break;
+    }
+    hf_codec_fail(codec, "event type");
+}
+
+static void code_optional_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
+                               const char *what)
+{
+    bool present = hf_str_present(*text);
+    hf_code_bool(codec, &present, what);
+    if (present) {
+        hf_code_text(codec, text, bytes_max, what);
+    } else {
+        *text = HF_STR_NONE;
+    }
+}
+
+static void code_head(struct hf_codec *codec, struct hf_commit *commit)
+{
+    uint32_t version = RECORD_VERSION;
+    hf_code_enum_number(codec, &version, RECORD_VERSION, "record version");
+    hf_code_u32(codec, &commit->space, UINT32_MAX, "space");
+    hf_code_u64(codec, &commit->position, UINT64_MAX, "position");
+    hf_code_u64(codec, &commit->time_us, UINT64_MAX, "time");
+    HF_CODE_ENUM(codec, commit->origin, HF_ORIGIN_SYSTEM, "origin");
+    code_optional_text(codec, &commit->principal, HF_PRINCIPAL_BYTES_MAX, "principal");
+    code_optional_text(codec, &commit->key, HF_KEY_BYTES_MAX, "key");
+    hf_code_bool(codec, &commit->has_fingerprint, "has fingerprint");
+    if (commit->has_fingerprint) {
+        hf_code_bytes(codec, commit->fingerprint, sizeof(commit->fingerprint), "fingerprint");
+    }
+    hf_code_bool(codec, &commit->has_ops_hash, "has ops hash");
+    if (commit->has_ops_hash) {
+        hf_code_bytes(codec, commit->ops_hash, sizeof(commit->ops_hash), "ops hash");
+    }
+    hf_code_u32(codec, &commit->operation_count, HF_COMMIT_OPERATIONS_MAX, "operations");
+    hf_code_payload(codec, &commit->metadata, HF_METADATA_BYTES_MAX, "metadata");
+    hf_code_u32(codec, &commit->event_count, UINT32_MAX, "events");
+}
+
+bool hf_commit_encode(const struct hf_commit *commit, struct hf_buffer *to)
+{
+    struct hf_buffer payload;
+    hf_buffer_init(&payload);
+    size_t start = to->size_bytes;
+    uint8_t *frame = hf_buffer_extend(to, FRAME_BYTES);
+    if (frame == NULL) {
+        return false;
+    }
+    struct hf_codec codec = {.out = to, .out_payload = &payload};
+    struct hf_commit head = *commit;
+    code_head(&codec, &head);
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        code_event(&codec, commit->events[i]);
+    }
+    size_t record_bytes = to->size_bytes - start - FRAME_BYTES;
+    size_t payload_bytes = payload.size_bytes;
+    hf_buffer_bytes(to, payload.data, payload_bytes);
+    bool ok = hf_codec_ok(&codec) && record_bytes <= UINT32_MAX && payload_bytes <= UINT32_MAX;
+    if (ok) {
+        hf_put_u32(to->data + start, (uint32_t)record_bytes);
+        hf_put_u32(to->data + start + 4, (uint32_t)payload_bytes);
+    }
+    hf_buffer_release(&payload);
+    return ok;
+}
+
+/* Fields that are stored once and meant twice. */
+static void complete_event(const struct hf_commit *commit, struct hf_event *event)
+{
+    if (event->type == HF_EVENT_TRANSFER_POSTED || event->type == HF_EVENT_HOLD_CAPTURED) {
+        struct hf_posting *posting = &event->posting;
+        posting->transfer.from = posting->debit.account;
+        posting->transfer.to = posting->credit.account;
+        posting->transfer.position = commit->position;
+        posting->transfer.posted_at_us = commit->time_us;
+    }
+}
+
+static enum hf_err decode_failed(const struct hf_codec *codec, struct hf_error *error)
+{
+    if (codec->short_memory) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "decode commit: out of memory");
+    }
+    return hf_error_set(error, HF_ERR_CORRUPT, "decode commit: bad %s",
+                        codec->what == NULL ? "length" : codec->what);
+}
+
+enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void *payload,
+                             size_t payload_bytes, struct hf_arena *arena, struct hf_commit *commit,
+                             struct hf_error *error)
+{
+    *commit = (struct hf_commit){0};
+    struct hf_codec codec = {
+        .in = hf_reader_over(record, record_bytes),
+        .in_payload = hf_reader_over(payload, payload_bytes),
+        .arena = arena,
+    };
+    code_head(&codec, commit);
+    /* An event has at least two bytes: a count beyond that is damage, not a reason to allocate. */
+    if (!hf_codec_ok(&codec) || commit->event_count > hf_reader_left(&codec.in) / 2 + 1) {
+        hf_codec_fail(&codec, "events");
+        return decode_failed(&codec, error);
+    }
+    commit->events = hf_arena_alloc_zero(arena, commit->event_count, sizeof(*commit->events));
+    for (uint32_t i = 0; commit->events != NULL && i < commit->event_count; i++) {
+        struct hf_event *event = hf_arena_alloc_zero(arena, 1, sizeof(*event));
+        if (event == NULL) {
+            codec.short_memory = true;
+            break;
+        }
+        code_event(&codec, event);
+        if (!hf_codec_ok(&codec)) {
+            break;
+        }
+        complete_event(commit, event);
+        commit->events[i] = event;
+    }
+    if (commit->events == NULL) {
+        codec.short_memory = true;
+    }
+    if (codec.short_memory || !hf_codec_ok(&codec) || hf_reader_left(&codec.in) != 0 ||
+        hf_reader_left(&codec.in_payload) != 0) {
+        commit->event_count = 0;
+        return decode_failed(&codec, error);
+    }
+    return HF_ERR_OK;
+}
+
+const struct hf_refused *hf_commit_refusal(const struct hf_commit *commit)
+{
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        if (commit->events[i]->type == HF_EVENT_REFUSED) {
+            return &commit->events[i]->refused;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,654 @@
+#include "core/decide.h"
+
+#include "base/check.h"
+#include "core/decide_priv.h"
+
+/* ---- keys ---- */
+
+static enum hf_step decide_key(struct hf_deciding *d, uint64_t retention_us,
+                               enum hf_decision *decision)
+{
+    const struct hf_command *command = d->command;
+    struct hf_view *view = &d->draft->view;
+    struct hf_index_value value;
+#ifdef HF_BUG_DEDUPE_OFF
+    return STEP_OK;
+#endif
+    switch (hf_view_lookup(view, HF_INDEX_KEY, &command->key_id, 0, &value)) {
+    case HF_LOOKUP_UNKNOWN:
+        return STEP_STOP;
+    case HF_LOOKUP_ABSENT:
+        return STEP_OK;
+    case HF_LOOKUP_PRESENT:
+        break;
+    }
+    const struct hf_commit *found = hf_view_commit(view, value.position);
+    if (found == NULL) {
+        return STEP_STOP;
+    }
+    if (found->time_us + retention_us <= d->time_us) {
+        return STEP_OK; /* the key has expired: a new request */
+    }
+    bool cancelled = found->event_count > 0 &&
+                     found->events[found->event_count - 1]->type == HF_EVENT_KEY_CANCELLED;
+    bool same_key = hf_str_equal(found->key, command->key) &&
+                    hf_str_equal(found->principal, command->principal);
+    if (!same_key) {
+        d->code = HF_ERR_ID_COLLISION;
+    } else if (!cancelled && command->kind != HF_COMMAND_CANCEL_KEY &&
+               memcmp(found->fingerprint, command->fingerprint, sizeof(found->fingerprint)) != 0) {
+        d->code = HF_ERR_IDEMPOTENCY_KEY_REUSED;
+    } else {
+        d->draft->replayed = found;
+        *decision = HF_DECISION_REPLAY;
+        return STEP_STOP;
+    }
+    *decision = HF_DECISION_ANSWER;
+    return STEP_REFUSED;
+}
+
+/* ---- ids ---- */
+
+static uint8_t index_kind_of(const struct hf_op *op)
+{
+    if (op->type == HF_OP_APPEND) {
+        return HF_INDEX_EVENT;
+    }
+    return op->type == HF_OP_HOLD ? HF_INDEX_HOLD : HF_INDEX_TRANSFER;
+}
+
+/* The commit that made a known id, and the event that tells of it (NULL: a refusal spent it). */
+static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_index_value *at,
+                                        const struct hf_event **event)
+{
+    struct hf_view *view = &d->draft->view;
+    *event = NULL;
+    if ((at->flags & HF_INDEX_SPENT) != 0) {
+        return hf_view_commit(view, at->position);
+    }
+    *event = hf_view_event(view, at,
+                           HF_TRANSFER_EVENTS | HF_HOLD_EVENTS | 1u << HF_EVENT_STREAM_APPENDED);
+    if (*event == NULL) {
+        return NULL;
+    }
+    bool is_hold = (HF_HOLD_EVENTS & (1u << (*event)->type)) != 0;
+    bool is_capture = (*event)->type == HF_EVENT_HOLD_CAPTURED;
+    uint64_t position = at->position;
+    if (is_hold && !is_capture) {
+        position = (*event)->posting.hold.opened_position;
+    }
+    return hf_view_commit(view, position);
+}
+
+static bool spent_name_matches(const struct hf_commit *maker, const struct hf_name *name)
+{
+    const struct hf_refused *refused = hf_commit_refusal(maker);
+    for (uint32_t i = 0; refused != NULL && i < refused->spent_count; i++) {
+        if (hf_id_equal(&refused->spent[i].name.id, &name->id) &&
+            hf_str_equal(refused->spent[i].name.text, name->text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool name_matches(const struct hf_op *op, const struct hf_commit *maker,
+                         const struct hf_event *event)
+{
+    if (event == NULL) {
+        return spent_name_matches(maker, &op->id);
+    }
+    if (op->type == HF_OP_APPEND) {
+        return hf_str_equal(event->appended.id.text, op->id.text);
+    }
+    if (op->type == HF_OP_HOLD) {
+        return hf_str_equal(event->posting.hold.name.text, op->id.text);
+    }
+    return hf_str_equal(event->posting.transfer.name.text, op->id.text);
+}
+
+/* Refuses for a known id that is no replay. */
+static enum hf_step refuse_known(struct hf_deciding *d, const struct hf_op *op,
+                                 const struct hf_event *event)
+{
+    if (op->type == HF_OP_APPEND) {
+        bool only_appends = d->command->replays_by_id;
+        for (uint32_t i = 0; i < d->command->op_count; i++) {
+            only_appends = only_appends && d->command->ops[i].type == HF_OP_APPEND;
+        }
+        bool same = memcmp(event->appended.content_hash, op->content_hash, 16) == 0;
+        return hf_refuse(d, only_appends && same ? HF_ERR_PARTIAL_REPLAY : HF_ERR_EVENT_EXISTS,
+                         HF_KIND_STREAM, &op->subject);
+    }
+    bool hold = op->type == HF_OP_HOLD;
+    return hf_refuse(d, hold ? HF_ERR_HOLD_EXISTS : HF_ERR_TRANSFER_EXISTS,
+                     event == NULL ? HF_KIND_NONE : (hold ? HF_KIND_HOLD : HF_KIND_TRANSFER),
+                     event == NULL ? NULL : &op->id);
+}
+
+/* Looks up every new id, so that all needs are told at once; counts the known ones. */
+static enum hf_step look_up_ids(struct hf_deciding *d, struct hf_index_value *values,
+                                uint32_t *known_count, uint32_t *first_known)
+{
+    const struct hf_command *command = d->command;
+    bool unknown = false;
+    *known_count = 0;
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        const struct hf_op *op = &command->ops[i];
+        d->known[i] = false;
+        if (!op->has_id) {
+            continue;
+        }
+        enum hf_lookup lookup =
+            hf_view_lookup(&d->draft->view, index_kind_of(op), &op->id.id, 0, &values[i]);
+#ifdef HF_BUG_REFUSED_ID_USABLE
+        if (lookup == HF_LOOKUP_PRESENT && (values[i].flags & HF_INDEX_SPENT) != 0) {
+            lookup = HF_LOOKUP_ABSENT;
+        }
+#endif
+        unknown = unknown || lookup == HF_LOOKUP_UNKNOWN;
+        if (lookup == HF_LOOKUP_PRESENT) {
+            d->known[i] = true;
+            if ((*known_count)++ == 0) {
+                *first_known = i;
+            }
+        }
+    }
+    return unknown ? STEP_STOP : STEP_OK;
+}
+
+static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision)
+{
+    const struct hf_command *command = d->command;
+    struct hf_arena *arena = &d->draft->view.arena;
+    struct hf_index_value *values = hf_arena_alloc_zero(arena, command->op_count, sizeof(*values));
+    d->known = hf_arena_alloc_zero(arena, command->op_count, sizeof(*d->known));
+    if (values == NULL || d->known == NULL) {
+        return hf_short(d);
+    }
+    uint32_t known_count;
+    uint32_t first = 0;
+    enum hf_step step = look_up_ids(d, values, &known_count, &first);
+#ifdef HF_BUG_DEDUPE_OFF
+    known_count = 0;
+#endif
+    if (step != STEP_OK || known_count == 0) {
+        return step;
+    }
+    const struct hf_commit *made_by = NULL;
+    const struct hf_event *first_event = NULL;
+    bool replays = command->replays_by_id && known_count == command->op_count;
+    for (uint32_t i = first; i < command->op_count; i++) {
+        if (!d->known[i]) {
+            continue;
+        }
+        const struct hf_event *event;
+        const struct hf_commit *maker = maker_of(d, &values[i], &event);
+        if (maker == NULL) {
+            return STEP_STOP;
+        }
+        d->where = HF_WHERE_DO;
+        d->where_index = i;
+        if (!name_matches(&command->ops[i], maker, event)) {
+            return hf_refuse(d, HF_ERR_ID_COLLISION, HF_KIND_NONE, NULL);
+        }
+        first_event = i == first ? event : first_event;
+        replays = replays && (made_by == NULL || made_by == maker);
+        made_by = maker;
+    }
+    if (replays && made_by->has_ops_hash &&
+        memcmp(made_by->ops_hash, command->ops_hash, sizeof(command->ops_hash)) == 0) {
+        d->draft->replayed = made_by;
+        *decision = HF_DECISION_REPLAY;
+        return STEP_STOP;
+    }
+    d->where_index = first;
+    return refuse_known(d, &command->ops[first], first_event);
+}
+
+/* ---- expiry first ---- */
+
+static enum hf_step book_hold(struct hf_deciding *d, const struct hf_name *name)
+{
+    struct hf_hold *hold;
+    enum hf_step step = hf_draft_hold(d, name, &hold);
+    if (step != STEP_OK || hold == NULL || hold->state != HF_HOLD_OPEN ||
+        hold->expires_at_us == 0 || hold->expires_at_us > d->time_us) {
+        return step;
+    }
+    return hf_end_hold(d, hold, HF_EVENT_HOLD_EXPIRED);
+}
+
+static enum hf_step book_lease(struct hf_deciding *d, const struct hf_name *name)
+{
+    struct hf_lease *lease;
+    enum hf_step step = hf_draft_lease(d, name, &lease);
+    if (step != STEP_OK || lease == NULL || !lease->held || lease->expires_at_us > d->time_us) {
+        return step;
+    }
+    return hf_expire_lease(d, lease);
+}
+
+/* Every hold and lease that the command names and that is past its time ends first. */
+static enum hf_step book_expiries(struct hf_deciding *d)
+{
+    const struct hf_command *command = d->command;
+    enum hf_step step = STEP_OK;
+    d->op_index = HF_NO_OPERATION;
+    for (uint32_t i = 0; step == STEP_OK && i < command->condition_count; i++) {
+        const struct hf_condition *condition = &command->conditions[i];
+        d->where = HF_WHERE_IF;
+        d->where_index = i;
+        if (condition->kind == HF_CONDITION_HOLD) {
+            step = book_hold(d, &condition->subject);
+        } else if (condition->kind == HF_CONDITION_LEASE) {
+            step = book_lease(d, &condition->subject);
+        }
+    }
+    for (uint32_t i = 0; step == STEP_OK && i < command->op_count; i++) {
+        const struct hf_op *op = &command->ops[i];
+        d->where = HF_WHERE_DO;
+        d->where_index = i;
+        if (op->type == HF_OP_CAPTURE || op->type == HF_OP_VOID || op->type == HF_OP_EXTEND) {
+            step = book_hold(d, &op->subject);
+        } else if (op->type == HF_OP_ACQUIRE || op->type == HF_OP_RENEW ||
+                   op->type == HF_OP_RELEASE) {
+            step = book_lease(d, &op->subject);
+        }
+    }
+    return step;
+}
+
+/* ---- operations ---- */
+
+static enum hf_step decide_op(struct hf_deciding *d, const struct hf_op *op)
+{
+    switch (op->type) {
+    case HF_OP_OPEN_ACCOUNT:
+    case HF_OP_SET_LIMITS:
+    case HF_OP_SET_METADATA:
+    case HF_OP_FREEZE:
+    case HF_OP_UNFREEZE:
+    case HF_OP_CLOSE_ACCOUNT:
+        return hf_decide_account_op(d, op);
+    case HF_OP_TRANSFER:
+        return hf_decide_transfer(d, op);
+    case HF_OP_REVERSE:
+        return hf_decide_reverse(d, op);
+    case HF_OP_HOLD:
+    case HF_OP_CAPTURE:
+    case HF_OP_VOID:
+    case HF_OP_EXTEND:
+        return hf_decide_hold_op(d, op);
+    case HF_OP_APPEND:
+        return hf_decide_append(d, op);
+    case HF_OP_PUT:
+    case HF_OP_PATCH:
+    case HF_OP_DELETE:
+        return hf_decide_document_op(d, op);
+    case HF_OP_ACQUIRE:
+    case HF_OP_RENEW:
+    case HF_OP_RELEASE:
+        return hf_decide_lease_op(d, op);
+    case HF_OP_NONE:
+    case HF_OP_COUNT:
+        break;
+    }
+    HF_CHECK(false);
+    return STEP_STOP;
+}
+
+static enum hf_step decide_ops(struct hf_deciding *d)
+{
+    d->where = HF_WHERE_DO;
+    for (uint32_t i = 0; i < d->command->op_count; i++) {
+        d->where_index = i;
+        d->op_index = i;
+        enum hf_step step = decide_op(d, &d->command->ops[i]);
+        if (step != STEP_OK) {
+            return step;
+        }
+    }
+    return STEP_OK;
+}
+
+/* ---- the refusal's `current` ---- */
+
+static enum hf_step current_transfer(struct hf_deciding *d, struct hf_entity *entity)
+{
+    const struct hf_event *event;
+    const struct hf_event *reversal;
+    bool spent;
+    enum hf_step step = hf_find_event(d, HF_INDEX_TRANSFER, &d->current_name.id, HF_TRANSFER_EVENTS,
+                                      &event, &spent);
+    if (step != STEP_OK || event == NULL) {
+        return step;
+    }
+    step = hf_find_event(d, HF_INDEX_REVERSAL, &d->current_name.id, 1u << HF_EVENT_TRANSFER_POSTED,
+                         &reversal, &spent);
+    if (step == STEP_OK) {
+        entity->kind = HF_KIND_TRANSFER;
+        entity->transfer = event->posting.transfer;
+        entity->transfer.reversed = reversal == NULL ? 0 : reversal->posting.reversed_after;
+    }
+    return step;
+}
+
+static enum hf_step current_hold(struct hf_deciding *d, struct hf_entity *entity)
+{
+    struct hf_hold *hold;
+    enum hf_step step = hf_draft_hold(d, &d->current_name, &hold);
+    if (step != STEP_OK) {
+        return step;
+    }
+    if (hold != NULL) {
+        entity->kind = HF_KIND_HOLD;
+        entity->hold = *hold;
+        return STEP_OK;
+    }
+    const struct hf_event *event;
+    bool spent;
+    step = hf_find_event(d, HF_INDEX_HOLD, &d->current_name.id, HF_HOLD_EVENTS, &event, &spent);
+    if (step == STEP_OK && event != NULL) {
+        entity->kind = HF_KIND_HOLD;
+        entity->hold = event->posting.hold;
+    }
+    return step;
+}
+
+static enum hf_step current_document(struct hf_deciding *d, struct hf_entity *entity)
+{
+    const struct hf_document *document = hf_state_document(d->state, &d->current_name.id);
+    if (document == NULL || !document->exists) {
+        return STEP_OK;
+    }
+    const struct hf_commit *commit = hf_view_commit(&d->draft->view, document->last_position);
+    if (commit == NULL) {
+        return STEP_STOP;
+    }
+    entity->kind = HF_KIND_DOCUMENT;
+    entity->document = *document;
+    entity->last_change_key = commit->key;
+    return STEP_OK;
+}
+
+/* Fills `current` with the thing as it is without the refused effects. */
+static enum hf_step fill_current(struct hf_deciding *d, struct hf_entity *entity)
+{
+    entity->kind = HF_KIND_NONE;
+    if (d->current_kind == HF_KIND_ACCOUNT) {
+        struct hf_account *account;
+        enum hf_step step = hf_draft_account(d, &d->current_name, &account);
+        if (step == STEP_OK && account != NULL) {
+            entity->kind = HF_KIND_ACCOUNT;
+            entity->account = *account;
+        }
+        return step;
+    }
+    if (d->current_kind == HF_KIND_STREAM) {
+        const struct hf_stream *stream = hf_state_stream(d->state, &d->current_name.id);
+        if (stream != NULL) {
+            entity->kind = HF_KIND_STREAM;
+            entity->stream = *stream;
+        }
+        return STEP_OK;
+    }
+    if (d->current_kind == HF_KIND_LEASE) {
+        struct hf_lease *lease;
+        enum hf_step step = hf_draft_lease(d, &d->current_name, &lease);
+        if (step == STEP_OK && lease != NULL && lease->held) {
+            entity->kind = HF_KIND_LEASE;
+            entity->lease = *lease;
+        }
+        return step;
+    }
+    if (d->current_kind == HF_KIND_TRANSFER) {
+        return current_transfer(d, entity);
+    }
+    if (d->current_kind == HF_KIND_HOLD) {
+        return current_hold(d, entity);
+    }
+    return d->current_kind == HF_KIND_DOCUMENT ? current_document(d, entity) : STEP_OK;
+}
+
+/* ---- the commit ---- */
+
+static void begin(struct hf_deciding *d, const struct hf_state *state,
+                  const struct hf_records *records, uint64_t now_us, struct hf_draft *draft)
+{
+    hf_view_begin(&draft->view, state, records);
+    draft->event_capacity = 0;
+    draft->commit = (struct hf_commit){0};
+    draft->replayed = NULL;
+    hf_draft_clear_effects(draft);
+    *d = (struct hf_deciding){
+        .state = state,
+        .draft = draft,
+        .position = state->position + 1,
+        .time_us = hf_max_u64(now_us, state->time_us + 1),
+        .op_index = HF_NO_OPERATION,
+    };
+    draft->commit.space = state->space;
+    draft->commit.position = d->position;
+    draft->commit.time_us = d->time_us;
+    draft->commit.origin = HF_ORIGIN_SYSTEM;
+}
+
+static void sign(struct hf_deciding *d)
+{
+    const struct hf_command *command = d->command;
+    struct hf_commit *commit = &d->draft->commit;
+    commit->origin = HF_ORIGIN_CLIENT;
+    commit->principal = command->principal;
+    commit->key = command->key;
+    commit->has_fingerprint = hf_str_present(command->key);
+    commit->has_ops_hash = command->names_new_ids;
+    memcpy(commit->fingerprint, command->fingerprint, sizeof(commit->fingerprint));
+    memcpy(commit->ops_hash, command->ops_hash, sizeof(commit->ops_hash));
+    commit->operation_count = command->op_count;
+    commit->metadata = command->metadata;
+}
+
+static enum hf_step list_spent(struct hf_deciding *d, struct hf_refused *refused)
+{
+    const struct hf_command *command = d->command;
+    struct hf_spent *spent =
+        hf_arena_alloc(&d->draft->view.arena, command->op_count * sizeof(*spent));
+    if (spent == NULL) {
+        return hf_short(d);
+    }
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        const struct hf_op *op = &command->ops[i];
+        if (op->has_id && op->type != HF_OP_APPEND && !d->known[i]) {
+            spent[refused->spent_count++] = (struct hf_spent){
+                .kind = op->type == HF_OP_HOLD ? HF_KIND_HOLD : HF_KIND_TRANSFER,
+                .name = op->id,
+            };
+        }
+    }
+    refused->spent = spent;
+    return STEP_OK;
+}
+
+/* Turns the draft into a refusal: what expired stays booked, the rest is forgotten. */
+static enum hf_step make_refusal(struct hf_deciding *d, bool recorded)
+{
+    struct hf_refused refused = {.code = d->code, .where = d->where, .index = d->where_index};
+    hf_draft_clear_effects(d->draft);
+    enum hf_where where = d->where;
+    enum hf_step step = recorded ? book_expiries(d) : STEP_OK;
+    if (step == STEP_OK) {
+        step = fill_current(d, &refused.current);
+    }
+    if (step == STEP_OK && recorded) {
+        step = list_spent(d, &refused);
+    }
+    d->op_index = where == HF_WHERE_DO ? refused.index : HF_NO_OPERATION;
+    struct hf_event *event = step == STEP_OK ? hf_draft_event(d, HF_EVENT_REFUSED) : NULL;
+    if (event == NULL) {
+        return STEP_STOP;
+    }
+    event->refused = refused;
+    if (!recorded) {
+        d->draft->commit.position = 0;
+    }
+    return STEP_OK;
+}
+
+/* Why a decision stopped. */
+static enum hf_decision stopped(const struct hf_draft *draft)
+{
+    if (draft->view.damaged) {
+        return HF_DECISION_DAMAGED;
+    }
+    if (draft->view.short_memory) {
+        return HF_DECISION_OVERLOADED;
+    }
+    HF_CHECK(hf_needs_any(&draft->view.needs));
+    return HF_DECISION_NEEDS;
+}
+
+static uint64_t name_bound(const struct hf_name *name)
+{
+    return 18 + name->text.len;
+}
+
+/* At least the encoded size of a commit's events: 384 bytes are above all numbers of any one. */
+static uint64_t size_bound(const struct hf_commit *commit)
+{
+    uint64_t bytes = HF_METADATA_BYTES_MAX + 1024;
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        const struct hf_event *event = commit->events[i];
+        bytes += 384;
+        if (event->type == HF_EVENT_STREAM_APPENDED) {
+            bytes += event->appended.data.text.len + 3 * HF_NAME_BYTES_MAX;
+        } else if (event->type == HF_EVENT_DOCUMENT_PUT) {
+            bytes += event->document.data.text.len + HF_NAME_BYTES_MAX;
+        } else if (event->type == HF_EVENT_ACCOUNT_OPENED) {
+            bytes += event->opened_metadata.text.len + HF_NAME_BYTES_MAX;
+        } else if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
+            bytes += event->changed.metadata.text.len + HF_NAME_BYTES_MAX;
+        } else if ((HF_TRANSFER_EVENTS | HF_HOLD_EVENTS) & (1u << event->type)) {
+            const struct hf_posting *posting = &event->posting;
+            bytes += name_bound(&posting->transfer.name) + name_bound(&posting->transfer.of) +
+                     name_bound(&posting->debit.account) + name_bound(&posting->credit.account) +
+                     name_bound(&posting->hold.name) + name_bound(&posting->hold.from) +
+                     name_bound(&posting->hold.to) + posting->transfer.metadata.text.len;
+        } else {
+            bytes += 2 * HF_NAME_BYTES_MAX;
+        }
+    }
+    return bytes;
+}
+
+enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records *records,
+                           const struct hf_command *command, uint64_t now_us,
+                           uint64_t key_retention_us, struct hf_draft *draft)
+{
+    struct hf_deciding deciding;
+    struct hf_deciding *d = &deciding;
+    begin(d, state, records, now_us, draft);
+    d->command = command;
+    sign(d);
+    enum hf_decision decision = HF_DECISION_COMMIT;
+    enum hf_step step = STEP_OK;
+    if (hf_str_present(command->key)) {
+        step = decide_key(d, key_retention_us, &decision);
+    }
+    if (step == STEP_OK && command->kind == HF_COMMAND_CANCEL_KEY) {
+        return hf_draft_event(d, HF_EVENT_KEY_CANCELLED) == NULL ? stopped(draft) : decision;
+    }
+    if (step == STEP_OK) {
+        step = decide_ids(d, &decision);
+    }
+    if (decision == HF_DECISION_REPLAY) {
+        return decision;
+    }
+    if (step == STEP_OK) {
+        step = book_expiries(d);
+    }
+    if (step == STEP_OK) {
+        step = hf_decide_conditions(d);
+    }
+    if (step == STEP_OK) {
+        step = decide_ops(d);
+    }
+    if (step == STEP_OK && size_bound(&draft->commit) > HF_COMMIT_BYTES_MAX) {
+        d->where = HF_WHERE_NONE;
+        d->where_index = 0;
+        step = hf_refuse(d, HF_ERR_TOO_LARGE, HF_KIND_NONE, NULL);
+    }
+    if (step == STEP_REFUSED) {
+        bool recordable = decision == HF_DECISION_COMMIT;
+        bool recorded = recordable && (hf_str_present(command->key) || command->spends_ids);
+        decision = recorded ? HF_DECISION_COMMIT : HF_DECISION_ANSWER;
+        step = make_refusal(d, recorded);
+    }
+    return step == STEP_OK ? decision : stopped(draft);
+}
+
+bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs)
+{
+    bool ok = true;
+    if (hf_str_present(command->key)) {
+        struct hf_index_key key = {.kind = HF_INDEX_KEY, .id = command->key_id};
+        ok = hf_needs_add_key(needs, &key);
+    }
+    for (uint32_t i = 0; ok && i < command->op_count; i++) {
+        const struct hf_op *op = &command->ops[i];
+        if (op->has_id) {
+            struct hf_index_key key = {.kind = index_kind_of(op), .id = op->id.id};
+            ok = hf_needs_add_key(needs, &key);
+        }
+        if (ok && op->type == HF_OP_REVERSE) {
+            struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = op->subject.id};
+            ok = hf_needs_add_key(needs, &key);
+            key.kind = HF_INDEX_REVERSAL;
+            ok = ok && hf_needs_add_key(needs, &key);
+        }
+    }
+    for (uint32_t i = 0; ok && i < command->condition_count; i++) {
+        const struct hf_condition *condition = &command->conditions[i];
+        if (condition->kind == HF_CONDITION_TRANSFER) {
+            struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = condition->subject.id};
+            ok = hf_needs_add_key(needs, &key);
+        }
+    }
+    return ok;
+}
+
+enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_due *due,
+                                    size_t count, uint64_t now_us, struct hf_draft *draft)
+{
+    struct hf_deciding deciding;
+    struct hf_deciding *d = &deciding;
+    begin(d, state, NULL, now_us, draft);
+    enum hf_step step = STEP_OK;
+    for (size_t i = 0; step == STEP_OK && i < count; i++) {
+        if (due[i].kind == HF_KIND_HOLD) {
+            const struct hf_hold *hold = hf_state_hold(state, &due[i].id);
+            step = hold == NULL ? STEP_OK : book_hold(d, &hold->name);
+        } else {
+            const struct hf_lease *lease = hf_state_lease(state, &due[i].id);
+            step = lease == NULL ? STEP_OK : book_lease(d, &lease->name);
+        }
+    }
+    if (step != STEP_OK) {
+        return stopped(draft);
+    }
+    return draft->commit.event_count > 0 ? HF_DECISION_COMMIT : HF_DECISION_ANSWER;
+}
+
+enum hf_decision hf_decide_system(const struct hf_state *state, enum hf_event_type type,
+                                  const struct hf_system *system, uint64_t now_us,
+                                  struct hf_draft *draft)
+{
+    struct hf_deciding deciding;
+    begin(&deciding, state, NULL, now_us, draft);
+    struct hf_event *event = hf_draft_event(&deciding, type);
+    if (event == NULL) {
+        return stopped(draft);
+    }
+    event->system = *system;
+    return HF_DECISION_COMMIT;
+}

@@ -1,0 +1,63 @@
+/*
+ * Deciding: a command against the state, at a time: events, or a refusal.
+ *
+ * Owns: the rules of Holdfast and the order of answers. Must never: change the state, do I/O, ask a
+ * clock. Called by: node's pipeline; tests.
+ *
+ * Order of answers: key replay or reuse → id replay or *_exists → `if` in order → `do` in order; within an
+ * operation: amount_invalid, not found, state, asset, limits, funds. The first failure is the answer.
+ * Operations are all or none; later ones see earlier ones.
+ *
+ * A draft is reused from decision to decision. What hf_decide puts into it lives until the next
+ * hf_decide on it.
+ */
+#ifndef HF_CORE_DECIDE_H
+#define HF_CORE_DECIDE_H
+
+#include "core/view.h"
+
+enum hf_decision {
+    HF_DECISION_COMMIT, /* draft->commit is to be recorded: effects, or a refusal that is remembered */
+    HF_DECISION_ANSWER, /* a refusal that is not recorded: draft->commit has position 0 and one REFUSED */
+    HF_DECISION_REPLAY,     /* the answer is the recorded commit draft->replayed */
+    HF_DECISION_NEEDS,      /* fetch draft->view.needs, then decide again */
+    HF_DECISION_OVERLOADED, /* memory is short; nothing was decided */
+    HF_DECISION_DAMAGED,    /* stored records contradict each other: stop */
+};
+
+struct hf_draft {
+    struct hf_view view;              /* what is seen; its arena holds all that follows */
+    struct hf_commit commit;          /* what is decided */
+    const struct hf_commit *replayed; /* REPLAY */
+    /* Things as the operations so far have left them, by id: copies in the arena. */
+    struct hf_table accounts;
+    struct hf_table holds;
+    struct hf_table streams;
+    struct hf_table documents;
+    struct hf_table leases;
+    struct hf_index_table ids; /* index records of this very commit */
+    uint32_t event_capacity;
+};
+
+void hf_draft_init(struct hf_draft *draft);
+void hf_draft_release(struct hf_draft *draft);
+
+/* Index keys that the command's decision is sure to look up; from the command alone, so any thread may
+ * fetch them beforehand. false if memory is short. */
+bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs) HF_WARN_UNUSED;
+
+/* records may be NULL. now_us: clock; the commit's time is max(now_us, state's + 1). */
+enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records *records,
+                           const struct hf_command *command, uint64_t now_us,
+                           uint64_t key_retention_us, struct hf_draft *draft) HF_WARN_UNUSED;
+
+/* System commits. Each COMMIT, ANSWER (nothing to do) or OVERLOADED. */
+/* Books what is due, in (due, kind, id) order, at most `most` things. `due` lists them. */
+enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_due *due,
+                                    size_t count, uint64_t now_us,
+                                    struct hf_draft *draft) HF_WARN_UNUSED;
+enum hf_decision hf_decide_system(const struct hf_state *state, enum hf_event_type type,
+                                  const struct hf_system *system, uint64_t now_us,
+                                  struct hf_draft *draft) HF_WARN_UNUSED;
+
+#endif

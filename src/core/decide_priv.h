@@ -1,0 +1,109 @@
+/*
+ * What the files of decide share: the decision under way.
+ *
+ * A step function returns STEP_OK, or STEP_REFUSED after hf_refuse, or STEP_STOP when something is
+ * needed or memory is short (the view says what).
+ */
+#ifndef HF_CORE_DECIDE_PRIV_H
+#define HF_CORE_DECIDE_PRIV_H
+
+#include "core/decide.h"
+
+enum hf_step {
+    STEP_OK,
+    STEP_REFUSED,
+    STEP_STOP,
+};
+
+/* A document as the operations so far have left it. */
+struct hf_draft_document {
+    struct hf_document document;
+    struct hf_str text; /* its text if an operation of this commit wrote it, else absent */
+};
+
+struct hf_deciding {
+    const struct hf_state *state;
+    const struct hf_command *command; /* NULL for system commits */
+    struct hf_draft *draft;
+    uint64_t position; /* of the commit to be */
+    uint64_t time_us;  /* of the commit to be */
+    uint32_t op_index; /* operation under way, or HF_NO_OPERATION */
+    bool *known;       /* by operation: its new id was there before */
+    /* the refusal, once there is one */
+    enum hf_err code;
+    enum hf_where where;
+    uint32_t where_index;
+    enum hf_kind current_kind;
+    struct hf_name current_name;
+};
+
+/* Forgets the operations' effects; the arena stays until the next decision. */
+void hf_draft_clear_effects(struct hf_draft *draft);
+
+/* Notes the refusal and what `current` is to show (NONE and NULL: nothing). */
+enum hf_step hf_refuse(struct hf_deciding *d, enum hf_err code, enum hf_kind kind,
+                       const struct hf_name *name);
+/* Memory was short. */
+enum hf_step hf_short(struct hf_deciding *d);
+
+/* Things as they are at this point of the commit: copies that may be changed; *out NULL: there is none.
+ * Not STEP_OK: a collision of names, or memory. */
+enum hf_step hf_draft_account(struct hf_deciding *d, const struct hf_name *name,
+                              struct hf_account **out);
+enum hf_step hf_draft_hold(struct hf_deciding *d, const struct hf_name *name,
+                           struct hf_hold **out); /* open ones, and those ended in this commit */
+enum hf_step hf_draft_stream(struct hf_deciding *d, const struct hf_name *name,
+                             struct hf_stream **out);
+enum hf_step hf_draft_document_get(struct hf_deciding *d, const struct hf_name *name,
+                                   struct hf_draft_document **out);
+enum hf_step hf_draft_lease(struct hf_deciding *d, const struct hf_name *name,
+                            struct hf_lease **out); /* held ones, and those let go in this commit */
+/* Enters a thing that this commit makes. */
+enum hf_step hf_draft_enter(struct hf_deciding *d, struct hf_table *table, const struct hf_id *id,
+                            void *thing);
+
+/* A new event of the current operation, zeroed; NULL: memory. */
+struct hf_event *hf_draft_event(struct hf_deciding *d, enum hf_event_type type);
+/* Remembers that the newest event is what (kind, id) points to. */
+enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_id *id);
+/* The draft's or the recorded event that (kind, id) points to. *event NULL: there is none, or it was
+ * spent by a refusal (*spent). */
+enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
+                           uint32_t wanted_types, const struct hf_event **event, bool *spent);
+
+/* "~<position>.<operation>" */
+enum hf_step hf_server_name(struct hf_deciding *d, struct hf_name *name);
+
+/* Writes an entry: version and chain of the account go on, the side is filled. */
+void hf_draft_entry(struct hf_deciding *d, struct hf_account *account, struct hf_side *side);
+
+/* An ended hold from its newest event; *event NULL: there never was one. */
+#define HF_HOLD_EVENTS                                                                             \
+    (1u << HF_EVENT_HOLD_OPENED | 1u << HF_EVENT_HOLD_CAPTURED | 1u << HF_EVENT_HOLD_VOIDED |      \
+     1u << HF_EVENT_HOLD_EXPIRED | 1u << HF_EVENT_HOLD_EXTENDED)
+#define HF_TRANSFER_EVENTS (1u << HF_EVENT_TRANSFER_POSTED | 1u << HF_EVENT_HOLD_CAPTURED)
+
+/* May money move by this much? Limits first, then funds. */
+enum hf_step hf_check_move(struct hf_deciding *d, const struct hf_account *from,
+                           const struct hf_account *to, hf_u128 amount);
+/* Both accounts found, open and of the asset. */
+enum hf_step hf_check_accounts(struct hf_deciding *d, const struct hf_name *from_name,
+                               const struct hf_name *to_name, const struct hf_asset *asset,
+                               struct hf_account **from, struct hf_account **to);
+/* How much available may fall before it is below the floor; everything if there is none. */
+hf_u128 hf_floor_room(const struct hf_account *account);
+
+/* Ends a hold, by expiry (operation HF_NO_OPERATION) or void. */
+enum hf_step hf_end_hold(struct hf_deciding *d, struct hf_hold *hold, enum hf_event_type type);
+enum hf_step hf_expire_lease(struct hf_deciding *d, struct hf_lease *lease);
+
+enum hf_step hf_decide_conditions(struct hf_deciding *d);
+enum hf_step hf_decide_account_op(struct hf_deciding *d, const struct hf_op *op);
+enum hf_step hf_decide_transfer(struct hf_deciding *d, const struct hf_op *op);
+enum hf_step hf_decide_reverse(struct hf_deciding *d, const struct hf_op *op);
+enum hf_step hf_decide_hold_op(struct hf_deciding *d, const struct hf_op *op);
+enum hf_step hf_decide_append(struct hf_deciding *d, const struct hf_op *op);
+enum hf_step hf_decide_document_op(struct hf_deciding *d, const struct hf_op *op);
+enum hf_step hf_decide_lease_op(struct hf_deciding *d, const struct hf_op *op);
+
+#endif

@@ -1,0 +1,217 @@
+/* Transfers and reversals. */
+#include "base/check.h"
+#include "core/decide_priv.h"
+
+hf_u128 hf_floor_room(const struct hf_account *account)
+{
+    if (!account->has_floor) {
+        return HF_U128_MAX;
+    }
+#ifdef HF_BUG_FLOOR_IGNORES_PENDING
+    hf_i128 available = hf_totals_posted(&account->totals);
+#else
+    hf_i128 available = hf_totals_available(&account->totals);
+#endif
+    return available <= account->floor ? 0 : (hf_u128)available - (hf_u128)account->floor;
+}
+
+static hf_u128 ceiling_room(const struct hf_account *account)
+{
+    if (!account->has_ceiling) {
+        return HF_U128_MAX;
+    }
+    hf_i128 incoming = hf_totals_incoming(&account->totals);
+    return incoming >= account->ceiling ? 0 : (hf_u128)account->ceiling - (hf_u128)incoming;
+}
+
+enum hf_step hf_check_move(struct hf_deciding *d, const struct hf_account *from,
+                           const struct hf_account *to, hf_u128 amount)
+{
+    hf_u128 debits = from->totals.debits_posted + from->totals.debits_pending;
+    hf_u128 credits = to->totals.credits_posted + to->totals.credits_pending;
+    if (amount > HF_TOTAL_MAX - debits) {
+        return hf_refuse(d, HF_ERR_LIMIT_EXCEEDED, HF_KIND_ACCOUNT, &from->name);
+    }
+    if (amount > HF_TOTAL_MAX - credits || amount > ceiling_room(to)) {
+        return hf_refuse(d, HF_ERR_LIMIT_EXCEEDED, HF_KIND_ACCOUNT, &to->name);
+    }
+    if (amount > hf_floor_room(from)) {
+        return hf_refuse(d, HF_ERR_INSUFFICIENT_FUNDS, HF_KIND_ACCOUNT, &from->name);
+    }
+    return STEP_OK;
+}
+
+static enum hf_step check_open(struct hf_deciding *d, const struct hf_account *account)
+{
+    if (account->state == HF_ACCOUNT_CLOSED) {
+        return hf_refuse(d, HF_ERR_ACCOUNT_CLOSED, HF_KIND_ACCOUNT, &account->name);
+    }
+    if (account->state == HF_ACCOUNT_FROZEN) {
+        return hf_refuse(d, HF_ERR_ACCOUNT_FROZEN, HF_KIND_ACCOUNT, &account->name);
+    }
+    return STEP_OK;
+}
+
+enum hf_step hf_check_accounts(struct hf_deciding *d, const struct hf_name *from_name,
+                               const struct hf_name *to_name, const struct hf_asset *asset,
+                               struct hf_account **from, struct hf_account **to)
+{
+    enum hf_step step = hf_draft_account(d, from_name, from);
+    if (step == STEP_OK && *from == NULL) {
+        step = hf_refuse(d, HF_ERR_ACCOUNT_NOT_FOUND, HF_KIND_NONE, NULL);
+    }
+    if (step == STEP_OK) {
+        step = hf_draft_account(d, to_name, to);
+    }
+    if (step == STEP_OK && *to == NULL) {
+        step = hf_refuse(d, HF_ERR_ACCOUNT_NOT_FOUND, HF_KIND_NONE, NULL);
+    }
+    if (step == STEP_OK) {
+        step = check_open(d, *from);
+    }
+    if (step == STEP_OK) {
+        step = check_open(d, *to);
+    }
+    if (step == STEP_OK && !hf_asset_equal(&(*from)->asset, asset)) {
+        step = hf_refuse(d, HF_ERR_ASSET_MISMATCH, HF_KIND_ACCOUNT, &(*from)->name);
+    }
+    if (step == STEP_OK && !hf_asset_equal(&(*to)->asset, asset)) {
+        step = hf_refuse(d, HF_ERR_ASSET_MISMATCH, HF_KIND_ACCOUNT, &(*to)->name);
+    }
+    return step;
+}
+
+/* The new transfer's name: given and free in this commit, or the server's. */
+static enum hf_step new_name(struct hf_deciding *d, const struct hf_op *op, struct hf_name *name)
+{
+    if (!op->has_id) {
+        return hf_server_name(d, name);
+    }
+    struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = op->id.id};
+    if (hf_index_table_get(&d->draft->ids, &key) != NULL) {
+        return hf_refuse(d, HF_ERR_TRANSFER_EXISTS, HF_KIND_NONE, NULL);
+    }
+    *name = op->id;
+    return STEP_OK;
+}
+
+/* Moves money that was checked; the caller fills in what is special about the transfer. */
+static enum hf_step post(struct hf_deciding *d, struct hf_account *from, struct hf_account *to,
+                         const struct hf_transfer *transfer, struct hf_event **event)
+{
+    *event = hf_draft_event(d, HF_EVENT_TRANSFER_POSTED);
+    if (*event == NULL) {
+        return STEP_STOP;
+    }
+    struct hf_posting *posting = &(*event)->posting;
+    posting->transfer = *transfer;
+    posting->transfer.from = from->name;
+    posting->transfer.to = to->name;
+    posting->transfer.position = d->position;
+    posting->transfer.posted_at_us = d->time_us;
+    from->totals.debits_posted += transfer->amount;
+    to->totals.credits_posted += transfer->amount;
+    hf_draft_entry(d, from, &posting->debit);
+    hf_draft_entry(d, to, &posting->credit);
+    return hf_draft_note(d, HF_INDEX_TRANSFER, &transfer->name.id);
+}
+
+enum hf_step hf_decide_transfer(struct hf_deciding *d, const struct hf_op *op)
+{
+    struct hf_account *from, *to;
+    struct hf_event *event;
+    struct hf_transfer transfer = {
+        .asset = op->asset,
+        .kind = HF_TRANSFER_PLAIN,
+        .amount = op->amount,
+        .requested = op->amount,
+        .up_to = op->up_to,
+        .has_effective_at = op->has_effective_at,
+        .effective_at_us = op->effective_at_us,
+        .metadata = op->metadata,
+    };
+    if (op->amount == 0) {
+        return hf_refuse(d, HF_ERR_AMOUNT_INVALID, HF_KIND_NONE, NULL);
+    }
+    enum hf_step step = new_name(d, op, &transfer.name);
+    if (step == STEP_OK) {
+        step = hf_check_accounts(d, &op->subject, &op->to, &op->asset, &from, &to);
+    }
+    if (step != STEP_OK) {
+        return step;
+    }
+    if (op->up_to && transfer.amount > hf_floor_room(from)) {
+        transfer.amount = hf_floor_room(from);
+        if (transfer.amount == 0) {
+            return hf_refuse(d, HF_ERR_INSUFFICIENT_FUNDS, HF_KIND_ACCOUNT, &from->name);
+        }
+    }
+    step = hf_check_move(d, from, to, transfer.amount);
+    return step == STEP_OK ? post(d, from, to, &transfer, &event) : step;
+}
+
+/* How much of a transfer has been reversed so far. */
+static enum hf_step reversed_sum(struct hf_deciding *d, const struct hf_id *id, hf_u128 *sum)
+{
+    const struct hf_event *event;
+    bool spent;
+    enum hf_step step =
+        hf_find_event(d, HF_INDEX_REVERSAL, id, 1u << HF_EVENT_TRANSFER_POSTED, &event, &spent);
+    *sum = step == STEP_OK && event != NULL ? event->posting.reversed_after : 0;
+    return step;
+}
+
+enum hf_step hf_decide_reverse(struct hf_deciding *d, const struct hf_op *op)
+{
+    struct hf_transfer transfer = {.kind = HF_TRANSFER_REVERSAL};
+    if (op->has_amount && op->amount == 0) {
+        return hf_refuse(d, HF_ERR_AMOUNT_INVALID, HF_KIND_NONE, NULL);
+    }
+    const struct hf_event *found;
+    bool spent;
+    hf_u128 reversed;
+    enum hf_step step = new_name(d, op, &transfer.name);
+    if (step == STEP_OK) {
+        step = hf_find_event(d, HF_INDEX_TRANSFER, &op->subject.id, HF_TRANSFER_EVENTS, &found,
+                             &spent);
+    }
+    if (step != STEP_OK) {
+        return step;
+    }
+    if (found == NULL) {
+        return hf_refuse(d, HF_ERR_TRANSFER_NOT_FOUND, HF_KIND_NONE, NULL);
+    }
+    const struct hf_transfer *original = &found->posting.transfer;
+    if (!hf_str_equal(original->name.text, op->subject.text)) {
+        return hf_refuse(d, HF_ERR_ID_COLLISION, HF_KIND_NONE, NULL);
+    }
+    if (original->kind == HF_TRANSFER_REVERSAL) {
+        return hf_refuse(d, HF_ERR_NOT_REVERSIBLE, HF_KIND_TRANSFER, &original->name);
+    }
+    step = reversed_sum(d, &op->subject.id, &reversed);
+    struct hf_account *from, *to;
+    if (step == STEP_OK) {
+        step = hf_check_accounts(d, &original->to, &original->from, &original->asset, &from, &to);
+    }
+    if (step != STEP_OK) {
+        return step;
+    }
+    hf_u128 left = original->amount - reversed;
+    transfer.amount = op->has_amount ? op->amount : left;
+    if (left == 0 || transfer.amount > left) {
+        return hf_refuse(d, HF_ERR_LIMIT_EXCEEDED, HF_KIND_TRANSFER, &original->name);
+    }
+    transfer.requested = transfer.amount;
+    transfer.asset = original->asset;
+    transfer.of = original->name;
+    step = hf_check_move(d, from, to, transfer.amount);
+    struct hf_event *event;
+    if (step == STEP_OK) {
+        step = post(d, from, to, &transfer, &event);
+    }
+    if (step == STEP_OK) {
+        event->posting.reversed_after = reversed + transfer.amount;
+        step = hf_draft_note(d, HF_INDEX_REVERSAL, &original->name.id);
+    }
+    return step;
+}

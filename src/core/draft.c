@@ -1,0 +1,243 @@
+/* The draft: what the operations of one commit have made so far. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "core/decide_priv.h"
+
+#define TABLE_CAPACITY_KEPT                                                                        \
+    256u /* a larger table is given back, so that small commits stay cheap */
+
+void hf_draft_init(struct hf_draft *draft)
+{
+    *draft = (struct hf_draft){0};
+    hf_view_init(&draft->view);
+}
+
+static struct hf_table *const *tables_of(struct hf_draft *draft, struct hf_table *list[5])
+{
+    list[0] = &draft->accounts;
+    list[1] = &draft->holds;
+    list[2] = &draft->streams;
+    list[3] = &draft->documents;
+    list[4] = &draft->leases;
+    return list;
+}
+
+void hf_draft_release(struct hf_draft *draft)
+{
+    struct hf_table *list[5];
+    for (int i = 0; i < 5; i++) {
+        hf_table_release(tables_of(draft, list)[i]);
+    }
+    hf_index_table_release(&draft->ids);
+    hf_view_release(&draft->view);
+}
+
+/* Forgets the operations' effects; the arena stays until the next decision. */
+void hf_draft_clear_effects(struct hf_draft *draft)
+{
+    struct hf_table *list[5];
+    for (int i = 0; i < 5; i++) {
+        struct hf_table *table = tables_of(draft, list)[i];
+        if (table->capacity > TABLE_CAPACITY_KEPT) {
+            hf_table_release(table);
+        } else {
+            hf_table_clear(table);
+        }
+    }
+    hf_index_table_clear(&draft->ids);
+    draft->commit.event_count = 0;
+}
+
+enum hf_step hf_short(struct hf_deciding *d)
+{
+    d->draft->view.short_memory = true;
+    return STEP_STOP;
+}
+
+enum hf_step hf_refuse(struct hf_deciding *d, enum hf_err code, enum hf_kind kind,
+                       const struct hf_name *name)
+{
+    d->code = code;
+    d->current_kind = kind;
+    d->current_name = name == NULL ? (struct hf_name){0} : *name;
+    return STEP_REFUSED;
+}
+
+enum hf_step hf_draft_enter(struct hf_deciding *d, struct hf_table *table, const struct hf_id *id,
+                            void *thing)
+{
+    if (!hf_table_reserve(table, 1)) {
+        return hf_short(d);
+    }
+    (void)hf_table_put(table, id, thing);
+    return STEP_OK;
+}
+
+/* The copy of a thing in an overlay table, made from the stored one if need be. Every thing begins
+ * with its name. */
+static enum hf_step overlay(struct hf_deciding *d, struct hf_table *table, const void *stored,
+                            size_t size, size_t room, const struct hf_name *name, void **out)
+{
+    *out = hf_table_get(table, &name->id);
+    const struct hf_name *found = *out != NULL ? *out : stored;
+    if (found == NULL) {
+        return STEP_OK;
+    }
+    if (!hf_str_equal(found->text, name->text)) {
+        return hf_refuse(d, HF_ERR_ID_COLLISION, HF_KIND_NONE, NULL);
+    }
+    if (*out != NULL) {
+        return STEP_OK;
+    }
+    void *copy = hf_arena_alloc(&d->draft->view.arena, room);
+    if (copy == NULL) {
+        return hf_short(d);
+    }
+    memcpy(copy, stored, size);
+    memset((char *)copy + size, 0, room - size);
+    *out = copy;
+    return hf_draft_enter(d, table, &name->id, copy);
+}
+
+enum hf_step hf_draft_account(struct hf_deciding *d, const struct hf_name *name,
+                              struct hf_account **out)
+{
+    void *thing;
+    enum hf_step step = overlay(d, &d->draft->accounts, hf_state_account(d->state, &name->id),
+                                sizeof(struct hf_account), sizeof(struct hf_account), name, &thing);
+    *out = thing;
+    return step;
+}
+
+enum hf_step hf_draft_hold(struct hf_deciding *d, const struct hf_name *name, struct hf_hold **out)
+{
+    void *thing;
+    enum hf_step step = overlay(d, &d->draft->holds, hf_state_hold(d->state, &name->id),
+                                sizeof(struct hf_hold), sizeof(struct hf_hold), name, &thing);
+    *out = thing;
+    return step;
+}
+
+enum hf_step hf_draft_stream(struct hf_deciding *d, const struct hf_name *name,
+                             struct hf_stream **out)
+{
+    void *thing;
+    enum hf_step step = overlay(d, &d->draft->streams, hf_state_stream(d->state, &name->id),
+                                sizeof(struct hf_stream), sizeof(struct hf_stream), name, &thing);
+    *out = thing;
+    return step;
+}
+
+enum hf_step hf_draft_document_get(struct hf_deciding *d, const struct hf_name *name,
+                                   struct hf_draft_document **out)
+{
+    void *thing;
+    enum hf_step step =
+        overlay(d, &d->draft->documents, hf_state_document(d->state, &name->id),
+                sizeof(struct hf_document), sizeof(struct hf_draft_document), name, &thing);
+    *out = thing;
+    return step;
+}
+
+enum hf_step hf_draft_lease(struct hf_deciding *d, const struct hf_name *name,
+                            struct hf_lease **out)
+{
+    void *thing;
+    enum hf_step step = overlay(d, &d->draft->leases, hf_state_lease(d->state, &name->id),
+                                sizeof(struct hf_lease), sizeof(struct hf_lease), name, &thing);
+    *out = thing;
+    return step;
+}
+
+struct hf_event *hf_draft_event(struct hf_deciding *d, enum hf_event_type type)
+{
+    struct hf_draft *draft = d->draft;
+    struct hf_commit *commit = &draft->commit;
+    if (commit->event_count == draft->event_capacity) {
+        uint32_t capacity = draft->event_capacity == 0 ? 4 : draft->event_capacity * 4;
+        struct hf_event **events =
+            hf_arena_alloc(&draft->view.arena, capacity * sizeof(*commit->events));
+        if (events == NULL) {
+            (void)hf_short(d);
+            return NULL;
+        }
+        if (commit->event_count > 0) {
+            memcpy(events, commit->events, commit->event_count * sizeof(*events));
+        }
+        commit->events = events;
+        draft->event_capacity = capacity;
+    }
+    struct hf_event *event = hf_arena_alloc_zero(&draft->view.arena, 1, sizeof(*event));
+    if (event == NULL) {
+        (void)hf_short(d);
+        return NULL;
+    }
+    event->type = type;
+    event->operation = d->op_index;
+    commit->events[commit->event_count++] = event;
+    return event;
+}
+
+enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_id *id)
+{
+    if (!hf_index_table_reserve(&d->draft->ids, 1)) {
+        return hf_short(d);
+    }
+    struct hf_index_key key = {.kind = kind, .id = *id};
+    struct hf_index_value value = {.position = d->position,
+                                   .index = d->draft->commit.event_count - 1};
+    hf_index_table_put(&d->draft->ids, &key, &value);
+    return STEP_OK;
+}
+
+enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
+                           uint32_t wanted_types, const struct hf_event **event, bool *spent)
+{
+    *event = NULL;
+    *spent = false;
+    struct hf_index_key key = {.kind = kind, .id = *id};
+    const struct hf_index_value *own = hf_index_table_get(&d->draft->ids, &key);
+    if (own != NULL) {
+        *event = d->draft->commit.events[own->index];
+        return STEP_OK;
+    }
+    struct hf_index_value value;
+    switch (hf_view_lookup(&d->draft->view, kind, id, 0, &value)) {
+    case HF_LOOKUP_UNKNOWN:
+        return STEP_STOP;
+    case HF_LOOKUP_ABSENT:
+        return STEP_OK;
+    case HF_LOOKUP_PRESENT:
+        break;
+    }
+    if ((value.flags & HF_INDEX_SPENT) != 0) {
+        *spent = true;
+        return STEP_OK;
+    }
+    *event = hf_view_event(&d->draft->view, &value, wanted_types);
+    return *event == NULL ? STEP_STOP : STEP_OK;
+}
+
+enum hf_step hf_server_name(struct hf_deciding *d, struct hf_name *name)
+{
+    char text[48];
+    int len =
+        snprintf(text, sizeof(text), "~%llu.%u", (unsigned long long)d->position, d->op_index);
+    struct hf_str copy = hf_arena_copy(&d->draft->view.arena, (struct hf_str){text, (size_t)len});
+    if (copy.ptr == NULL || !hf_name_make(copy, &d->draft->view.arena, name)) {
+        return hf_short(d);
+    }
+    return STEP_OK;
+}
+
+void hf_draft_entry(struct hf_deciding *d, struct hf_account *account, struct hf_side *side)
+{
+    side->account = account->name;
+    side->previous_position = account->last_position;
+    account->version++;
+    account->last_position = d->position;
+    account->modified_at_us = d->time_us;
+    side->version = account->version;
+    side->totals = account->totals;
+}

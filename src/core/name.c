@@ -1,0 +1,184 @@
+#include "core/name.h"
+
+#include "base/sha256.h"
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+bool hf_name_valid(struct hf_str text)
+{
+    if (text.len == 0 || text.len > HF_NAME_BYTES_MAX || !is_alphanumeric(text.ptr[0])) {
+        return false;
+    }
+    for (size_t i = 1; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!is_alphanumeric(c) && (c == '\0' || strchr("._:@+=,~-", c) == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Digits without leading zero, up to 16 of them. */
+static bool is_number(const char *text, size_t len)
+{
+    if (len == 0 || len > 16 || (len > 1 && text[0] == '0')) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool hf_name_valid_reference(struct hf_str text)
+{
+    if (text.len == 0 || text.ptr[0] != '~') {
+        return hf_name_valid(text);
+    }
+    const char *dot = memchr(text.ptr, '.', text.len);
+    if (dot == NULL) {
+        return false;
+    }
+    size_t position_len = (size_t)(dot - text.ptr) - 1;
+    return is_number(text.ptr + 1, position_len) && is_number(dot + 1, text.len - position_len - 2);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool is_dash_place(size_t i)
+{
+    return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+/* Parses 8-4-4-4-12; *folded tells whether a digit was upper case. */
+static bool parse_hex(struct hf_str text, struct hf_id *id, bool *folded)
+{
+    *folded = false;
+    if (text.len != HF_UUID_TEXT_BYTES) {
+        return false;
+    }
+    size_t digit = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (is_dash_place(i)) {
+            if (text.ptr[i] != '-') {
+                return false;
+            }
+            continue;
+        }
+        int value = hex_value(text.ptr[i]);
+        if (value < 0) {
+            return false;
+        }
+        *folded = *folded || (text.ptr[i] >= 'A' && text.ptr[i] <= 'F');
+        uint8_t *byte = &id->bytes[digit / 2];
+        *byte = (uint8_t)(digit % 2 == 0 ? value << 4 : *byte | value);
+        digit++;
+    }
+    return true;
+}
+
+static struct hf_id hash_id(struct hf_str text)
+{
+    struct hf_hash hash = hf_sha256(text.ptr, text.len);
+    struct hf_id id;
+    memcpy(id.bytes, hash.bytes, sizeof(id.bytes));
+    return id;
+}
+
+bool hf_name_make(struct hf_str text, struct hf_arena *arena, struct hf_name *name)
+{
+    bool folded;
+    if (!parse_hex(text, &name->id, &folded)) {
+        name->id = hash_id(text);
+        name->text = text;
+        return true;
+    }
+    name->text = text;
+    if (folded) {
+        char *lower = hf_arena_alloc(arena, HF_UUID_TEXT_BYTES);
+        if (lower == NULL) {
+            return false;
+        }
+        hf_name_hex(&name->id, lower);
+        name->text = (struct hf_str){lower, HF_UUID_TEXT_BYTES};
+    }
+    return true;
+}
+
+void hf_name_hex(const struct hf_id *id, char text[HF_UUID_TEXT_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t digit = 0;
+    for (size_t i = 0; i < HF_UUID_TEXT_BYTES; i++) {
+        if (is_dash_place(i)) {
+            text[i] = '-';
+            continue;
+        }
+        uint8_t byte = id->bytes[digit / 2];
+        text[i] = digits[digit % 2 == 0 ? byte >> 4 : byte & 15];
+        digit++;
+    }
+}
+
+bool hf_name_is_hex_of(struct hf_str text, const struct hf_id *id)
+{
+    char hex[HF_UUID_TEXT_BYTES];
+    hf_name_hex(id, hex);
+    return hf_str_equal(text, (struct hf_str){hex, sizeof(hex)});
+}
+
+bool hf_name_id_matches(const struct hf_name *name)
+{
+    struct hf_id id;
+    bool folded;
+    if (!parse_hex(name->text, &id, &folded)) {
+        id = hash_id(name->text);
+    }
+    return !folded && hf_id_equal(&id, &name->id);
+}
+
+bool hf_asset_parse(struct hf_str text, struct hf_asset *asset)
+{
+    memset(asset, 0, sizeof(*asset));
+    const char *slash = text.len == 0 ? NULL : memchr(text.ptr, '/', text.len);
+    if (slash == NULL || text.len > HF_ASSET_BYTES_MAX) {
+        return false;
+    }
+    size_t code_len = (size_t)(slash - text.ptr);
+    size_t scale_len = text.len - code_len - 1;
+    if (code_len == 0 || code_len > HF_ASSET_CODE_BYTES_MAX || scale_len > 2 ||
+        !is_number(slash + 1, scale_len)) {
+        return false;
+    }
+    for (size_t i = 0; i < code_len; i++) {
+        char c = text.ptr[i];
+        bool letter = c >= 'A' && c <= 'Z';
+        if (!letter && (i == 0 || ((c < '0' || c > '9') && c != '_'))) {
+            return false;
+        }
+    }
+    int scale = 0;
+    for (size_t i = 0; i < scale_len; i++) {
+        scale = scale * 10 + (slash[1 + i] - '0');
+    }
+    if (scale > HF_ASSET_SCALE_MAX) {
+        return false;
+    }
+    asset->len = (uint8_t)text.len;
+    memcpy(asset->text, text.ptr, text.len);
+    return true;
+}

@@ -1,0 +1,122 @@
+/*
+ * The state: everything that deciding needs and that is not cold.
+ *
+ * Owns: accounts, open holds, heads of streams and documents, held leases, due times, the recent part
+ * of the index. Must never: do I/O, ask a clock, depend on the order of a hash table in anything that
+ * leaves it. Called by: decide and reads (read only), evolve, node (recovery, checkpoints).
+ *
+ * Evolve is total: after hf_state_reserve it can't fail. The same log gives the same canonical bytes.
+ *
+ * 1. position and time_us are those of the newest commit applied; times strictly increase.
+ * 2. Every hold in `holds` is open; every lease in `leases` is held; a document stays after deletion.
+ * 3. due holds (due time, kind, id) of every hold with an expiry and of every lease, perhaps outdated
+ *    entries too (the thing's own time decides).
+ * 4. Per asset, the sum of debits posted equals the sum of credits posted, and pending likewise.
+ */
+#ifndef HF_CORE_STATE_H
+#define HF_CORE_STATE_H
+
+#include "base/buffer.h"
+#include "base/limits.h"
+#include "core/commit.h"
+#include "core/recent.h"
+
+struct hf_due {
+    uint64_t due_us;   /* when */
+    enum hf_kind kind; /* HOLD or LEASE */
+    struct hf_id id;   /* which */
+};
+
+struct hf_due_heap {
+    struct hf_due *items; /* owned; binary heap, earliest first by (due, kind, id) */
+    size_t count;
+    size_t capacity;
+};
+
+struct hf_state {
+    uint32_t space;                 /* 0 for now */
+    uint64_t position;              /* newest commit */
+    uint64_t time_us;               /* its time */
+    uint64_t epoch;                 /* of the newest takeover */
+    uint64_t feature_level;         /* highest recorded */
+    uint64_t checkpoint_position;   /* newest recorded checkpoint; 0 = none */
+    struct hf_hash checkpoint_hash; /* of its canonical state */
+    struct hf_table accounts;       /* struct hf_account, owned */
+    struct hf_table holds;          /* struct hf_hold, open ones, owned */
+    struct hf_table streams;        /* struct hf_stream, owned */
+    struct hf_table documents;      /* struct hf_document, owned */
+    struct hf_table leases;         /* struct hf_lease, held ones, owned */
+    struct hf_due_heap due;
+    struct hf_recent recent;
+    void **spares; /* things allocated by reserve for evolve to fill, in order */
+    size_t spare_count;
+    size_t spare_used;
+    size_t spare_capacity;
+};
+
+void hf_state_init(struct hf_state *state, uint64_t seed);
+void hf_state_release(struct hf_state *state);
+
+/* Memory for everything that this commit will add. false: memory is short, the state is as before. */
+bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit) HF_WARN_UNUSED;
+
+/*
+ * Checks one commit against the state, event by event, and applies it. Must be reserved for. Nothing
+ * of the decision is repeated; what is checked is that it fits: positions, versions, double entry,
+ * floors and ceilings, states. HF_ERR_CORRUPT with a text (the state is then unusable): for a commit
+ * just decided that is a bug (HF_CHECK), for one read from a log it is damage.
+ */
+enum hf_err hf_state_apply(struct hf_state *state, const struct hf_commit *commit,
+                           struct hf_error *error) HF_WARN_UNUSED;
+
+/* Look-ups; NULL if it is not there. */
+struct hf_account *hf_state_account(const struct hf_state *state, const struct hf_id *id);
+struct hf_hold *hf_state_hold(const struct hf_state *state, const struct hf_id *id);
+struct hf_stream *hf_state_stream(const struct hf_state *state, const struct hf_id *id);
+struct hf_document *hf_state_document(const struct hf_state *state, const struct hf_id *id);
+struct hf_lease *hf_state_lease(const struct hf_state *state, const struct hf_id *id);
+
+/* Takes at most `most` things out that are due at now_us or before, earliest first; outdated entries
+ * are dropped. What is not booked then must be given back. Returns their count. */
+size_t hf_state_take_due(struct hf_state *state, uint64_t now_us, struct hf_due *due, size_t most);
+void hf_state_return_due(struct hf_state *state, const struct hf_due *due, size_t count);
+/* The time of the earliest entry (perhaps outdated); UINT64_MAX if there is none. */
+uint64_t hf_state_next_due_us(const struct hf_state *state);
+
+/* All invariants by walks; aborts if one is broken. */
+void hf_state_verify(const struct hf_state *state);
+
+/* Canonical bytes: things in the order of kind and id, then the state's own numbers. `sink` gets them in
+ * pieces; stops at its first false. */
+typedef bool (*hf_state_sink)(void *context, const void *data, size_t size_bytes);
+bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *context) HF_WARN_UNUSED;
+
+/* Reads canonical bytes into an empty state. Feed pieces of any size in order, then finish. */
+struct hf_state_loader {
+    struct hf_state *state;
+    struct hf_buffer pending; /* bytes that do not yet make a record */
+    uint8_t stage;            /* which kind of record is expected */
+    uint64_t left;            /* records left of that kind */
+    struct hf_id last_id;     /* ids of a kind strictly ascend */
+    bool has_last;
+};
+void hf_state_loader_init(struct hf_state_loader *loader, struct hf_state *state);
+enum hf_err hf_state_loader_feed(struct hf_state_loader *loader, const void *data,
+                                 size_t size_bytes, struct hf_error *error) HF_WARN_UNUSED;
+enum hf_err hf_state_loader_finish(struct hf_state_loader *loader,
+                                   struct hf_error *error) HF_WARN_UNUSED; /* releases it too */
+
+/* SHA-256 of the canonical bytes. false if memory is short. */
+bool hf_state_hash(const struct hf_state *state, struct hf_hash *hash) HF_WARN_UNUSED;
+
+/* Σ of an asset over all accounts, sorted by asset's text. */
+struct hf_asset_totals {
+    struct hf_asset asset;
+    uint64_t accounts;
+    hf_u128 debits_posted, credits_posted, debits_pending, credits_pending;
+};
+/* Into a fresh array in `arena`; NULL if memory is short (count is then 0). */
+struct hf_asset_totals *hf_state_totals(const struct hf_state *state, struct hf_arena *arena,
+                                        size_t *count);
+
+#endif

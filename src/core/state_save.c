@@ -1,0 +1,310 @@
+/*
+ * The state as canonical bytes, and back.
+ *
+ * Layout (docs/disk-format.md): for each kind (accounts, holds, streams, documents, leases): u64 count,
+ * then records u32 length + bytes, ascending by id; then one last record: space, position, time, epoch,
+ * feature level, checkpoint position and hash. Integers little-endian or LEB128.
+ */
+#include "base/alloc.h"
+#include "base/check.h"
+#include "core/codec_priv.h"
+#include "core/state_priv.h"
+
+enum stage {
+    STAGE_ACCOUNTS,
+    STAGE_HOLDS,
+    STAGE_STREAMS,
+    STAGE_DOCUMENTS,
+    STAGE_LEASES,
+    STAGE_NUMBERS,
+    STAGE_DONE,
+};
+
+#define RECORD_BYTES_MAX 4096u /* far above the largest thing */
+
+/* Every thing begins with its name, and a name with its id. */
+static int compare_things(const void *a, const void *b)
+{
+    const struct hf_name *left = *(const struct hf_name *const *)a;
+    const struct hf_name *right = *(const struct hf_name *const *)b;
+    return hf_id_compare(&left->id, &right->id);
+}
+
+_Static_assert(offsetof(struct hf_account, name) == 0, "things begin with their name");
+_Static_assert(offsetof(struct hf_hold, name) == 0, "things begin with their name");
+_Static_assert(offsetof(struct hf_stream, name) == 0, "things begin with their name");
+_Static_assert(offsetof(struct hf_document, name) == 0, "things begin with their name");
+_Static_assert(offsetof(struct hf_lease, name) == 0, "things begin with their name");
+
+static const struct hf_table *table_of(const struct hf_state *state, enum stage stage)
+{
+    const struct hf_table *tables[] = {&state->accounts, &state->holds, &state->streams,
+                                       &state->documents, &state->leases};
+    return tables[stage];
+}
+
+static void code_thing(struct hf_codec *codec, enum stage stage, void *thing)
+{
+    switch (stage) {
+    case STAGE_ACCOUNTS:
+        hf_code_account(codec, thing);
+        return;
+    case STAGE_HOLDS:
+        hf_code_hold(codec, thing);
+        return;
+    case STAGE_STREAMS:
+        hf_code_stream(codec, thing);
+        return;
+    case STAGE_DOCUMENTS:
+        hf_code_document(codec, thing);
+        return;
+    case STAGE_LEASES:
+        hf_code_lease(codec, thing);
+        return;
+    case STAGE_NUMBERS:
+    case STAGE_DONE:
+        break;
+    }
+    hf_codec_fail(codec, "kind of record");
+}
+
+static void code_numbers(struct hf_codec *codec, struct hf_state *state)
+{
+    hf_code_u32(codec, &state->space, UINT32_MAX, "space");
+    hf_code_u64(codec, &state->position, UINT64_MAX, "position");
+    hf_code_u64(codec, &state->time_us, UINT64_MAX, "time");
+    hf_code_u64(codec, &state->epoch, UINT64_MAX, "epoch");
+    hf_code_u64(codec, &state->feature_level, HF_FEATURE_LEVEL, "feature level");
+    hf_code_u64(codec, &state->checkpoint_position, UINT64_MAX, "checkpoint position");
+    hf_code_bytes(codec, state->checkpoint_hash.bytes, sizeof(state->checkpoint_hash.bytes),
+                  "checkpoint hash");
+}
+
+struct saving {
+    struct hf_buffer record;  /* scratch */
+    struct hf_buffer payload; /* stays empty: things have no payloads */
+    hf_state_sink sink;
+    void *context;
+};
+
+/* Writes what code() put into the record, with its length. */
+static bool emit(struct saving *saving, struct hf_codec *codec)
+{
+    if (!hf_codec_ok(codec)) {
+        return false;
+    }
+    hf_put_u32(saving->record.data, (uint32_t)(saving->record.size_bytes - 4));
+    return saving->sink(saving->context, saving->record.data, saving->record.size_bytes);
+}
+
+static struct hf_codec begin_record(struct saving *saving)
+{
+    hf_buffer_clear(&saving->record);
+    hf_buffer_u32(&saving->record, 0);
+    return (struct hf_codec){.out = &saving->record, .out_payload = &saving->payload};
+}
+
+static bool save_table(struct saving *saving, const struct hf_table *table, enum stage stage)
+{
+    void **things = hf_malloc(table->count * sizeof(*things));
+    if (things == NULL) {
+        return false;
+    }
+    size_t at = 0;
+    size_t count = 0;
+    void *thing;
+    while ((thing = hf_table_next(table, &at)) != NULL) {
+        things[count++] = thing;
+    }
+    HF_CHECK(count == table->count);
+    qsort(things, count, sizeof(*things), compare_things);
+    uint8_t head[8];
+    hf_put_u64(head, count);
+    bool ok = saving->sink(saving->context, head, sizeof(head));
+    for (size_t i = 0; ok && i < count; i++) {
+        struct hf_codec codec = begin_record(saving);
+        code_thing(&codec, stage, things[i]);
+        ok = emit(saving, &codec);
+    }
+    hf_free(things);
+    return ok;
+}
+
+bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *context)
+{
+    struct saving saving = {.sink = sink, .context = context};
+    bool ok = true;
+    for (enum stage stage = STAGE_ACCOUNTS; ok && stage < STAGE_NUMBERS; stage++) {
+        ok = save_table(&saving, table_of(state, stage), stage);
+    }
+    if (ok) {
+        struct hf_codec codec = begin_record(&saving);
+        struct hf_state numbers = *state;
+        code_numbers(&codec, &numbers);
+        ok = emit(&saving, &codec);
+    }
+    hf_buffer_release(&saving.record);
+    hf_buffer_release(&saving.payload);
+    return ok;
+}
+
+static bool hash_sink(void *context, const void *data, size_t size_bytes)
+{
+    hf_sha256_update(context, data, size_bytes);
+    return true;
+}
+
+bool hf_state_hash(const struct hf_state *state, struct hf_hash *hash)
+{
+    struct hf_sha256_stream stream;
+    hf_sha256_start(&stream);
+    bool ok = hf_state_save(state, hash_sink, &stream);
+    *hash = hf_sha256_finish(&stream);
+    return ok;
+}
+
+void hf_state_loader_init(struct hf_state_loader *loader, struct hf_state *state)
+{
+    *loader = (struct hf_state_loader){.state = state, .stage = STAGE_ACCOUNTS};
+    loader->left = UINT64_MAX; /* a count comes first */
+}
+
+static bool insert_thing(struct hf_state *state, enum stage stage, const void *thing)
+{
+    struct hf_table *table = (struct hf_table *)(uintptr_t)table_of(state, stage);
+    void *stored = NULL;
+    if (!hf_table_reserve(table, 1) || !hf_due_reserve(&state->due, 1)) {
+        return false;
+    }
+    struct hf_due due = {0};
+    if (stage == STAGE_ACCOUNTS) {
+        stored = hf_account_new(thing);
+    } else if (stage == STAGE_HOLDS) {
+        const struct hf_hold *hold = thing;
+        stored = hf_hold_new(hold);
+        due = (struct hf_due){hold->expires_at_us, HF_KIND_HOLD, hold->name.id};
+    } else if (stage == STAGE_STREAMS) {
+        stored = hf_stream_new(thing);
+    } else if (stage == STAGE_DOCUMENTS) {
+        stored = hf_document_new(thing);
+    } else {
+        const struct hf_lease *lease = thing;
+        stored = hf_lease_new(lease);
+        due = (struct hf_due){lease->expires_at_us, HF_KIND_LEASE, lease->name.id};
+    }
+    if (stored == NULL) {
+        return false;
+    }
+    (void)hf_table_put(table, &((const struct hf_name *)thing)->id, stored);
+    if (due.due_us != 0) {
+        hf_due_push(&state->due, &due);
+    }
+    return true;
+}
+
+/* One record's bytes into the state. */
+static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *data, size_t size,
+                               struct hf_error *error)
+{
+    union {
+        struct hf_name name;
+        struct hf_account account;
+        struct hf_hold hold;
+        struct hf_stream stream;
+        struct hf_document document;
+        struct hf_lease lease;
+    } thing;
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    memset(&thing, 0, sizeof(thing));
+    struct hf_codec codec = {
+        .in = hf_reader_over(data, size), .in_payload = hf_reader_over(data, 0), .arena = &arena};
+    enum hf_err err = HF_ERR_OK;
+    enum stage stage = (enum stage)loader->stage;
+    if (stage == STAGE_NUMBERS) {
+        code_numbers(&codec, loader->state);
+    } else {
+        code_thing(&codec, stage, &thing);
+    }
+    if (codec.short_memory) {
+        err = hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
+    } else if (!hf_codec_ok(&codec) || hf_reader_left(&codec.in) != 0) {
+        err = hf_error_set(error, HF_ERR_CORRUPT, "load state: bad %s",
+                           codec.what == NULL ? "record" : codec.what);
+    } else if (stage == STAGE_HOLDS &&
+               (thing.hold.state != HF_HOLD_OPEN || thing.hold.remaining == 0)) {
+        err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a hold that has ended");
+    } else if (stage == STAGE_LEASES && !thing.lease.held) {
+        err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a lease that nobody holds");
+    } else if (stage != STAGE_NUMBERS) {
+        if (loader->has_last && hf_id_compare(&loader->last_id, &thing.name.id) >= 0) {
+            err = hf_error_set(error, HF_ERR_CORRUPT, "load state: records out of order");
+        } else if (!insert_thing(loader->state, stage, &thing)) {
+            err = hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
+        }
+        loader->last_id = thing.name.id;
+        loader->has_last = true;
+    }
+    hf_arena_release(&arena);
+    return err;
+}
+
+/* Goes on to the next stage while the current one has no record left. */
+static void next_stages(struct hf_state_loader *loader)
+{
+    if (loader->left == 0) {
+        loader->stage++;
+        loader->has_last = false;
+        loader->left = loader->stage == STAGE_NUMBERS ? 1 : UINT64_MAX;
+    }
+}
+
+enum hf_err hf_state_loader_feed(struct hf_state_loader *loader, const void *data,
+                                 size_t size_bytes, struct hf_error *error)
+{
+    hf_buffer_bytes(&loader->pending, data, size_bytes);
+    if (loader->pending.failed) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
+    }
+    size_t at = 0;
+    const uint8_t *bytes = loader->pending.data;
+    size_t size = loader->pending.size_bytes;
+    enum hf_err err = HF_ERR_OK;
+    while (err == HF_ERR_OK && loader->stage < STAGE_DONE) {
+        if (loader->left == UINT64_MAX) {
+            if (size - at < 8) {
+                break;
+            }
+            loader->left = hf_get_u64(bytes + at);
+            at += 8;
+        } else {
+            uint32_t length = size - at < 4 ? 0 : hf_get_u32(bytes + at);
+            if (length > RECORD_BYTES_MAX) {
+                return hf_error_set(error, HF_ERR_CORRUPT, "load state: record of %u bytes",
+                                    length);
+            }
+            if (size - at < 4 || size - at - 4 < length) {
+                break;
+            }
+            err = load_record(loader, bytes + at + 4, length, error);
+            at += 4 + length;
+            loader->left--;
+        }
+        next_stages(loader);
+    }
+    if (err == HF_ERR_OK && loader->stage == STAGE_DONE && at < size) {
+        err = hf_error_set(error, HF_ERR_CORRUPT, "load state: bytes behind the end");
+    }
+    if (at > 0) {
+        memmove(loader->pending.data, loader->pending.data + at, size - at);
+        loader->pending.size_bytes = size - at;
+    }
+    return err;
+}
+
+enum hf_err hf_state_loader_finish(struct hf_state_loader *loader, struct hf_error *error)
+{
+    bool whole = loader->stage == STAGE_DONE && loader->pending.size_bytes == 0;
+    hf_buffer_release(&loader->pending);
+    return whole ? HF_ERR_OK : hf_error_set(error, HF_ERR_CORRUPT, "load state: cut short");
+}

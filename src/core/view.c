@@ -1,0 +1,219 @@
+#include "core/view.h"
+
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/check.h"
+
+void hf_records_init(struct hf_records *records)
+{
+    *records = (struct hf_records){0};
+}
+
+void hf_records_release(struct hf_records *records)
+{
+    size_t at = 0;
+    struct hf_shared_bytes *frame;
+    while ((frame = hf_table_next(&records->frames, &at)) != NULL) {
+        hf_shared_bytes_unref(frame);
+    }
+    hf_table_release(&records->frames);
+    hf_index_table_release(&records->index);
+}
+
+static struct hf_id position_id(uint64_t position)
+{
+    struct hf_id id = {{0}};
+    hf_put_u64(id.bytes, position);
+    return id;
+}
+
+bool hf_records_add_answer(struct hf_records *records, const struct hf_index_key *key,
+                           const struct hf_index_value *value_or_null)
+{
+    if (!hf_index_table_reserve(&records->index, 1)) {
+        return false;
+    }
+    struct hf_index_value absent = {.flags = HF_RECORD_ABSENT};
+    hf_index_table_put(&records->index, key, value_or_null == NULL ? &absent : value_or_null);
+    return true;
+}
+
+bool hf_records_add_frame(struct hf_records *records, uint64_t position,
+                          struct hf_shared_bytes *frame)
+{
+    if (!hf_table_reserve(&records->frames, 1)) {
+        return false;
+    }
+    struct hf_id id = position_id(position);
+    hf_shared_bytes_unref(hf_table_put(&records->frames, &id, hf_shared_bytes_ref(frame)));
+    return true;
+}
+
+void hf_needs_init(struct hf_needs *needs)
+{
+    *needs = (struct hf_needs){0};
+}
+
+void hf_needs_release(struct hf_needs *needs)
+{
+    hf_free(needs->keys);
+    hf_free(needs->positions);
+    hf_needs_init(needs);
+}
+
+void hf_needs_clear(struct hf_needs *needs)
+{
+    needs->key_count = 0;
+    needs->position_count = 0;
+}
+
+bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key)
+{
+    if (needs->key_count == needs->key_capacity) {
+        size_t capacity = needs->key_capacity == 0 ? 8 : needs->key_capacity * 2;
+        struct hf_index_key *keys = hf_realloc(needs->keys, capacity * sizeof(*keys));
+        if (keys == NULL) {
+            return false;
+        }
+        needs->keys = keys;
+        needs->key_capacity = capacity;
+    }
+    needs->keys[needs->key_count++] = *key;
+    return true;
+}
+
+bool hf_needs_add_position(struct hf_needs *needs, uint64_t position)
+{
+    if (needs->position_count > 0 && needs->positions[needs->position_count - 1] == position) {
+        return true;
+    }
+    if (needs->position_count == needs->position_capacity) {
+        size_t capacity = needs->position_capacity == 0 ? 8 : needs->position_capacity * 2;
+        uint64_t *positions = hf_realloc(needs->positions, capacity * sizeof(*positions));
+        if (positions == NULL) {
+            return false;
+        }
+        needs->positions = positions;
+        needs->position_capacity = capacity;
+    }
+    needs->positions[needs->position_count++] = position;
+    return true;
+}
+
+void hf_view_init(struct hf_view *view)
+{
+    *view = (struct hf_view){0};
+}
+
+void hf_view_release(struct hf_view *view)
+{
+    hf_arena_release(&view->arena);
+    hf_table_release(&view->decoded);
+    hf_needs_release(&view->needs);
+}
+
+void hf_view_begin(struct hf_view *view, const struct hf_state *state,
+                   const struct hf_records *records)
+{
+    view->state = state;
+    view->records = records;
+    hf_arena_clear(&view->arena);
+    hf_table_clear(&view->decoded);
+    hf_needs_clear(&view->needs);
+    view->short_memory = false;
+    view->damaged = false;
+}
+
+bool hf_view_complete(const struct hf_view *view)
+{
+    return !view->short_memory && !view->damaged && !hf_needs_any(&view->needs);
+}
+
+enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct hf_id *id,
+                              uint64_t sub, struct hf_index_value *value)
+{
+    const struct hf_recent *recent = &view->state->recent;
+    struct hf_index_key key = {.kind = kind, .id = *id, .sub = sub};
+    const struct hf_index_value *found = hf_recent_get(recent, &key);
+    if (found != NULL) {
+        *value = *found;
+        return HF_LOOKUP_PRESENT;
+    }
+    if (recent->covered_position == 0) {
+        return HF_LOOKUP_ABSENT;
+    }
+    if (view->records != NULL && view->records->as_of >= recent->covered_position) {
+        found = hf_index_table_get(&view->records->index, &key);
+        if (found != NULL) {
+            *value = *found;
+            return (found->flags & HF_RECORD_ABSENT) != 0 ? HF_LOOKUP_ABSENT : HF_LOOKUP_PRESENT;
+        }
+    }
+    if (!hf_needs_add_key(&view->needs, &key)) {
+        view->short_memory = true;
+    }
+    return HF_LOOKUP_UNKNOWN;
+}
+
+static const struct hf_commit *decode(struct hf_view *view, uint64_t position,
+                                      const struct hf_shared_bytes *frame)
+{
+    struct hf_commit *commit = hf_arena_alloc(&view->arena, sizeof(*commit));
+    if (commit == NULL || !hf_table_reserve(&view->decoded, 1)) {
+        view->short_memory = true;
+        return NULL;
+    }
+    HF_CHECK(frame->size_bytes >= 8);
+    size_t record_bytes = hf_get_u32(frame->data);
+    size_t payload_bytes = hf_get_u32(frame->data + 4);
+    HF_CHECK(frame->size_bytes == 8 + record_bytes + payload_bytes);
+    enum hf_err err =
+        hf_commit_decode(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
+                         payload_bytes, &view->arena, commit, NULL);
+    if (err == HF_ERR_NO_MEMORY) {
+        view->short_memory = true;
+        return NULL;
+    }
+    if (err != HF_ERR_OK || commit->position != position) {
+        view->damaged = true;
+        return NULL;
+    }
+    struct hf_id id = position_id(position);
+    (void)hf_table_put(&view->decoded, &id, commit);
+    return commit;
+}
+
+const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
+{
+    struct hf_id id = position_id(position);
+    const struct hf_commit *commit = hf_table_get(&view->decoded, &id);
+    if (commit != NULL) {
+        return commit;
+    }
+    const struct hf_shared_bytes *frame = hf_recent_frame(&view->state->recent, position);
+    if (frame == NULL && view->records != NULL) {
+        frame = hf_table_get(&view->records->frames, &id);
+    }
+    if (frame != NULL) {
+        return decode(view, position, frame);
+    }
+    if (!hf_needs_add_position(&view->needs, position)) {
+        view->short_memory = true;
+    }
+    return NULL;
+}
+
+const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
+                                     uint32_t wanted_types)
+{
+    const struct hf_commit *commit = hf_view_commit(view, at->position);
+    if (commit == NULL) {
+        return NULL;
+    }
+    if (at->index >= commit->event_count ||
+        ((1u << commit->events[at->index]->type) & wanted_types) == 0) {
+        view->damaged = true;
+        return NULL;
+    }
+    return commit->events[at->index];
+}

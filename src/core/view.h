@@ -1,0 +1,89 @@
+/*
+ * What a decision or a read sees: the state, and the cold records that were fetched for it.
+ *
+ * Owns: the list of what is still needed, and commits decoded for this decision. Must never: fetch
+ * anything itself, or take "not looked up" for "not there". Called by: decide, read; node fills the
+ * records and asks for the needs.
+ *
+ * 1. What is in RAM (state.recent) is newer than anything fetched and wins.
+ * 2. Fetched index answers count only if the index covered them at least up to
+ *    recent.covered_position when they were fetched (records.as_of); else they are needed anew.
+ * 3. Fetched commits are immutable and always count.
+ */
+#ifndef HF_CORE_VIEW_H
+#define HF_CORE_VIEW_H
+
+#include "core/state.h"
+
+/* Cold records, filled by the node off the writer. */
+struct hf_records {
+    uint64_t as_of;              /* the index answered for all positions up to here */
+    struct hf_index_table index; /* answers; flag HF_RECORD_ABSENT = looked up, not there */
+    struct hf_table frames;      /* by position: struct hf_shared_bytes, owned references */
+};
+
+#define HF_RECORD_ABSENT 0x80000000u
+
+void hf_records_init(struct hf_records *records);
+void hf_records_release(struct hf_records *records);
+bool hf_records_add_answer(struct hf_records *records, const struct hf_index_key *key,
+                           const struct hf_index_value *value_or_null) HF_WARN_UNUSED;
+/* Keeps a reference of its own. */
+bool hf_records_add_frame(struct hf_records *records, uint64_t position,
+                          struct hf_shared_bytes *frame) HF_WARN_UNUSED;
+
+/* What to fetch: index keys and whole commits. */
+struct hf_needs {
+    struct hf_index_key *keys; /* owned */
+    size_t key_count;
+    size_t key_capacity;
+    uint64_t *positions; /* owned */
+    size_t position_count;
+    size_t position_capacity;
+};
+
+void hf_needs_init(struct hf_needs *needs);
+void hf_needs_release(struct hf_needs *needs);
+void hf_needs_clear(struct hf_needs *needs);
+bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key) HF_WARN_UNUSED;
+bool hf_needs_add_position(struct hf_needs *needs, uint64_t position) HF_WARN_UNUSED;
+
+static inline bool hf_needs_any(const struct hf_needs *needs)
+{
+    return needs->key_count > 0 || needs->position_count > 0;
+}
+
+enum hf_lookup {
+    HF_LOOKUP_PRESENT,
+    HF_LOOKUP_ABSENT,
+    HF_LOOKUP_UNKNOWN, /* added to the needs (or memory was short) */
+};
+
+struct hf_view {
+    const struct hf_state *state;
+    const struct hf_records *records; /* or NULL */
+    struct hf_arena arena;            /* decoded commits; the caller may use it too */
+    struct hf_table decoded;          /* by position: struct hf_commit in arena */
+    struct hf_needs needs;
+    bool short_memory;
+    bool damaged; /* a commit could not be decoded, or is not what the index said */
+};
+
+void hf_view_init(struct hf_view *view);
+void hf_view_release(struct hf_view *view);
+void hf_view_begin(struct hf_view *view, const struct hf_state *state,
+                   const struct hf_records *records);
+
+/* kind is an enum hf_index_kind. */
+enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct hf_id *id,
+                              uint64_t sub, struct hf_index_value *value);
+/* The commit at a position below or at the head; NULL: needed, damaged or short of memory. Lives until
+ * the next begin. */
+const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position);
+/* An event of it, of one of the wanted types (bits 1 << type); NULL as above. */
+const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
+                                     uint32_t wanted_types);
+/* true while nothing is missing: no needs, memory, no damage. */
+bool hf_view_complete(const struct hf_view *view);
+
+#endif
