@@ -304,6 +304,21 @@ static void merge(const char *text, const struct hf_json_name *from, uint32_t le
     memcpy(to + written, from + b, (count - b) * sizeof(*to));
 }
 
+#define INSERTION_COUNT_MAX 16u /* few members: cheaper than merging */
+
+static void insertion_sort(const char *text, struct hf_json_name *names, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct hf_json_name name = names[i];
+        uint32_t place = i;
+        while (place > 0 && in_order(text, &name, &names[place - 1])) {
+            names[place] = names[place - 1];
+            place--;
+        }
+        names[place] = name;
+    }
+}
+
 void json_names_sort(const char *text, struct hf_json_name *names, struct hf_json_name *scratch,
                      uint32_t count)
 {
@@ -312,6 +327,10 @@ void json_names_sort(const char *text, struct hf_json_name *names, struct hf_jso
         sorted++;
     }
     if (sorted >= count) {
+        return;
+    }
+    if (count <= INSERTION_COUNT_MAX) {
+        insertion_sort(text, names, count);
         return;
     }
     struct hf_json_name *from = names;
