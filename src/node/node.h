@@ -1,0 +1,151 @@
+/*
+ * The node: joins core and log. Requests in, answers out, everything durable first.
+ *
+ *   submit ─► queue ─► decide ─► evolve ─► batch ─► log.append ─► durable ─► answers
+ *                        │  ▲                                        │
+ *                     needs └── fetch (index, log)      checkpoint ◄─┘ (background)
+ *
+ * Owns: the state, the log, the store of one space's shard. Must never: let an answer or a read leave
+ * before everything that it saw is durable (and, for what is not a commit of its own, before the owner has
+ * confirmed its epoch); block its step on the disk, but at start and when it rebuilds its state.
+ * Called by: the library and the server (a thread runs the steps), the simulator (it runs them itself).
+ *
+ * 1. Answers are given in the order of decisions; a commit's answer follows its batch's OK.
+ * 2. decide and evolve run before the append: a check that trips aborts before anything wrong is stored.
+ * 3. If an append is fenced or never happened, the state that ran ahead is thrown away and rebuilt from the
+ *    checkpoint and the log; nobody ever saw it. What was decided on it is decided anew.
+ * 4. Queues are bounded; full is `overloaded`, and then nothing has happened.
+ *
+ *   standby ─► recovering ─► leading ◄─► rebuilding        leading ─► stopping ─► stopped
+ *      ▲                        ├──► deposed (fenced)
+ *      └── lock held            └──► failed (a write or sync failed: final for this process)
+ */
+#ifndef HF_NODE_NODE_H
+#define HF_NODE_NODE_H
+
+#include "base/limits.h"
+#include "core/read.h"
+#include "log/log.h"
+#include "outside/outside.h"
+
+enum hf_node_phase {
+    HF_NODE_STANDBY = 1, /* made, not started */
+    HF_NODE_LEADING,
+    HF_NODE_STOPPING,
+    HF_NODE_STOPPED,
+    HF_NODE_DEPOSED, /* another owner has taken over */
+    HF_NODE_FAILED,  /* the log can't be written any more, or damage was met */
+};
+
+const char *hf_node_phase_name(enum hf_node_phase phase);
+
+struct hf_answer {
+    enum hf_err code;  /* OK, a refusal's code, or why there is no decision (overloaded, not_ready,
+                                  read_only, outcome_unknown, corrupt) */
+    bool decided;      /* frame holds the decision (commits) or the read was made (reads) */
+    bool replayed;     /* it was decided before; the same answer again */
+    uint64_t position; /* of the commit that holds the decision; 0 = not recorded */
+    uint64_t seen_position;        /* of the state that the decision or read saw */
+    uint64_t time_us;              /* at which it was decided */
+    struct hf_shared_bytes *frame; /* commits: the decision as a commit frame; owned */
+};
+
+struct hf_request;
+
+/* Turns a reading into what the caller wants; runs on the node's thread; must not block. */
+typedef void (*hf_render_fn)(struct hf_request *request, const struct hf_reading *reading);
+/* The answer is there. Runs on the node's thread; must not block nor call the node. */
+typedef void (*hf_done_fn)(struct hf_request *request);
+
+/* A request lives in its submitter's memory until done was called. */
+struct hf_request {
+    /* set by the submitter */
+    const struct hf_command *command; /* a commit or cancel; NULL for a read */
+    const struct hf_query *query;     /* a read; NULL for a commit */
+    uint64_t min_position;            /* a read waits until the state has it; 0 = any */
+    hf_render_fn render;              /* reads */
+    hf_done_fn done;
+    void *context; /* the submitter's own */
+    /* the answer */
+    struct hf_answer answer; /* release with hf_answer_release */
+    /* the node's own */
+    struct hf_request *next;
+    struct hf_records records;
+    struct hf_needs needs;
+    size_t weight_bytes;
+    uint64_t order; /* of the decision */
+    bool needs_confirm;
+    bool in_log;      /* its commit is in a batch that was handed to the log */
+    uint32_t fetches; /* rounds of fetching so far */
+    enum hf_err fetch_error;
+};
+
+void hf_answer_release(struct hf_answer *answer);
+
+struct hf_node_options {
+    struct hf_outside *outside; /* outlives the node */
+    struct hf_log *log;         /* opened; the node closes it */
+    const char *directory;      /* for checkpoints and index runs; exists or can be made */
+    const char *name;           /* who: for takeover records */
+    struct hf_limits limits;
+    bool checkpoints; /* store checkpoints in the background */
+};
+
+struct hf_node;
+
+/* A node in phase STANDBY. NULL: memory is short. */
+struct hf_node *hf_node_new(const struct hf_node_options *options);
+
+/* Takes the log over, recovers state = checkpoint + tail, begins to lead. Blocks. HF_ERR_LOCKED if another
+ * process owns the log and wait is false; other errors are final. progress may be NULL: called with
+ * positions replayed and to replay. */
+enum hf_err hf_node_start(struct hf_node *node, bool wait,
+                          void (*progress)(void *context, uint64_t done, uint64_t total),
+                          void *context, struct hf_error *error) HF_WARN_UNUSED;
+
+/* Thread-safe. HF_ERR_OK: done will be called, exactly once. HF_ERR_OVERLOADED or NOT_READY: it won't, and
+ * nothing has happened. May read the index on the calling thread. */
+enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request);
+
+/* Does what can be done now without blocking. Returns true if it did something: step again. The node's
+ * thread only. */
+bool hf_node_step(struct hf_node *node);
+/* When the next step is due at the latest, in µs of the outside's monotonic clock; UINT64_MAX: on a ring. */
+uint64_t hf_node_next_step_us(struct hf_node *node);
+
+/* Begins a graceful stop: no new requests, all that were accepted are answered, a last checkpoint if
+ * wanted, then the log is sealed. Step until the phase is STOPPED (or FAILED, DEPOSED). Node's thread. */
+void hf_node_stop(struct hf_node *node);
+
+/* Begins a checkpoint of what is durable now unless one is under way. Node's thread. */
+void hf_node_checkpoint(struct hf_node *node);
+
+/* Frees everything; requests without an answer get NOT_READY or OUTCOME_UNKNOWN. No job may be running
+ * any more in the outside (the linux outside waits for them). */
+void hf_node_free(struct hf_node *node);
+
+/* Thread-safe snapshot of what goes on. */
+struct hf_node_status {
+    enum hf_node_phase phase;
+    uint64_t epoch;
+    uint64_t position; /* decided */
+    uint64_t durable_position;
+    uint64_t seq; /* durable batches */
+    uint64_t accounts, holds, streams, documents, leases;
+    uint64_t checkpoint_position;               /* newest recorded */
+    uint64_t commits, refusals, replays, reads; /* since start */
+    uint64_t batches;                           /* since start */
+    uint64_t fetches;                           /* requests that needed cold records */
+    uint64_t rebuilds;                          /* states thrown away */
+    uint64_t recovered_commits;                 /* replayed at start, behind the checkpoint */
+    bool read_only;                             /* the disk is full */
+    bool torn_tail;                             /* recovery cut one */
+    struct hf_log_recovery recovery;
+    char error[HF_ERROR_TEXT_BYTES]; /* why FAILED, or the last checkpoint's error */
+};
+void hf_node_status(struct hf_node *node, struct hf_node_status *status);
+
+/* For tests and verify: the state itself; only while no step runs. */
+const struct hf_state *hf_node_state(const struct hf_node *node);
+
+#endif
