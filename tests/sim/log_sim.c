@@ -1,222 +1,8 @@
 #include "sim/log_sim.h"
 
-#include "base/bytes.h"
 #include "base/check.h"
+#include "sim/log_sim_priv.h"
 #include "sim/sim_memory.h"
-
-/* A stored batch; bytes are NULL once it was trimmed. */
-struct stored {
-    uint8_t *bytes;       /* owned; header and body */
-    size_t size_bytes;    /* of bytes */
-    uint64_t epoch;       /* of the appender */
-    uint64_t position;    /* of its last commit */
-    uint8_t batch_id[16]; /* what tells a duplicate */
-};
-
-/* What the client will be told of an append, drawn when it starts. */
-enum fate {
-    FATE_NORMAL,
-    FATE_AMBIGUOUS_STORED, /* it arrives, the answer is lost */
-    FATE_AMBIGUOUS_LOST,   /* it never arrives */
-    FATE_AMBIGUOUS_LATE,   /* it arrives after AMBIGUOUS was told */
-    FATE_FAILED_SENT,      /* FAILED is told, it arrives some time */
-    FATE_FAILED_LOST,      /* FAILED is told, it never arrives */
-    FATE_NO_SPACE,         /* it is refused, nothing is sent */
-};
-
-struct client;
-
-/* A batch under way; outlives its sender. */
-struct message {
-    struct hf_log_sim *sim;    /* back */
-    struct client *client;     /* who hears of it; clients are never freed before the sim */
-    enum fate fate;            /* decides who is told what */
-    bool told;                 /* the client was told AMBIGUOUS or FAILED already */
-    struct hf_log_batch batch; /* body points into bytes */
-    uint8_t *bytes;            /* owned until stored; header and body */
-    size_t size_bytes;         /* of bytes */
-    struct message *previous;  /* of the sim, oldest first */
-    struct message *next;      /* of the sim */
-};
-
-/* An operation of a client: idle, under way, answered. */
-struct answer {
-    bool under_way;  /* started and not polled to its end */
-    bool answered;   /* outcome may be polled */
-    unsigned value;  /* the outcome once it is answered */
-    unsigned coming; /* evaluated at the log, on its way back */
-};
-
-/* An AMBIGUOUS append that was not resolved yet. */
-struct open_batch {
-    bool open;                 /* the rest is meant */
-    uint64_t seq;              /* of the batch */
-    uint8_t batch_id[16];      /* of the batch */
-    struct hf_hash bytes_hash; /* of header and body: a resend has the same bytes */
-};
-
-struct client {
-    struct hf_log log;          /* first: a pointer to it is a pointer to this */
-    struct hf_log_sim *sim;     /* back */
-    struct hf_outside *outside; /* of its process */
-    bool owner;                 /* takeover returned an epoch */
-    bool closed;                /* by close */
-    bool failed;                /* FAILED was told, or is about to be */
-    uint64_t epoch;             /* of the takeover */
-    struct answer append;       /* enum hf_append_outcome */
-    struct answer resolve;      /* enum hf_resolve_outcome */
-    struct answer confirm;      /* enum hf_confirm_outcome */
-    struct open_batch open;     /* what must be settled before another batch */
-    uint64_t resolve_seq;       /* asked for */
-    uint8_t resolve_id[16];     /* asked for */
-    struct hf_hash sent_hash;   /* of the append under way */
-    uint64_t sent_seq;          /* of the append under way */
-    uint8_t sent_id[16];        /* of the append under way */
-    struct client *next;        /* of the sim */
-};
-
-struct hf_log_sim {
-    struct hf_world *world;              /* not owned */
-    struct hf_sim_random random;         /* its own stream */
-    struct hf_log_sim_knobs knobs;       /* chances and delays */
-    struct hf_log_sim_counters counters; /* totals */
-    uint64_t log_tag;                    /* of every batch */
-    struct stored *stored;               /* owned; [seq - 1] */
-    size_t stored_capacity;              /* allocated; head.seq are used */
-    uint64_t first_seq;                  /* not trimmed */
-    struct hf_log_head head;             /* epoch: of the owner */
-    struct client *owner;                /* of head.epoch; NULL = nobody or a phantom */
-    bool sealed;                         /* since the last append or takeover */
-    struct message *first;               /* under way */
-    struct message *last;                /* under way */
-    uint8_t (*never)[16];                /* owned; batch ids declared NEVER */
-    size_t never_count;                  /* used */
-    size_t never_capacity;               /* allocated */
-    struct client *clients;              /* all that were ever opened */
-};
-
-/* ---- the store ---- */
-
-static bool is_never(const struct hf_log_sim *sim, const uint8_t batch_id[16])
-{
-    for (size_t i = 0; i < sim->never_count; i++) {
-        if (memcmp(sim->never[i], batch_id, 16) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_stored(const struct hf_log_sim *sim, uint64_t seq, const uint8_t batch_id[16])
-{
-    return seq >= 1 && seq <= sim->head.seq &&
-           memcmp(sim->stored[seq - 1].batch_id, batch_id, 16) == 0;
-}
-
-/* I5 by its own words, sharing no code with the log: one hash per commit over the record alone. */
-static bool chain_holds(const struct hf_log_batch *batch)
-{
-    struct hf_hash hash = batch->hash_before;
-    struct hf_reader reader = hf_reader_over(batch->body, batch->body_bytes);
-    uint32_t count = 0;
-    while (hf_reader_left(&reader) > 0) {
-        uint32_t record_bytes = hf_read_u32(&reader);
-        uint32_t payload_bytes = hf_read_u32(&reader);
-        const uint8_t *record = hf_read_bytes(&reader, record_bytes);
-        (void)hf_read_bytes(&reader, payload_bytes);
-        if (reader.failed || record_bytes == 0) {
-            return false;
-        }
-        struct hf_sha256_part parts[2] = {{hash.bytes, HF_SHA256_BYTES}, {record, record_bytes}};
-        hash = hf_sha256_parts(parts, 2);
-        count++;
-    }
-    return count == batch->commit_count && count > 0 && hf_hash_equal(&hash, &batch->hash_after);
-}
-
-/* What an owner sends must extend the head exactly. */
-static void check_extends(const struct hf_log_sim *sim, const struct hf_log_batch *batch)
-{
-    bool i1_seq_without_gap = batch->seq == sim->head.seq + 1;
-    bool i1_positions_without_gap = batch->first_position == sim->head.position + 1;
-    bool i5_chain_continues = hf_hash_equal(&batch->hash_before, &sim->head.hash);
-    HF_CHECK(i1_seq_without_gap);
-    HF_CHECK(i1_positions_without_gap);
-    HF_CHECK(i5_chain_continues);
-}
-
-static void store(struct hf_log_sim *sim, struct message *message)
-{
-    const struct hf_log_batch *batch = &message->batch;
-    bool i2_epochs_never_fall =
-        sim->head.seq == 0 || batch->epoch >= sim->stored[sim->head.seq - 1].epoch;
-    bool i3_nothing_below_the_owner = batch->epoch == sim->head.epoch;
-    HF_CHECK(i2_epochs_never_fall);
-    HF_CHECK(i3_nothing_below_the_owner);
-    check_extends(sim, batch);
-    sim->stored = hf_sim_grow(sim->stored, (size_t)sim->head.seq, &sim->stored_capacity,
-                              sizeof(*sim->stored));
-    struct stored *stored = &sim->stored[sim->head.seq];
-    *stored = (struct stored){
-        .bytes = message->bytes, .size_bytes = message->size_bytes, .epoch = batch->epoch};
-    memcpy(stored->batch_id, batch->batch_id, 16);
-    message->bytes = NULL;
-    sim->head.seq = batch->seq;
-    sim->head.position += batch->commit_count;
-    stored->position = sim->head.position;
-    sim->head.hash = batch->hash_after;
-    sim->sealed = false;
-    sim->counters.orphans_stored += !hf_world_alive(message->client->outside);
-    sim->counters.late_stored += message->told;
-    hf_world_trace(sim->world, hf_get_u64(batch->hash_after.bytes));
-}
-
-/* A message reaches the log. Returns what an append would be told. */
-static enum hf_append_outcome settle(struct hf_log_sim *sim, struct message *message)
-{
-    const struct hf_log_batch *batch = &message->batch;
-    if (is_stored(sim, batch->seq, batch->batch_id)) {
-        sim->counters.duplicates++;
-        return HF_APPEND_OK;
-    }
-    if (batch->epoch < sim->head.epoch || is_never(sim, batch->batch_id)) {
-        return HF_APPEND_FENCED;
-    }
-    store(sim, message);
-    return HF_APPEND_OK;
-}
-
-static void message_free(struct message *message)
-{
-    struct hf_log_sim *sim = message->sim;
-    *(message->previous != NULL ? &message->previous->next : &sim->first) = message->next;
-    *(message->next != NULL ? &message->next->previous : &sim->last) = message->previous;
-    free(message->bytes);
-    free(message);
-}
-
-/* Another epoch begins: whatever is under way came just before, or never will. */
-static void new_epoch(struct hf_log_sim *sim)
-{
-    struct client *old = sim->owner;
-    sim->counters.takeovers_of_living +=
-        old != NULL && !old->closed && hf_world_alive(old->outside);
-    for (struct message *m = sim->first; m != NULL; m = m->next) {
-        if (m->batch.epoch != sim->head.epoch || is_stored(sim, m->batch.seq, m->batch.batch_id) ||
-            is_never(sim, m->batch.batch_id)) {
-            continue;
-        }
-        sim->counters.takeovers_in_flight++;
-        if (hf_sim_random_chance(&sim->random, HF_PPM / 2)) {
-            store(sim, m);
-            sim->counters.in_flight_stored++;
-        }
-    }
-    sim->head.epoch++;
-    sim->owner = NULL;
-    sim->sealed = false;
-    hf_world_trace(sim->world, sim->head.epoch);
-}
 
 /* ---- time ---- */
 
@@ -231,39 +17,39 @@ static uint64_t delay_us(struct hf_log_sim *sim)
     return delay;
 }
 
-static void answer_now(struct client *client, struct answer *answer)
+static void answer_now(struct sim_client *client, struct sim_answer *answer)
 {
     answer->answered = true;
     answer->value = answer->coming;
     client->outside->ring(client->outside);
 }
 
-static void answer_start(struct answer *answer)
+static void answer_start(struct sim_answer *answer)
 {
     HF_CHECK(!answer->under_way); /* one at a time */
-    *answer = (struct answer){.under_way = true};
+    *answer = (struct sim_answer){.under_way = true};
 }
 
 /* 0 (every PENDING) until it is answered; then the outcome, once. */
-static unsigned answer_poll(struct answer *answer)
+static unsigned answer_poll(struct sim_answer *answer)
 {
     if (!answer->answered) {
         return 0;
     }
     unsigned value = answer->value;
-    *answer = (struct answer){.under_way = false};
+    *answer = (struct sim_answer){.under_way = false};
     return value;
 }
 
 /* ---- append ---- */
 
-static void count_told(struct client *client, enum hf_append_outcome outcome)
+static void count_told(struct sim_client *client, enum hf_append_outcome outcome)
 {
     struct hf_log_sim *sim = client->sim;
     struct hf_log_sim_counters *counters = &sim->counters;
-    bool stored = is_stored(sim, client->sent_seq, client->sent_id);
+    bool stored = sim_is_stored(sim, client->sent_seq, client->sent_id);
     bool under_way = false;
-    for (struct message *m = sim->first; m != NULL; m = m->next) {
+    for (struct sim_message *m = sim->first; m != NULL; m = m->next) {
         if (m->client == client && memcmp(m->batch.batch_id, client->sent_id, 16) == 0) {
             under_way = true;
             m->told = true;
@@ -298,14 +84,14 @@ static void count_told(struct client *client, enum hf_append_outcome outcome)
 
 static void tell_append(void *context)
 {
-    struct client *client = context;
+    struct sim_client *client = context;
     if (client->closed) {
         return;
     }
     enum hf_append_outcome outcome = client->append.coming;
     count_told(client, outcome);
     if (outcome == HF_APPEND_AMBIGUOUS) {
-        client->open = (struct open_batch){
+        client->open = (struct sim_open_batch){
             .open = true, .seq = client->sent_seq, .bytes_hash = client->sent_hash};
         memcpy(client->open.batch_id, client->sent_id, 16);
     } else if (outcome == HF_APPEND_OK || outcome == HF_APPEND_FENCED) {
@@ -315,7 +101,7 @@ static void tell_append(void *context)
     answer_now(client, &client->append);
 }
 
-static void tell_append_later(struct client *client, enum hf_append_outcome outcome,
+static void tell_append_later(struct sim_client *client, enum hf_append_outcome outcome,
                               uint64_t after_us)
 {
     client->append.coming = outcome;
@@ -324,20 +110,20 @@ static void tell_append_later(struct client *client, enum hf_append_outcome outc
 
 static void message_arrives(void *context)
 {
-    struct message *message = context;
+    struct sim_message *message = context;
     struct hf_log_sim *sim = message->sim;
-    struct client *client = message->client;
-    enum hf_append_outcome outcome = settle(sim, message);
+    struct sim_client *client = message->client;
+    enum hf_append_outcome outcome = sim_settle(sim, message);
     sim->counters.in_flight_rejected += outcome == HF_APPEND_FENCED;
     if (message->fate == FATE_NORMAL) {
         tell_append_later(client, outcome, delay_us(sim));
     } else if (message->fate == FATE_AMBIGUOUS_STORED) {
         tell_append_later(client, HF_APPEND_AMBIGUOUS, delay_us(sim));
     }
-    message_free(message);
+    sim_message_free(message);
 }
 
-static enum fate draw_fate(struct hf_log_sim *sim)
+static enum sim_fate draw_fate(struct hf_log_sim *sim)
 {
     const struct hf_log_sim_knobs *knobs = &sim->knobs;
     if (knobs->full || hf_sim_random_chance(&sim->random, knobs->no_space_ppm)) {
@@ -358,11 +144,11 @@ static enum fate draw_fate(struct hf_log_sim *sim)
     return FATE_NORMAL;
 }
 
-static void message_send(struct client *client, const struct hf_log_batch *batch, uint8_t *bytes,
-                         size_t size_bytes, enum fate fate, uint64_t after_us)
+static void message_send(struct sim_client *client, const struct hf_log_batch *batch,
+                         uint8_t *bytes, size_t size_bytes, enum sim_fate fate, uint64_t after_us)
 {
     struct hf_log_sim *sim = client->sim;
-    struct message *message = hf_sim_calloc(1, sizeof(*message));
+    struct sim_message *message = hf_sim_calloc(1, sizeof(*message));
     message->sim = sim;
     message->client = client;
     message->fate = fate;
@@ -377,12 +163,12 @@ static void message_send(struct client *client, const struct hf_log_batch *batch
 }
 
 /* The appender's side of the contract, from what only it can know. */
-static void check_sender(const struct client *client, const struct hf_log_batch *batch)
+static void check_sender(const struct sim_client *client, const struct hf_log_batch *batch)
 {
     const struct hf_log_sim *sim = client->sim;
     bool append_by_an_owner = client->owner && !client->closed;
     bool append_of_own_epoch = batch->epoch == client->epoch;
-    bool i5_chain_recomputes = chain_holds(batch);
+    bool i5_chain_recomputes = sim_chain_holds(batch);
     HF_CHECK(append_by_an_owner);
     HF_CHECK(append_of_own_epoch);
     HF_CHECK(i5_chain_recomputes);
@@ -396,21 +182,21 @@ static void check_sender(const struct client *client, const struct hf_log_batch 
         HF_CHECK(ambiguous_batch_resent_with_the_same_bytes);
     }
     if (!client->failed && client->epoch == sim->head.epoch &&
-        !is_stored(sim, batch->seq, batch->batch_id)) {
-        bool never_batch_not_sent_again = !is_never(sim, batch->batch_id);
+        !sim_is_stored(sim, batch->seq, batch->batch_id)) {
+        bool never_batch_not_sent_again = !sim_is_never(sim, batch->batch_id);
         HF_CHECK(never_batch_not_sent_again);
-        check_extends(sim, batch);
+        sim_check_extends(sim, batch);
     }
 }
 
-static void send_by_fate(struct client *client, const struct hf_log_batch *batch, uint8_t *bytes,
-                         size_t size_bytes)
+static void send_by_fate(struct sim_client *client, const struct hf_log_batch *batch,
+                         uint8_t *bytes, size_t size_bytes)
 {
     struct hf_log_sim *sim = client->sim;
     uint64_t there_us = delay_us(sim);
     uint64_t late_us = hf_sim_random_below(&sim->random, sim->knobs.late_us_max + 1ull);
     /* The fate of a resend may not be NO_SPACE: its original may be stored already. */
-    enum fate fate = draw_fate(sim);
+    enum sim_fate fate = draw_fate(sim);
     fate = fate == FATE_NO_SPACE && client->open.open ? FATE_NORMAL : fate;
     switch (fate) {
     case FATE_NORMAL:
@@ -442,7 +228,7 @@ static void send_by_fate(struct client *client, const struct hf_log_batch *batch
 
 static void append_start(struct hf_log *log, const struct hf_log_batch *batch)
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     struct hf_log_sim *sim = client->sim;
     answer_start(&client->append);
     if (!hf_world_alive(client->outside)) {
@@ -471,7 +257,7 @@ static void append_start(struct hf_log *log, const struct hf_log_batch *batch)
 
 static enum hf_append_outcome append_poll(struct hf_log *log, struct hf_error *error)
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     enum hf_append_outcome outcome = answer_poll(&client->append);
     if (outcome == HF_APPEND_FAILED) {
         (void)hf_error_set(error, HF_ERR_IO, "append: a write failed (simulated)");
@@ -485,18 +271,18 @@ static enum hf_append_outcome append_poll(struct hf_log *log, struct hf_error *e
 
 /* ---- resolve, confirm ---- */
 
-static enum hf_resolve_outcome evaluate_resolve(struct client *client)
+static enum hf_resolve_outcome evaluate_resolve(struct sim_client *client)
 {
     struct hf_log_sim *sim = client->sim;
     bool fenced = client->epoch < sim->head.epoch;
-    if (is_stored(sim, client->resolve_seq, client->resolve_id)) {
+    if (sim_is_stored(sim, client->resolve_seq, client->resolve_id)) {
         bool say_fenced = fenced && hf_sim_random_chance(&sim->random, HF_PPM / 2);
         return say_fenced ? HF_RESOLVE_FENCED : HF_RESOLVE_COMMITTED;
     }
     if (fenced) {
         return HF_RESOLVE_FENCED;
     }
-    bool never = is_never(sim, client->resolve_id);
+    bool never = sim_is_never(sim, client->resolve_id);
     /* Another batch there means that this one can never come. */
     if (!never && (client->resolve_seq <= sim->head.seq ||
                    hf_sim_random_chance(&sim->random, sim->knobs.resolve_never_ppm))) {
@@ -510,7 +296,7 @@ static enum hf_resolve_outcome evaluate_resolve(struct client *client)
 
 static void tell_resolve(void *context)
 {
-    struct client *client = context;
+    struct sim_client *client = context;
     struct hf_log_sim_counters *counters = &client->sim->counters;
     if (client->closed) {
         return;
@@ -530,7 +316,7 @@ static void tell_resolve(void *context)
 
 static void resolve_arrives(void *context)
 {
-    struct client *client = context;
+    struct sim_client *client = context;
     if (!client->closed) {
         client->resolve.coming = evaluate_resolve(client);
         hf_world_after(client->sim->world, client->outside, delay_us(client->sim), tell_resolve,
@@ -540,7 +326,7 @@ static void resolve_arrives(void *context)
 
 static void resolve_start(struct hf_log *log, uint64_t seq, const uint8_t batch_id[16])
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     bool resolve_after_the_append_ended = !client->append.under_way;
     HF_CHECK(resolve_after_the_append_ended);
     HF_CHECK(client->owner && !client->closed);
@@ -554,12 +340,12 @@ static void resolve_start(struct hf_log *log, uint64_t seq, const uint8_t batch_
 static enum hf_resolve_outcome resolve_poll(struct hf_log *log, struct hf_error *error)
 {
     (void)error;
-    return answer_poll(&((struct client *)log)->resolve);
+    return answer_poll(&((struct sim_client *)log)->resolve);
 }
 
 static void tell_confirm(void *context)
 {
-    struct client *client = context;
+    struct sim_client *client = context;
     struct hf_log_sim_counters *counters = &client->sim->counters;
     if (client->closed) {
         return;
@@ -574,7 +360,7 @@ static void tell_confirm(void *context)
 
 static void confirm_arrives(void *context)
 {
-    struct client *client = context;
+    struct sim_client *client = context;
     struct hf_log_sim *sim = client->sim;
     if (client->closed) {
         return;
@@ -591,7 +377,7 @@ static void confirm_arrives(void *context)
 
 static void confirm_start(struct hf_log *log)
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     HF_CHECK(client->owner && !client->closed);
     answer_start(&client->confirm);
     hf_world_after(client->sim->world, client->outside, delay_us(client->sim), confirm_arrives,
@@ -600,7 +386,7 @@ static void confirm_start(struct hf_log *log)
 
 static enum hf_confirm_outcome confirm_poll(struct hf_log *log)
 {
-    return answer_poll(&((struct client *)log)->confirm);
+    return answer_poll(&((struct sim_client *)log)->confirm);
 }
 
 /* ---- takeover, read, trim, seal, close ---- */
@@ -611,7 +397,7 @@ static enum hf_err takeover(struct hf_log *log, struct hf_str me, bool wait,
 {
     (void)me;
     (void)wait;
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     struct hf_log_sim *sim = client->sim;
     *head = (struct hf_log_head){.epoch = 0};
     *recovery = (struct hf_log_recovery){.sealed = false};
@@ -625,12 +411,12 @@ static enum hf_err takeover(struct hf_log *log, struct hf_str me, bool wait,
     if (hf_sim_random_chance(&sim->random, sim->knobs.takeover_failed_ppm)) {
         sim->counters.takeovers_failed++;
         if (hf_sim_random_chance(&sim->random, HF_PPM / 2)) {
-            new_epoch(sim);
+            sim_new_epoch(sim);
         }
         return hf_error_set(error, HF_ERR_IO, "takeover: no answer (simulated)");
     }
     bool sealed = sim->sealed;
-    new_epoch(sim);
+    sim_new_epoch(sim);
     sim->counters.takeovers++;
     sim->owner = client;
     client->owner = true;
@@ -644,7 +430,7 @@ static enum hf_err takeover(struct hf_log *log, struct hf_str me, bool wait,
 static enum hf_err read_batches(struct hf_log *log, uint64_t from, size_t bytes_max,
                                 struct hf_buffer *out, uint32_t *batches, struct hf_error *error)
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     struct hf_log_sim *sim = client->sim;
     *batches = 0;
     HF_CHECK(from > 0 && !client->closed);
@@ -662,7 +448,7 @@ static enum hf_err read_batches(struct hf_log *log, uint64_t from, size_t bytes_
     }
     size_t used = 0;
     for (uint64_t seq = from; seq <= sim->head.seq; seq++) {
-        const struct stored *stored = &sim->stored[seq - 1];
+        const struct sim_stored *stored = &sim->stored[seq - 1];
         if (*batches > 0 && used + stored->size_bytes > bytes_max) {
             break;
         }
@@ -676,7 +462,7 @@ static enum hf_err read_batches(struct hf_log *log, uint64_t from, size_t bytes_
 static enum hf_err seek(struct hf_log *log, uint64_t position, uint64_t *seq,
                         struct hf_error *error)
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     struct hf_log_sim *sim = client->sim;
     *seq = 0;
     HF_CHECK(position > 0 && !client->closed);
@@ -704,12 +490,12 @@ static enum hf_err seek(struct hf_log *log, uint64_t position, uint64_t *seq,
 
 static uint64_t first_seq(struct hf_log *log)
 {
-    return ((struct client *)log)->sim->first_seq;
+    return ((struct sim_client *)log)->sim->first_seq;
 }
 
 static enum hf_err trim(struct hf_log *log, uint64_t up_to, struct hf_error *error)
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     struct hf_log_sim *sim = client->sim;
     if (!hf_world_alive(client->outside)) {
         return hf_error_set(error, HF_ERR_CRASHED, "trim (simulated)");
@@ -719,7 +505,7 @@ static enum hf_err trim(struct hf_log *log, uint64_t up_to, struct hf_error *err
         return hf_error_set(error, HF_ERR_DEPOSED, "trim (simulated)");
     }
     for (; sim->first_seq < up_to && sim->first_seq < sim->head.seq; sim->first_seq++) {
-        struct stored *stored = &sim->stored[sim->first_seq - 1];
+        struct sim_stored *stored = &sim->stored[sim->first_seq - 1];
         free(stored->bytes);
         stored->bytes = NULL;
     }
@@ -728,7 +514,7 @@ static enum hf_err trim(struct hf_log *log, uint64_t up_to, struct hf_error *err
 
 static enum hf_err seal(struct hf_log *log, struct hf_error *error)
 {
-    struct client *client = (struct client *)log;
+    struct sim_client *client = (struct sim_client *)log;
     struct hf_log_sim *sim = client->sim;
     if (!hf_world_alive(client->outside)) {
         return hf_error_set(error, HF_ERR_CRASHED, "seal (simulated)");
@@ -750,7 +536,7 @@ static enum hf_err seal(struct hf_log *log, struct hf_error *error)
 static void close_log(struct hf_log *log)
 {
     if (log != NULL) {
-        ((struct client *)log)->closed = true;
+        ((struct sim_client *)log)->closed = true;
     }
 }
 
@@ -771,54 +557,7 @@ static const struct hf_log_driver driver = {
     .close = close_log,
 };
 
-/* ---- public, in the header's order ---- */
-
-struct hf_log_sim *hf_log_sim_new(struct hf_world *world)
-{
-    struct hf_log_sim *sim = hf_sim_calloc(1, sizeof(*sim));
-    sim->world = world;
-    sim->random = hf_sim_random_fork(hf_world_random(world));
-    sim->log_tag = hf_sim_random_u64(&sim->random);
-    sim->first_seq = 1;
-    sim->knobs = (struct hf_log_sim_knobs){
-        .delay_us_min = 50,
-        .delay_us_max = 500,
-        .late_us_max = 50000,
-    };
-    return sim;
-}
-
-void hf_log_sim_free(struct hf_log_sim *sim)
-{
-    if (sim == NULL) {
-        return;
-    }
-    while (sim->first != NULL) {
-        message_free(sim->first);
-    }
-    while (sim->clients != NULL) {
-        struct client *client = sim->clients;
-        HF_CHECK(client->closed);
-        sim->clients = client->next;
-        free(client);
-    }
-    for (uint64_t seq = 1; seq <= sim->head.seq; seq++) {
-        free(sim->stored[seq - 1].bytes);
-    }
-    free(sim->stored);
-    free(sim->never);
-    free(sim);
-}
-
-struct hf_log_sim_knobs *hf_log_sim_knobs(struct hf_log_sim *sim)
-{
-    return &sim->knobs;
-}
-
-const struct hf_log_sim_counters *hf_log_sim_counters(const struct hf_log_sim *sim)
-{
-    return &sim->counters;
-}
+/* ---- public ---- */
 
 enum hf_err hf_log_sim_open(struct hf_log_sim *sim, struct hf_outside *outside, struct hf_log **log,
                             struct hf_error *error)
@@ -827,7 +566,7 @@ enum hf_err hf_log_sim_open(struct hf_log_sim *sim, struct hf_outside *outside, 
     if (!hf_world_alive(outside)) {
         return hf_error_set(error, HF_ERR_CRASHED, "open log (simulated)");
     }
-    struct client *client = hf_sim_calloc(1, sizeof(*client));
+    struct sim_client *client = hf_sim_calloc(1, sizeof(*client));
     client->log.driver = &driver;
     client->sim = sim;
     client->outside = outside;
@@ -835,56 +574,4 @@ enum hf_err hf_log_sim_open(struct hf_log_sim *sim, struct hf_outside *outside, 
     sim->clients = client;
     *log = &client->log;
     return HF_ERR_OK;
-}
-
-struct hf_log_head hf_log_sim_head(const struct hf_log_sim *sim)
-{
-    return sim->head;
-}
-
-const uint8_t *hf_log_sim_stored(const struct hf_log_sim *sim, uint64_t seq, size_t *size_bytes)
-{
-    *size_bytes = 0;
-    if (seq < sim->first_seq || seq > sim->head.seq) {
-        return NULL;
-    }
-    *size_bytes = sim->stored[seq - 1].size_bytes;
-    return sim->stored[seq - 1].bytes;
-}
-
-void hf_log_sim_fence(struct hf_log_sim *sim)
-{
-    sim->counters.phantom_takeovers++;
-    new_epoch(sim);
-}
-
-void hf_log_sim_verify(const struct hf_log_sim *sim)
-{
-    uint64_t epoch = 0;
-    uint64_t position = 0;
-    struct hf_hash hash = {{0}};
-    for (uint64_t seq = sim->first_seq; seq <= sim->head.seq; seq++) {
-        const struct stored *stored = &sim->stored[seq - 1];
-        struct hf_log_batch batch;
-        size_t at = 0;
-        HF_CHECK(hf_log_batch_decode(stored->bytes, stored->size_bytes, &at, &batch, NULL) ==
-                 HF_ERR_OK);
-        bool first = seq == sim->first_seq && seq > 1;
-        bool i1_seq_without_gap = batch.seq == seq;
-        bool i1_positions_without_gap = first || batch.first_position == position + 1;
-        bool i2_epochs_never_fall = batch.epoch >= epoch && batch.epoch <= sim->head.epoch;
-        bool i5_chain_recomputes =
-            chain_holds(&batch) && (first || hf_hash_equal(&batch.hash_before, &hash));
-        HF_CHECK(at == stored->size_bytes);
-        HF_CHECK(i1_seq_without_gap);
-        HF_CHECK(i1_positions_without_gap);
-        HF_CHECK(i2_epochs_never_fall);
-        HF_CHECK(i5_chain_recomputes);
-        epoch = batch.epoch;
-        position = batch.first_position + batch.commit_count - 1;
-        hash = batch.hash_after;
-    }
-    if (sim->head.seq >= sim->first_seq) {
-        HF_CHECK(position == sim->head.position && hf_hash_equal(&hash, &sim->head.hash));
-    }
 }
