@@ -38,6 +38,20 @@ static size_t some_size(struct rig *rig)
     return sizes[hf_sim_random_below(&rig->random, HF_ARRAY_COUNT(sizes))];
 }
 
+static struct hf_log_sim_counters seen; /* of all seeds of the simulated driver */
+
+static void see(const struct rig *rig)
+{
+    if (rig->sim == NULL) {
+        return;
+    }
+    const uint64_t *from = (const uint64_t *)hf_log_sim_counters(rig->sim);
+    uint64_t *to = (uint64_t *)&seen;
+    for (size_t i = 0; i < sizeof(seen) / sizeof(*to); i++) {
+        to[i] += from[i];
+    }
+}
+
 /* ---- the plain path ---- */
 
 static void append_all(struct rig *rig, unsigned machine, unsigned count)
@@ -169,6 +183,7 @@ static void check_crashes(enum rig_kind kind, uint64_t seed)
         machine = (unsigned)hf_sim_random_below(&rig->random, 2);
     }
     rig_takeover_calm(rig, machine, NULL);
+    see(rig);
     rig_free(rig);
 }
 
@@ -196,20 +211,6 @@ static void stir(struct rig *rig)
     log->resolve_never_ppm = HF_PPM / 3;
     log->takeover_failed_ppm = HF_PPM / 5;
     log->confirm_failed_ppm = HF_PPM / 5;
-}
-
-static struct hf_log_sim_counters seen; /* of all seeds of the simulated driver */
-
-static void see(const struct rig *rig)
-{
-    if (rig->sim == NULL) {
-        return;
-    }
-    const uint64_t *from = (const uint64_t *)hf_log_sim_counters(rig->sim);
-    uint64_t *to = (uint64_t *)&seen;
-    for (size_t i = 0; i < sizeof(seen) / sizeof(*to); i++) {
-        to[i] += from[i];
-    }
 }
 
 static void check_failures(enum rig_kind kind, uint64_t seed)

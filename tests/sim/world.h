@@ -53,9 +53,10 @@ enum hf_world_op {
 
 /* What a file is, told by its path. */
 enum hf_world_class {
-    HF_CLASS_SEGMENT,    /* in a directory "log" */
-    HF_CLASS_CHECKPOINT, /* "checkpoint" in the path */
-    HF_CLASS_RUN,        /* "run" or "index" in the last two parts of the path */
+    HF_CLASS_SEGMENT,    /* in a directory "log", or this itself */
+    HF_CLASS_STATE,      /* "state" in a directory "log" */
+    HF_CLASS_CHECKPOINT, /* "checkpoint" in the name */
+    HF_CLASS_RUN,        /* "run" or "index" in the name */
     HF_CLASS_LOCK,       /* named "lock" */
     HF_CLASS_OTHER,
     HF_CLASS_COUNT,

@@ -33,8 +33,12 @@ static const char *const op_names[HF_OP_COUNT] = {
 };
 
 static const char *const class_names[HF_CLASS_COUNT] = {
-    [HF_CLASS_SEGMENT] = "segment", [HF_CLASS_CHECKPOINT] = "checkpoint", [HF_CLASS_RUN] = "run",
-    [HF_CLASS_LOCK] = "lock",       [HF_CLASS_OTHER] = "other",
+    [HF_CLASS_SEGMENT] = "segment",
+    [HF_CLASS_STATE] = "state",
+    [HF_CLASS_CHECKPOINT] = "checkpoint",
+    [HF_CLASS_RUN] = "run",
+    [HF_CLASS_LOCK] = "lock",
+    [HF_CLASS_OTHER] = "other",
 };
 
 static const char *const action_names[HF_ACT_COUNT] = {
@@ -65,17 +69,19 @@ enum hf_world_class hf_world_class_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
+    size_t parent = (size_t)(name - path); /* with the slash */
+    bool in_log = (parent == 4 && memcmp(path, "log/", 4) == 0) ||
+                  (parent > 4 && memcmp(name - 5, "/log/", 5) == 0);
     if (strcmp(name, "lock") == 0) {
         return HF_CLASS_LOCK;
     }
-    if (strstr(path, "checkpoint") != NULL) {
+    if (in_log || strcmp(name, "log") == 0) {
+        return strcmp(name, "state") == 0 ? HF_CLASS_STATE : HF_CLASS_SEGMENT;
+    }
+    if (strstr(name, "checkpoint") != NULL) {
         return HF_CLASS_CHECKPOINT;
     }
-    if (strstr(path, "/log/") != NULL || strncmp(path, "log/", 4) == 0 ||
-        (strlen(path) >= 4 && strcmp(path + strlen(path) - 4, "/log") == 0)) {
-        return HF_CLASS_SEGMENT;
-    }
-    if (strstr(path, "run") != NULL || strstr(path, "index") != NULL) {
+    if (strstr(name, "run") != NULL || strstr(name, "index") != NULL) {
         return HF_CLASS_RUN;
     }
     return HF_CLASS_OTHER;

@@ -739,11 +739,13 @@ static void test_classes(void **state)
 {
     (void)state;
     assert_int_equal(hf_world_class_of("d/lock"), HF_CLASS_LOCK);
-    assert_int_equal(hf_world_class_of("d/log/00000001"), HF_CLASS_SEGMENT);
+    assert_int_equal(hf_world_class_of("d/log/00000001.log"), HF_CLASS_SEGMENT);
+    assert_int_equal(hf_world_class_of("log/00000001.log"), HF_CLASS_SEGMENT);
     assert_int_equal(hf_world_class_of("d/log"), HF_CLASS_SEGMENT);
-    assert_int_equal(hf_world_class_of("d/checkpoints/7"), HF_CLASS_CHECKPOINT);
-    assert_int_equal(hf_world_class_of("d/index/00.run"), HF_CLASS_RUN);
-    assert_int_equal(hf_world_class_of("d"), HF_CLASS_OTHER);
+    assert_int_equal(hf_world_class_of("d/log/state"), HF_CLASS_STATE);
+    assert_int_equal(hf_world_class_of("d/checkpoint-7"), HF_CLASS_CHECKPOINT);
+    assert_int_equal(hf_world_class_of("d/index-1-2-0.run"), HF_CLASS_RUN);
+    assert_int_equal(hf_world_class_of("run/checkpoint/d"), HF_CLASS_OTHER);
 }
 
 int main(void)
