@@ -186,9 +186,9 @@ static enum hf_err find_kept(struct clean *clean, uint32_t space, const uint64_t
 static enum hf_err remove_names(struct clean *clean, struct hf_error *error)
 {
     struct hf_outside *outside = clean->outside;
-    const char *end = (const char *)clean->names.data + clean->names.size_bytes;
-    for (const char *name = (const char *)clean->names.data; name < end; name += strlen(name) + 1) {
+    for (size_t at = 0; at < clean->names.size_bytes;) {
         char path[HF_STORE_PATH_BYTES];
+        const char *name = (const char *)clean->names.data + at;
         enum hf_err err = hf_store_path(path, clean->directory, name, "", error);
         if (err == HF_ERR_OK) {
             err = outside->remove(outside, path, error);
@@ -196,6 +196,7 @@ static enum hf_err remove_names(struct clean *clean, struct hf_error *error)
         if (err != HF_ERR_OK) {
             return err;
         }
+        at += strlen(name) + 1;
     }
     return clean->names.size_bytes == 0 ? HF_ERR_OK
                                         : outside->sync_directory(outside, clean->directory, error);

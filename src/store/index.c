@@ -238,22 +238,13 @@ enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
 struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count)
 {
     HF_CHECK(run_count >= 2 && run_count <= HF_INDEX_RUNS_MAX);
-    struct hf_index_pick best = {0, 0};
-    hf_u128 best_cost = 0; /* records written by the best pick */
-    for (size_t first = 0; first + 1 < run_count; first++) {
-        hf_u128 cost = record_counts[first];
-        for (size_t count = 2; first + count <= run_count; count++) {
-            cost += record_counts[first + count - 1];
-            /* cost / (count - 1) against the best, without division; of equal ones the longer */
-            hf_u128 mine = best.count == 0 ? 0 : cost * (best.count - 1);
-            hf_u128 its = best_cost * (count - 1);
-            if (best.count == 0 || mine < its || (mine == its && count > best.count)) {
-                best = (struct hf_index_pick){first, count};
-                best_cost = cost;
-            }
-        }
+    struct hf_index_pick pick = {.first = 0, .count = 1};
+    hf_u128 newer_count = record_counts[0];
+    while (pick.count < run_count &&
+           (pick.count < 2 || record_counts[pick.count] <= 2 * newer_count)) {
+        newer_count += record_counts[pick.count++];
     }
-    return best;
+    return pick;
 }
 
 bool hf_index_pick_merge(struct hf_index *index, struct hf_index_pick *pick)

@@ -67,8 +67,10 @@ struct hf_index_pick {
     size_t count; /* 2 or more by the policy; 1 rewrites a run, to drop from it */
 };
 
-/* If the set has more than limits.index_runs_max runs: true, and the adjacent runs whose merge costs
- * the fewest written records for each run that it takes away. */
+/* If the set has more than limits.index_runs_max runs: true, and what to merge: the newest two, and
+ * the older ones after them as long as each has at most twice the records of all newer ones. With
+ * runs of one size and at most 8 of them, a record is so merged about 5 times in 2,000 runs and 7
+ * times in 10,000 (simulated; a binomial policy, which must count flushes, reaches 4.4 and 6.6). */
 bool hf_index_pick_merge(struct hf_index *index, struct hf_index_pick *pick);
 /* The policy alone: record counts, newest first. */
 struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count);
