@@ -92,6 +92,7 @@ static struct patch_object *pending_take(struct pending *pending, uint32_t first
     if (count == 0) {
         return object;
     }
+    HF_CHECK(pending->members != NULL && pending->names != NULL);
     object->members = hf_arena_alloc(arena, count * sizeof(*object->members));
     object->sorted = hf_arena_alloc(arena, count * sizeof(*object->sorted));
     struct hf_json_name *scratch = hf_arena_alloc(arena, count * sizeof(*scratch));
@@ -133,6 +134,7 @@ static struct patch_object *index_patch(struct hf_json *json)
             if (object == NULL || json->depth == 0) {
                 return object;
             }
+            HF_CHECK(pending.count > 0 && pending.members != NULL);
             pending.members[pending.count - 1].object = object;
         } else {
             break;

@@ -79,14 +79,14 @@ static void check_merge(struct hf_str target, struct hf_str patch)
 }
 
 /* A copy of exactly its size, so that a read behind the end is seen. */
-static struct hf_str copy_of(const uint8_t *data, size_t size)
+static char *copy_of(const uint8_t *data, size_t size)
 {
     char *copy = hf_malloc(size);
     HF_CHECK(copy != NULL);
     if (size > 0) {
         memcpy(copy, data, size);
     }
-    return (struct hf_str){copy, size};
+    return copy;
 }
 
 static bool check_text(struct hf_str text)
@@ -106,18 +106,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *divider = size == 0 ? NULL : memchr(data, 0xFF, size);
     size_t target_size = divider == NULL ? size : (size_t)(divider - data);
-    struct hf_str target = copy_of(data, target_size);
+    char *target_copy = copy_of(data, target_size);
+    struct hf_str target = {target_copy, target_size};
     bool valid = check_text(target);
     if (divider != NULL) {
-        struct hf_str patch = copy_of(divider + 1, size - target_size - 1);
+        size_t patch_size = size - target_size - 1;
+        char *patch_copy = copy_of(divider + 1, patch_size);
+        struct hf_str patch = {patch_copy, patch_size};
         if (check_text(patch)) {
             check_merge(HF_STR_NONE, patch);
             if (valid) {
                 check_merge(target, patch);
             }
         }
-        hf_free((void *)(uintptr_t)patch.ptr);
+        hf_free(patch_copy);
     }
-    hf_free((void *)(uintptr_t)target.ptr);
+    hf_free(target_copy);
     return 0;
 }

@@ -123,17 +123,17 @@ static void canonical_form_is_frozen(void **state)
 }
 
 /* Writes json again, meaning the same: members shuffled, white space and escapes by chance. */
-static void write_differently(struct random *random, const json_t *value, struct hf_buffer *out)
+static void write_differently(struct random *random, json_t *value, struct hf_buffer *out)
 {
     const struct random_style spaces = {.spaces = true};
     random_spaces(random, &spaces, out);
     if (json_is_object(value)) {
-        const char *names[8];
-        json_t *values[8];
+        const char *names[8] = {NULL};
+        json_t *values[8] = {NULL};
         size_t count = 0;
         const char *name;
         json_t *member;
-        json_object_foreach((json_t *)(uintptr_t)value, name, member)
+        json_object_foreach(value, name, member)
         {
             assert_true(count < HF_ARRAY_COUNT(names));
             size_t place = random_below(random, count + 1);
@@ -298,7 +298,7 @@ static void patches_of_rfc_7396(void **state)
 }
 
 /* RFC 7396, section 2, word for word; jansson keeps the order of insertion. Takes target over. */
-static json_t *naive_merge(json_t *target, const json_t *patch)
+static json_t *naive_merge(json_t *target, json_t *patch)
 {
     if (!json_is_object(patch)) {
         json_decref(target);
@@ -310,7 +310,7 @@ static json_t *naive_merge(json_t *target, const json_t *patch)
     }
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)patch, name, value)
+    json_object_foreach(patch, name, value)
     {
         if (json_is_null(value)) {
             (void)json_object_del(target, name);

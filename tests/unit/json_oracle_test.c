@@ -17,8 +17,8 @@ static json_t *value_of(struct hf_str text)
     hf_arena_init(&arena);
     struct hf_json json;
     hf_json_init(&json, text, &arena);
-    json_t *open[HF_JSON_DEPTH_MAX];
-    struct hf_str names[HF_JSON_DEPTH_MAX];
+    json_t *open[HF_JSON_DEPTH_MAX] = {NULL};
+    struct hf_str names[HF_JSON_DEPTH_MAX] = {HF_STR_NONE};
     size_t depth = 0;
     json_t *root = NULL;
     enum hf_json_token token;
@@ -79,9 +79,10 @@ struct oracle_counts {
 /* Is a byte 0 right behind a number or a word what we refuse? Takes it out of text then. */
 static bool take_out_nul(struct hf_buffer *text, const struct hf_error *error)
 {
-    size_t offset = 0;
-    if (sscanf(error->text, "JSON: byte %zu:", &offset) != 1 || offset == 0 ||
-        offset >= text->size_bytes || text->data[offset] != 0) {
+    static const char before_offset[] = "JSON: byte ";
+    assert_int_equal(strncmp(error->text, before_offset, strlen(before_offset)), 0);
+    size_t offset = strtoul(error->text + strlen(before_offset), NULL, 10);
+    if (offset == 0 || offset >= text->size_bytes || text->data[offset] != 0) {
         return false;
     }
     uint8_t before = text->data[offset - 1];

@@ -172,17 +172,17 @@ static void tokens_point_into_the_text(void **state)
     struct hf_str text =
         HF_STR(" {\"n\\u0061me\" : [ -1.50e+2 ,\"x\\n\", true,null,\"yz\"],\"e\":{}}");
     static const struct {
-        enum hf_json_token token;
         const char *raw;
+        enum hf_json_token token;
         bool escaped;
     } expected[] = {
-        {HF_JSON_OBJECT_BEGIN, "{", false}, {HF_JSON_NAME, "n\\u0061me", true},
-        {HF_JSON_ARRAY_BEGIN, "[", false},  {HF_JSON_NUMBER, "-1.50e+2", false},
-        {HF_JSON_STRING, "x\\n", true},     {HF_JSON_TRUE, "true", false},
-        {HF_JSON_NULL, "null", false},      {HF_JSON_STRING, "yz", false},
-        {HF_JSON_ARRAY_END, "]", false},    {HF_JSON_NAME, "e", false},
-        {HF_JSON_OBJECT_BEGIN, "{", false}, {HF_JSON_OBJECT_END, "}", false},
-        {HF_JSON_OBJECT_END, "}", false},
+        {"{", HF_JSON_OBJECT_BEGIN, false}, {"n\\u0061me", HF_JSON_NAME, true},
+        {"[", HF_JSON_ARRAY_BEGIN, false},  {"-1.50e+2", HF_JSON_NUMBER, false},
+        {"x\\n", HF_JSON_STRING, true},     {"true", HF_JSON_TRUE, false},
+        {"null", HF_JSON_NULL, false},      {"yz", HF_JSON_STRING, false},
+        {"]", HF_JSON_ARRAY_END, false},    {"e", HF_JSON_NAME, false},
+        {"{", HF_JSON_OBJECT_BEGIN, false}, {"}", HF_JSON_OBJECT_END, false},
+        {"}", HF_JSON_OBJECT_END, false},
     };
     struct hf_arena arena;
     hf_arena_init(&arena);
@@ -313,10 +313,12 @@ static void skip_gives_the_bytes_as_they_are(void **state)
     assert_int_equal(hf_json_next(&json), HF_JSON_NAME);
     assert_int_equal(hf_json_next(&json), HF_JSON_ARRAY_BEGIN);
     static const char *const items[] = {"[ ]", "1.0", "\"s\""};
-    for (size_t i = 0; hf_json_next(&json) != HF_JSON_ARRAY_END; i++) {
-        assert_true(i < HF_ARRAY_COUNT(items) && hf_json_skip(&json, &raw));
+    for (size_t i = 0; i < HF_ARRAY_COUNT(items); i++) {
+        assert_int_not_equal(hf_json_next(&json), HF_JSON_ARRAY_END);
+        assert_true(hf_json_skip(&json, &raw));
         assert_true(hf_str_equal(raw, hf_str_from(items[i])));
     }
+    assert_int_equal(hf_json_next(&json), HF_JSON_ARRAY_END);
     assert_int_equal(hf_json_next(&json), HF_JSON_OBJECT_END);
     assert_int_equal(hf_json_next(&json), HF_JSON_END);
 
