@@ -45,7 +45,7 @@ struct hf_log_recovery {
     bool torn_tail;          /* an incomplete record was cut */
     uint64_t torn_segment;   /* where */
     uint64_t torn_offset;    /* bytes from the start of the segment */
-    uint64_t torn_bytes;     /* non-zero bytes that were cut */
+    uint64_t torn_bytes;     /* from there to behind the last byte that was not zero */
 };
 
 struct hf_log_batch {

@@ -1,0 +1,383 @@
+/*
+ * Reading batches: from the nearest mark over the headers to the one asked for, then whole records.
+ *
+ * The owner's reads end at the last durable batch and hold the mutex for moments only. A reader
+ * that is not the owner looks at the state again with each call, holds the mutex all the time, and
+ * finds the end as a recovery would, without changing anything; it reads past the page cache, which
+ * may show what a failed fsync never brought to the disk.
+ */
+#include "base/check.h"
+#include "log/log_priv.h"
+
+#define HOP_AHEAD_BYTES (16u << 10)
+#define READ_AHEAD_MAX  (1u << 20)
+#define REFRESH_TRIES   4 /* a living owner may trim or switch between two reads of ours */
+#define TAIL_TRIES      8 /* a living owner may be writing where we look */
+
+/* A place in the log. */
+struct cursor {
+    struct hf_log_file *log;             /* whose */
+    bool owner;                          /* as it was when the call began */
+    uint64_t limit_seq;                  /* nothing behind it is there */
+    struct hf_log_window window;         /* over the segment */
+    struct hf_log_segment_header header; /* of the segment */
+    uint64_t last_seq;                   /* of the segment; UINT64_MAX: it is the active one */
+    uint64_t offset;                     /* of the batch in the segment */
+    uint64_t seq;                        /* that it must have */
+    uint64_t position;                   /* that it must begin with */
+    uint64_t noted_offset;               /* of the last mark known here */
+    struct hf_log_batch batch;           /* loaded; body NULL if only its header */
+    const uint8_t *encoded;              /* whole batch in the window, or NULL */
+    uint64_t stored_bytes;               /* from its beginning to the next one's */
+};
+
+static void lock_map(struct hf_log_file *log, bool owner)
+{
+    if (owner) { /* others hold it already */
+        hf_log_lock(&log->mutex);
+    }
+}
+
+static void unlock_map(struct hf_log_file *log, bool owner)
+{
+    if (owner) {
+        hf_log_unlock(&log->mutex);
+    }
+}
+
+enum hf_err hf_log_file_refresh(struct hf_log_file *log, struct hf_error *error)
+{
+    enum hf_err code = HF_ERR_OK;
+    for (int i = 0; i < REFRESH_TRIES; i++) {
+        struct hf_log_state state;
+        unsigned slot;
+        code = hf_log_state_load(log, &state, &slot, error);
+        if (code == HF_ERR_CORRUPT) {
+            continue; /* perhaps both slots were being written while we read */
+        }
+        if (code != HF_ERR_OK || state.generation == log->state.generation) {
+            return code;
+        }
+        struct hf_log_map map = {0};
+        code = hf_log_segments_load(log, &state, &map, error);
+        if (code == HF_ERR_OK) {
+            hf_log_map_release(&log->map);
+            log->map = map;
+            log->state = state;
+            return code;
+        }
+    }
+    return code;
+}
+
+static enum hf_err wrap(const struct cursor *cursor, enum hf_err code, struct hf_error *error)
+{
+    if (code != HF_ERR_OK) {
+        (void)hf_error_wrap(error, "segment %llu", (unsigned long long)cursor->header.number);
+    }
+    return code;
+}
+
+static enum hf_err damaged(const struct cursor *cursor, const char *why, struct hf_error *error)
+{
+    return hf_error_set(error, HF_ERR_CORRUPT, "segment %llu, offset %llu, batch %llu: %s",
+                        (unsigned long long)cursor->header.number,
+                        (unsigned long long)cursor->offset, (unsigned long long)cursor->seq, why);
+}
+
+/* Opens the segment of seq, or of position if seq is 0, and stands on the nearest mark. */
+static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
+                         struct hf_error *error)
+{
+    struct hf_log_file *log = cursor->log;
+    lock_map(log, cursor->owner);
+    struct hf_log_segment *segment =
+        seq > 0 ? hf_log_map_by_seq(&log->map, seq) : hf_log_map_by_position(&log->map, position);
+    if (segment == NULL) {
+        unlock_map(log, cursor->owner);
+        return hf_error_set(error, HF_ERR_NOT_FOUND, "trimmed from the log");
+    }
+    struct hf_log_mark mark = seq > 0 ? hf_log_segment_mark_by_seq(segment, seq)
+                                      : hf_log_segment_mark_by_position(segment, position);
+    const struct hf_log_segment *last = &log->map.segments[log->map.count - 1];
+    cursor->header = segment->header;
+    cursor->last_seq = segment == last ? UINT64_MAX : segment[1].header.first_seq - 1;
+    cursor->offset = mark.offset;
+    cursor->seq = mark.seq;
+    cursor->position = mark.position;
+    cursor->noted_offset = mark.offset;
+    unlock_map(log, cursor->owner);
+    char path[HF_LOG_PATH_BYTES];
+    hf_log_path_segment(log, cursor->header.number, ".log", path);
+    return hf_log_window_open(&cursor->window, path,
+                              cursor->owner ? HF_OPEN_READ : HF_OPEN_READ_DIRECT,
+                              cursor->header.size_bytes, error);
+}
+
+/* Loads the record under the cursor, or its header alone. */
+static enum hf_err look(struct cursor *cursor, bool whole, enum hf_log_record *outcome,
+                        struct hf_error *error)
+{
+    uint64_t tag = hf_log_tag(cursor->header.log_id);
+    *outcome = HF_LOG_RECORD_INVALID;
+    cursor->encoded = NULL;
+    if (cursor->offset >= cursor->header.size_bytes) {
+        return HF_ERR_OK;
+    }
+    if (whole) {
+        return hf_log_window_record(&cursor->window, cursor->offset, tag, outcome, &cursor->batch,
+                                    &cursor->encoded, &cursor->stored_bytes, error);
+    }
+    const uint8_t *page;
+    uint64_t body_checksum;
+    enum hf_err code =
+        hf_log_window_get(&cursor->window, cursor->offset, HF_LOG_PAGE_BYTES, &page, error);
+    if (code == HF_ERR_OK && hf_log_header_decode(page, &cursor->batch, &body_checksum) &&
+        cursor->batch.log_tag == tag) {
+        *outcome = HF_LOG_RECORD_WHOLE;
+        cursor->stored_bytes = hf_log_page_up(HF_LOG_HEADER_BYTES + cursor->batch.body_bytes);
+    }
+    return code;
+}
+
+/* A reader that is not the owner met no whole record: is this the end? *again: look once more. */
+static enum hf_err judge_tail(struct cursor *cursor, bool *again, struct hf_error *error)
+{
+    struct hf_log_file *log = cursor->log;
+    uint64_t generation = log->state.generation;
+    enum hf_err code = hf_log_file_refresh(log, error);
+    if (code != HF_ERR_OK) {
+        return code;
+    }
+    *again = log->state.generation != generation;
+    if (*again) {
+        const struct hf_log_segment *last = &log->map.segments[log->map.count - 1];
+        if (last->header.number != cursor->header.number && cursor->last_seq == UINT64_MAX) {
+            return enter(cursor, cursor->seq, 0, error);
+        }
+        return HF_ERR_OK;
+    }
+    struct hf_log_rest rest;
+    hf_log_window_forget(&cursor->window);
+    code = hf_log_window_rest(&cursor->window, cursor->offset, hf_log_tag(cursor->header.log_id),
+                              &rest, error);
+    if (code != HF_ERR_OK) {
+        return wrap(cursor, code, error);
+    }
+    const struct hf_log_state *state = &log->state;
+    if (state->sealed && (cursor->seq - 1 != state->seal_seq ||
+                          cursor->offset != state->seal_offset || rest.used_bytes > 0)) {
+        return damaged(cursor, "the log was closed cleanly, but does not end at its seal", error);
+    }
+    *again = rest.header_found;
+    return HF_ERR_OK;
+}
+
+static bool fits(const struct cursor *cursor)
+{
+    return cursor->batch.seq == cursor->seq && cursor->batch.first_position == cursor->position;
+}
+
+/* Loads the batch under the cursor, in the next segment if need be. *end: there is none. */
+static enum hf_err load(struct cursor *cursor, bool whole, bool *end, struct hf_error *error)
+{
+    *end = false;
+    for (int tries = 0; tries < TAIL_TRIES; tries++) {
+        if (cursor->seq > cursor->limit_seq) {
+            *end = true;
+            return HF_ERR_OK;
+        }
+        enum hf_err code = HF_ERR_OK;
+        if (cursor->seq > cursor->last_seq) {
+            uint64_t position = cursor->position;
+            code = enter(cursor, cursor->seq, 0, error);
+            if (code == HF_ERR_OK && cursor->position != position) {
+                return damaged(cursor, "the segment does not continue the one before", error);
+            }
+        }
+        enum hf_log_record outcome = HF_LOG_RECORD_INVALID;
+        if (code == HF_ERR_OK) {
+            code = wrap(cursor, look(cursor, whole, &outcome, error), error);
+        }
+        if (code != HF_ERR_OK) {
+            return code;
+        }
+        if (outcome == HF_LOG_RECORD_DAMAGED) {
+            return wrap(cursor, HF_ERR_CORRUPT, error);
+        }
+        if (outcome == HF_LOG_RECORD_WHOLE) {
+            return fits(cursor) ? HF_ERR_OK : damaged(cursor, "another batch is there", error);
+        }
+        if (cursor->owner || cursor->last_seq != UINT64_MAX) {
+            return damaged(cursor, "no valid record", error);
+        }
+        bool again;
+        code = judge_tail(cursor, &again, error);
+        if (code != HF_ERR_OK || !again) {
+            *end = code == HF_ERR_OK;
+            return code;
+        }
+        hf_log_window_forget(&cursor->window);
+    }
+    return damaged(cursor, "damaged record before a valid one", error);
+}
+
+/* Steps over the loaded batch; remembers the place behind it now and then. */
+static void advance(struct cursor *cursor)
+{
+    cursor->offset += cursor->stored_bytes;
+    cursor->seq++;
+    cursor->position += cursor->batch.commit_count;
+    if (cursor->offset < cursor->noted_offset + HF_LOG_MARK_BYTES ||
+        cursor->seq > cursor->last_seq || cursor->seq > cursor->limit_seq) {
+        return;
+    }
+    if (!cursor->owner) {
+        return; /* a batch seen without its body checked must not become a place to begin from */
+    }
+    struct hf_log_file *log = cursor->log;
+    cursor->noted_offset = cursor->offset;
+    hf_log_lock(&log->mutex);
+    struct hf_log_segment *segment = hf_log_map_by_seq(&log->map, cursor->seq);
+    if (segment != NULL && segment->header.number == cursor->header.number) {
+        hf_log_segment_note(segment,
+                            (struct hf_log_mark){cursor->seq, cursor->position, cursor->offset});
+    }
+    hf_log_unlock(&log->mutex);
+}
+
+/* Begins a call: *empty if there is no batch at all. end() must follow. */
+static enum hf_err begin(struct cursor *cursor, struct hf_log_file *log, bool *empty,
+                         uint64_t *first_seq, uint64_t *limit_position, struct hf_error *error)
+{
+    *cursor = (struct cursor){.log = log, .limit_seq = UINT64_MAX};
+    *limit_position = UINT64_MAX;
+    *first_seq = 1;
+    hf_log_window_init(&cursor->window, log->outside, HOP_AHEAD_BYTES);
+    hf_log_lock(&log->mutex);
+    cursor->owner = log->owner;
+    enum hf_err code = HF_ERR_OK;
+    if (cursor->owner) {
+        cursor->limit_seq = log->durable.seq;
+        *limit_position = log->durable.position;
+    } else {
+        code = hf_log_file_refresh(log, error);
+    }
+    *empty = log->map.count == 0;
+    if (!*empty) {
+        *first_seq = log->map.segments[0].header.first_seq;
+    }
+    unlock_map(log, cursor->owner);
+    return code;
+}
+
+static void end(struct cursor *cursor)
+{
+    hf_log_window_release(&cursor->window);
+    if (!cursor->owner) {
+        hf_log_unlock(&cursor->log->mutex);
+    }
+}
+
+/* From the mark over the headers to batch `from`. */
+static enum hf_err hop_to_seq(struct cursor *cursor, uint64_t from, bool *at_end,
+                              struct hf_error *error)
+{
+    *at_end = false;
+    enum hf_err code = enter(cursor, from, 0, error);
+    while (code == HF_ERR_OK && !*at_end && cursor->seq < from) {
+        code = load(cursor, false, at_end, error);
+        if (code == HF_ERR_OK && !*at_end) {
+            advance(cursor);
+        }
+    }
+    return code;
+}
+
+/* Copies whole batches to out until bytes_max. */
+static enum hf_err copy_batches(struct cursor *cursor, size_t bytes_max, struct hf_buffer *out,
+                                uint32_t *batches, struct hf_error *error)
+{
+    size_t copied = 0;
+    for (;;) {
+        bool at_end;
+        enum hf_err code = load(cursor, true, &at_end, error);
+        if (code != HF_ERR_OK || at_end) {
+            return code;
+        }
+        size_t size = HF_LOG_HEADER_BYTES + cursor->batch.body_bytes;
+        if (*batches > 0 && (copied >= bytes_max || size > bytes_max - copied)) {
+            return HF_ERR_OK;
+        }
+        hf_buffer_bytes(out, cursor->encoded, size);
+        if (out->failed) {
+            return hf_error_set(error, HF_ERR_NO_MEMORY, "no memory for a batch of %zu bytes",
+                                size);
+        }
+        copied += size;
+        (*batches)++;
+        advance(cursor);
+    }
+}
+
+enum hf_err hf_log_file_read(struct hf_log *base, uint64_t from, size_t bytes_max,
+                             struct hf_buffer *out, uint32_t *batches, struct hf_error *error)
+{
+    HF_CHECK(from > 0);
+    *batches = 0;
+    struct cursor cursor;
+    bool at_end;
+    uint64_t first_seq;
+    uint64_t limit_position;
+    enum hf_err code =
+        begin(&cursor, hf_log_file_of(base), &at_end, &first_seq, &limit_position, error);
+    if (code == HF_ERR_OK && from < first_seq) {
+        code = hf_error_set(error, HF_ERR_NOT_FOUND, "batch %llu was trimmed from the log",
+                            (unsigned long long)from);
+    }
+    if (code == HF_ERR_OK && !at_end && from <= cursor.limit_seq) {
+        code = hop_to_seq(&cursor, from, &at_end, error);
+        size_t ahead = (size_t)hf_min_u64(bytes_max, READ_AHEAD_MAX - HF_LOG_PAGE_BYTES);
+        cursor.window.ahead_bytes = (size_t)hf_log_page_up(ahead) + HF_LOG_PAGE_BYTES;
+        if (code == HF_ERR_OK && !at_end) {
+            code = copy_batches(&cursor, bytes_max, out, batches, error);
+        }
+    }
+    end(&cursor);
+    if (code != HF_ERR_OK) {
+        (void)hf_error_wrap(error, "read log");
+    }
+    return code;
+}
+
+enum hf_err hf_log_file_seek(struct hf_log *base, uint64_t position, uint64_t *seq,
+                             struct hf_error *error)
+{
+    HF_CHECK(position > 0);
+    *seq = 0;
+    struct cursor cursor;
+    bool at_end;
+    uint64_t first_seq;
+    uint64_t limit_position;
+    enum hf_err code =
+        begin(&cursor, hf_log_file_of(base), &at_end, &first_seq, &limit_position, error);
+    at_end = at_end || position > limit_position;
+    if (code == HF_ERR_OK && !at_end) {
+        code = enter(&cursor, 0, position, error);
+        while (code == HF_ERR_OK) {
+            code = load(&cursor, false, &at_end, error);
+            if (code != HF_ERR_OK || at_end ||
+                position - cursor.position < cursor.batch.commit_count) {
+                break;
+            }
+            advance(&cursor);
+        }
+        *seq = code == HF_ERR_OK && !at_end ? cursor.seq : 0;
+    }
+    if (code == HF_ERR_OK && at_end) {
+        code = hf_error_set(error, HF_ERR_NOT_FOUND, "position %llu is beyond the log's head",
+                            (unsigned long long)position);
+    }
+    end(&cursor);
+    return code;
+}
