@@ -2,12 +2,15 @@
  * The log's contract, the same suite for every driver: I1 to I6 under crashes at random moments and
  * at every operation, failures, full disks, takeovers of the living and of the dead.
  *
- * HF_SEEDS=n runs n seeds of each random suite (default below), HF_SEED=n runs that seed alone.
+ * HF_SEEDS=n runs n seeds of each random suite (default below), HF_SEED=n runs that seed alone,
+ * HF_TEST=name runs the tests of that name (* and ? as in a shell).
  */
 #include "unit/support.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fault/log_rig.h"
 
@@ -19,12 +22,28 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
-/* Runs one(kind, seed) for each seed; prints the seed first, so that a stop names it. */
+static char running[80]; /* what runs now, for a stop */
+
+static void say_what_runs(int number)
+{
+    (void)number;
+    ssize_t ignored = write(STDERR_FILENO, running, strlen(running));
+    (void)ignored;
+}
+
+static void note_seed(enum rig_kind kind, uint64_t seed)
+{
+    (void)snprintf(running, sizeof(running), "stopped with HF_SEED=%llu (%s driver)\n",
+                   (unsigned long long)seed, kind == RIG_FILE ? "file" : "simulated");
+}
+
+/* Runs one(kind, seed) for each seed; a stop names the seed. */
 static void for_seeds(enum rig_kind kind, void (*one)(enum rig_kind kind, uint64_t seed))
 {
     uint64_t only = setting("HF_SEED", 0);
     uint64_t seeds = setting("HF_SEEDS", SEEDS_DEFAULT);
     for (uint64_t seed = 1; seed <= seeds; seed++) {
+        note_seed(kind, only != 0 ? only : seed);
         one(kind, only != 0 ? only : seed);
         if (only != 0) {
             break;
@@ -328,6 +347,9 @@ static void scenario(struct rig *rig)
 static bool check_nth(enum hf_world_action action, enum hf_crash_kind crash, uint64_t n)
 {
     struct rig *rig = rig_new(RIG_FILE, n);
+    (void)snprintf(running, sizeof(running), "stopped at operation %llu, %s, %s\n",
+                   (unsigned long long)n, hf_world_action_name(action),
+                   crash == HF_CRASH_POWER ? "power loss" : "kill");
     rig_takeover_calm(rig, 0, NULL); /* so that recovery meets something */
     append_all(rig, 0, 3);
     rig_close(rig, 0);
@@ -364,6 +386,180 @@ static void test_file_every_operation_in_turn(void **state)
             assert_true(n > 20);
         }
     }
+}
+
+/* ---- damage ---- */
+
+/* Names in the log's directory, in order. */
+struct names {
+    size_t count;      /* used */
+    char path[16][80]; /* of each */
+};
+
+static void note_name(void *context, struct hf_str name)
+{
+    struct names *names = context;
+    assert_true(names->count < HF_ARRAY_COUNT(names->path));
+    (void)snprintf(names->path[names->count++], sizeof(names->path[0]), "data/log/%.*s",
+                   (int)name.len, name.ptr);
+}
+
+/* A log of three small batches, closed. */
+static struct rig *small_log(bool sealed)
+{
+    struct rig *rig = rig_new(RIG_FILE, 7);
+    rig_takeover_calm(rig, 0, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(rig_append(rig, 0, 300), RIG_DONE);
+    }
+    if (sealed) {
+        assert_int_equal(rig->log[0]->driver->seal(rig->log[0], NULL), HF_ERR_OK);
+    }
+    rig_close(rig, 0);
+    return rig;
+}
+
+/* Reads what the damaged log has; false if the damage was named. */
+static bool read_damaged(struct rig *rig, uint64_t head_seq)
+{
+    struct hf_log *log = rig->log[0];
+    struct hf_buffer out;
+    hf_buffer_init(&out);
+    uint32_t batches = 0;
+    enum hf_err result = log->driver->read(log, 1, SIZE_MAX, &out, &batches, NULL);
+    size_t at = 0;
+    for (uint32_t i = 0; i < batches; i++) {
+        struct hf_log_batch batch;
+        assert_int_equal(hf_log_batch_decode(out.data, out.size_bytes, &at, &batch, NULL),
+                         HF_ERR_OK);
+        const struct hf_log_batch *right = &rig->batches[i].batch;
+        assert_int_equal(batch.body_bytes, right->body_bytes);
+        assert_memory_equal(batch.body, right->body, right->body_bytes);
+        assert_true(hf_hash_equal(&batch.hash_after, &right->hash_after));
+    }
+    hf_buffer_release(&out);
+    assert_true(result == HF_ERR_CORRUPT || (result == HF_ERR_OK && batches == head_seq));
+    return result == HF_ERR_OK;
+}
+
+/* What came of damage. */
+struct verdicts {
+    unsigned refused;  /* corrupt, or an unknown format */
+    unsigned torn;     /* recorded as a torn tail: the last batch at most is missing */
+    unsigned harmless; /* everything is there */
+};
+
+static void judge_damage(struct rig *rig, bool sealed, struct verdicts *verdicts)
+{
+    struct hf_error error = {.code = HF_ERR_OK};
+    struct hf_log_head head;
+    struct hf_log_recovery recovery = {.sealed = false};
+    enum hf_err result = rig_open(rig, 0, &error);
+    if (result == HF_ERR_OK) {
+        struct hf_log *log = rig->log[0];
+        result = log->driver->takeover(log, HF_STR("rig"), false, &head, &recovery, &error);
+    }
+    if (result != HF_ERR_OK) {
+        assert_true(result == HF_ERR_CORRUPT || result == HF_ERR_VERSION);
+        assert_true(error.text[0] != '\0');
+        verdicts->refused++;
+        return;
+    }
+    assert_true(head.epoch > rig->epoch);
+    if (!read_damaged(rig, head.seq)) {
+        verdicts->refused++;
+        return;
+    }
+    bool whole = head.seq == rig->count;
+    assert_true(whole || (!sealed && recovery.torn_tail && head.seq == rig->count - 1));
+    verdicts->torn += recovery.torn_tail;
+    verdicts->harmless += !recovery.torn_tail;
+}
+
+static struct names names_of(struct rig *rig)
+{
+    struct names names = {.count = 0};
+    assert_int_equal(
+        hf_fs_list(hf_world_machine_disk(rig->machine[0]), "data/log", note_name, &names),
+        HF_ERR_OK);
+    return names;
+}
+
+/* Flips at every offset of every file of the log; a file's empty space in steps. */
+static void flip_everywhere(bool sealed, struct verdicts *verdicts)
+{
+    struct rig *rig = small_log(sealed);
+    struct names names = names_of(rig);
+    rig_free(rig);
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t offset = 0;
+        for (;;) {
+            (void)snprintf(running, sizeof(running), "stopped at byte %llu of %s\n",
+                           (unsigned long long)offset, names.path[i]);
+            rig = small_log(sealed);
+            enum hf_err result = hf_fs_damage(hf_world_machine_disk(rig->machine[0]), names.path[i],
+                                              offset, (uint8_t)(1u << (offset % 8)));
+            if (result == HF_ERR_OK) {
+                judge_damage(rig, sealed, verdicts);
+            }
+            rig_free(rig);
+            if (result != HF_ERR_OK) {
+                break;
+            }
+            offset += i == 0 || offset % 4096 < 1500 ? 1 : 61;
+        }
+    }
+}
+
+static void test_file_every_byte_flipped(void **state)
+{
+    (void)state;
+    for (unsigned sealed = 0; sealed < 2; sealed++) {
+        struct verdicts verdicts = {.refused = 0};
+        flip_everywhere(sealed != 0, &verdicts);
+        assert_true(verdicts.refused > 1000);
+        assert_true(sealed ? verdicts.torn == 0 : verdicts.torn > 400);
+    }
+}
+
+/* Cuts the file to size_bytes, durably; false if it was not longer. */
+static bool cut(struct rig *rig, const char *path, uint64_t size_bytes)
+{
+    struct hf_fs *fs = hf_world_machine_disk(rig->machine[0]);
+    struct hf_fs_file *file;
+    if (hf_fs_open(fs, 0, path, false, &file) != HF_ERR_OK) {
+        return false;
+    }
+    bool longer = hf_fs_size(file) > size_bytes;
+    if (longer) {
+        assert_int_equal(hf_fs_truncate(fs, 0, file, size_bytes), HF_ERR_OK);
+        hf_fs_sync(file);
+    }
+    hf_fs_close(fs, file);
+    return longer;
+}
+
+static void test_file_every_prefix(void **state)
+{
+    (void)state;
+    struct rig *rig = small_log(false);
+    struct names names = names_of(rig);
+    rig_free(rig);
+    struct verdicts verdicts = {.refused = 0};
+    for (size_t i = 0; i < names.count; i++) {
+        bool longer = true;
+        for (uint64_t size_bytes = 0; longer; size_bytes += size_bytes % 4096 < 1500 ? 1 : 61) {
+            (void)snprintf(running, sizeof(running), "stopped at the first %llu bytes of %s\n",
+                           (unsigned long long)size_bytes, names.path[i]);
+            rig = small_log(size_bytes % 2 != 0);
+            longer = cut(rig, names.path[i], size_bytes);
+            if (longer) {
+                judge_damage(rig, size_bytes % 2 != 0, &verdicts);
+            }
+            rig_free(rig);
+        }
+    }
+    assert_true(verdicts.refused > 1000);
 }
 
 /* ---- determinism, coverage ---- */
@@ -431,6 +627,7 @@ BOTH(living)
 
 int main(void)
 {
+    (void)signal(SIGABRT, say_what_runs);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_simulated_plain),
         cmocka_unit_test(test_simulated_reader),
@@ -446,7 +643,10 @@ int main(void)
         cmocka_unit_test(test_file_failures),
         cmocka_unit_test(test_file_living),
         cmocka_unit_test(test_file_every_operation_in_turn),
+        cmocka_unit_test(test_file_every_byte_flipped),
+        cmocka_unit_test(test_file_every_prefix),
         cmocka_unit_test(test_a_seed_replays),
     };
+    cmocka_set_test_filter(getenv("HF_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

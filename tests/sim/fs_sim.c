@@ -5,7 +5,8 @@
 #include "sim/fs_priv.h"
 #include "sim/sim_memory.h"
 
-/* Drops "./", doubled and outer slashes: one path has one form; the root is "". */
+/* Drops "./", "name/..", doubled and outer slashes: one path has one form; the root is "", also its
+ * own parent. */
 static void normalise(const char *path, char normal[HF_FS_PATH_BYTES_MAX])
 {
     size_t used = 0;
@@ -13,8 +14,10 @@ static void normalise(const char *path, char normal[HF_FS_PATH_BYTES_MAX])
     while (*at != '\0') {
         const char *end = strchrnul(at, '/');
         size_t length = (size_t)(end - at);
-        HF_CHECK(!(length == 2 && at[0] == '.' && at[1] == '.')); /* not simulated */
-        if (length > 0 && !(length == 1 && at[0] == '.')) {
+        if (length == 2 && at[0] == '.' && at[1] == '.') {
+            while (used > 0 && normal[--used] != '/') {
+            }
+        } else if (length > 0 && !(length == 1 && at[0] == '.')) {
             HF_CHECK(used + length + 2 <= HF_FS_PATH_BYTES_MAX);
             if (used > 0) {
                 normal[used++] = '/';
