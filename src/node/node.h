@@ -52,7 +52,8 @@ struct hf_answer {
 
 struct hf_request;
 
-/* Turns a reading into what the caller wants; runs on the node's thread; must not block. */
+/* Turns a reading into what the caller wants; runs on the node's thread; must not block. It may be called
+ * again before done, when a read is made anew: what it made before then counts for nothing. */
 typedef void (*hf_render_fn)(struct hf_request *request, const struct hf_reading *reading);
 /* The answer is there. Runs on the node's thread; must not block nor call the node. */
 typedef void (*hf_done_fn)(struct hf_request *request);

@@ -1,0 +1,147 @@
+/* Cold records: looked up off the writer's thread. */
+#include "base/check.h"
+#include "node/node_priv.h"
+
+#define FETCH_READ_BYTES (64u << 10) /* of the log at once; a batch comes whole in any case */
+
+/* One commit's frame out of the log. */
+static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request, uint64_t position,
+                               struct hf_buffer *scratch, struct hf_error *error)
+{
+    const struct hf_log_driver *driver = node->log->driver;
+    uint64_t seq;
+    uint32_t batches;
+    struct hf_log_batch batch;
+    size_t at = 0;
+    hf_buffer_clear(scratch);
+    enum hf_err err = driver->seek(node->log, position, &seq, error);
+    if (err == HF_ERR_OK) {
+        err = driver->read(node->log, seq, FETCH_READ_BYTES, scratch, &batches, error);
+    }
+    if (err == HF_ERR_OK) {
+        err = hf_log_batch_decode(scratch->data, scratch->size_bytes, &at, &batch, error);
+    }
+    if (err != HF_ERR_OK) {
+        return err;
+    }
+    if (position < batch.first_position || position - batch.first_position >= batch.commit_count) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "batch %llu does not hold position %llu",
+                            (unsigned long long)seq, (unsigned long long)position);
+    }
+    struct hf_commit_frame frame;
+    at = 0;
+    for (uint64_t i = batch.first_position; i <= position; i++) {
+        HF_CHECK(hf_commit_frame_next(batch.body, batch.body_bytes, &at, &frame));
+    }
+    size_t size = HF_COMMIT_FRAME_BYTES + frame.record_bytes + frame.payload_bytes;
+    struct hf_shared_bytes *bytes = hf_shared_bytes_new(size);
+    if (bytes == NULL) {
+        return hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
+    }
+    memcpy(bytes->data, frame.record - HF_COMMIT_FRAME_BYTES, size);
+    bool added = hf_records_add_frame(&request->records, position, bytes);
+    hf_shared_bytes_unref(bytes);
+    return added ? HF_ERR_OK : hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
+}
+
+/* Answers the needed keys as of what the index covers now. Answers of an older index are dropped. */
+static enum hf_err look_up(struct hf_node *node, struct hf_request *request, struct hf_error *error)
+{
+    struct hf_records *records = &request->records;
+    struct hf_index_set *set = hf_index_acquire(node->index);
+    uint64_t covered = set->run_count == 0 ? 0 : hf_run_info(set->runs[0])->ref.to_position;
+    if (records->as_of != covered) {
+        hf_index_table_clear(&records->index);
+        records->as_of = covered;
+    }
+    enum hf_err err = HF_ERR_OK;
+    for (size_t i = 0; err == HF_ERR_OK && i < request->needs.key_count; i++) {
+        bool found;
+        struct hf_index_value value;
+        err = hf_index_set_get(set, &request->needs.keys[i], &found, &value, error);
+        if (err == HF_ERR_OK &&
+            !hf_records_add_answer(records, &request->needs.keys[i], found ? &value : NULL)) {
+            err = hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
+        }
+        if (err == HF_ERR_OK && found) {
+            /* Its commit is what the decision will look at next. */
+            if (!hf_needs_add_position(&request->needs, value.position)) {
+                err = hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
+            }
+        }
+    }
+    hf_index_release(node->index, set);
+    return err;
+}
+
+static void fetch_request(struct hf_node *node, struct hf_request *request,
+                          struct hf_buffer *scratch)
+{
+    struct hf_error error = {0};
+    enum hf_err err = look_up(node, request, &error);
+    for (size_t i = 0; err == HF_ERR_OK && i < request->needs.position_count; i++) {
+        err = fetch_frame(node, request, request->needs.positions[i], scratch, &error);
+    }
+    hf_needs_clear(&request->needs);
+    request->fetch_error = err == HF_ERR_NO_MEMORY ? HF_ERR_OVERLOADED : err;
+}
+
+static void run(struct hf_job *job)
+{
+    struct hf_fetch_job *fetch = HF_CONTAINER_OF(job, struct hf_fetch_job, job);
+    struct hf_node *node = fetch->node;
+    struct hf_buffer scratch;
+    hf_buffer_init(&scratch);
+    for (struct hf_request *r = fetch->requests.first; r != NULL; r = r->next) {
+        fetch_request(node, r, &scratch);
+    }
+    hf_buffer_release(&scratch);
+    atomic_store_explicit(&fetch->done, true, memory_order_release);
+    node->outside->ring(node->outside);
+}
+
+bool hf_node_start_fetch(struct hf_node *node)
+{
+    struct hf_fetch_job *fetch = &node->fetch;
+    if (fetch->running || node->to_fetch.first == NULL) {
+        return false;
+    }
+    fetch->requests = node->to_fetch;
+    node->to_fetch = (struct hf_request_list){0};
+    atomic_store_explicit(&fetch->done, false, memory_order_relaxed);
+    fetch->running = true;
+    fetch->job.run = run;
+    node->counts.fetches++;
+    node->outside->submit(node->outside, HF_WORKER_FETCH, &fetch->job);
+    return true;
+}
+
+bool hf_node_poll_fetch(struct hf_node *node)
+{
+    struct hf_fetch_job *fetch = &node->fetch;
+    if (!fetch->running || !atomic_load_explicit(&fetch->done, memory_order_acquire)) {
+        return false;
+    }
+    fetch->running = false;
+    if (node->phase == HF_NODE_LEADING || node->phase == HF_NODE_STOPPING) {
+        hf_list_prepend(&node->ready, &fetch->requests);
+        return true;
+    }
+    struct hf_request *request;
+    while ((request = hf_list_pop(&fetch->requests)) != NULL) {
+        hf_node_refuse(node, request, HF_ERR_NOT_READY);
+    }
+    return true;
+}
+
+void hf_node_prefetch(struct hf_node *node, struct hf_request *request)
+{
+    struct hf_error error = {0};
+    if (!hf_decide_needs(request->command, &request->needs) ||
+        look_up(node, request, &error) != HF_ERR_OK) {
+        /* Not an answer: the decision will ask again and then hear of the error. */
+        hf_index_table_clear(&request->records.index);
+        request->records.as_of = 0;
+    }
+    hf_needs_clear(&request->needs);
+}

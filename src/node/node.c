@@ -1,0 +1,374 @@
+#include "node/node.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "node/node_priv.h"
+
+const char *hf_node_phase_name(enum hf_node_phase phase)
+{
+    static const char *const names[] = {"none",    "standby", "leading", "stopping",
+                                        "stopped", "deposed", "failed"};
+    return names[phase];
+}
+
+void hf_answer_release(struct hf_answer *answer)
+{
+    hf_shared_bytes_unref(answer->frame);
+    *answer = (struct hf_answer){0};
+}
+
+void hf_list_push(struct hf_request_list *list, struct hf_request *request)
+{
+    request->next = NULL;
+    if (list->first == NULL) {
+        list->first = request;
+    } else {
+        list->last->next = request;
+    }
+    list->last = request;
+}
+
+struct hf_request *hf_list_pop(struct hf_request_list *list)
+{
+    struct hf_request *request = list->first;
+    if (request != NULL) {
+        list->first = request->next;
+        request->next = NULL;
+    }
+    return request;
+}
+
+void hf_list_prepend(struct hf_request_list *list, struct hf_request_list *front)
+{
+    if (front->first == NULL) {
+        return;
+    }
+    front->last->next = list->first;
+    if (list->first == NULL) {
+        list->last = front->last;
+    }
+    list->first = front->first;
+    front->first = NULL;
+}
+
+static char *copy_text(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = hf_malloc(size);
+    if (copy != NULL) {
+        memcpy(copy, text, size);
+    }
+    return copy;
+}
+
+struct hf_node *hf_node_new(const struct hf_node_options *options)
+{
+    struct hf_node *node = hf_calloc(1, sizeof(*node));
+    if (node == NULL) {
+        return NULL;
+    }
+    node->directory = copy_text(options->directory);
+    node->name = copy_text(options->name);
+    if (node->directory == NULL || node->name == NULL) {
+        hf_free(node->directory);
+        hf_free(node->name);
+        hf_free(node);
+        return NULL;
+    }
+    node->outside = options->outside;
+    node->log = options->log;
+    node->limits = options->limits;
+    node->checkpoints = options->checkpoints;
+    node->phase = HF_NODE_STANDBY;
+    node->fetch.node = node;
+    node->checkpoint.node = node;
+    HF_CHECK(pthread_mutex_init(&node->mutex, NULL) == 0);
+    node->outside->random(node->outside, &node->seed, sizeof(node->seed));
+    hf_state_init(&node->state, node->seed);
+    hf_draft_init(&node->draft);
+    return node;
+}
+
+void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase)
+{
+    pthread_mutex_lock(&node->mutex);
+    node->phase = phase;
+    node->status.phase = phase;
+    pthread_mutex_unlock(&node->mutex);
+}
+
+enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
+{
+    HF_CHECK((request->command == NULL) != (request->query == NULL) && request->done != NULL);
+    request->answer = (struct hf_answer){0};
+    hf_records_init(&request->records);
+    hf_needs_init(&request->needs);
+    request->next = NULL;
+    request->fetches = 0;
+    request->fetch_error = HF_ERR_OK;
+    request->weight_bytes =
+        sizeof(*request) + (request->command == NULL ? 0 : request->command->arena.total_bytes);
+    if (atomic_load_explicit(&node->prefetch, memory_order_acquire) && request->command != NULL) {
+        hf_node_prefetch(node, request);
+    }
+    pthread_mutex_lock(&node->mutex);
+    enum hf_err err = HF_ERR_OK;
+    if (node->phase != HF_NODE_LEADING) {
+        err = HF_ERR_NOT_READY;
+    } else if (node->queue_count >= node->limits.queue_commands_max ||
+               node->queue_bytes + request->weight_bytes > node->limits.queue_bytes_max) {
+        err = HF_ERR_OVERLOADED;
+    } else {
+        hf_list_push(&node->queue, request);
+        node->queue_count++;
+        node->queue_bytes += request->weight_bytes;
+    }
+    pthread_mutex_unlock(&node->mutex);
+    if (err == HF_ERR_OK) {
+        node->outside->ring(node->outside);
+    } else {
+        hf_records_release(&request->records);
+        hf_needs_release(&request->needs);
+    }
+    return err;
+}
+
+void hf_node_answer(struct hf_node *node, struct hf_request *request)
+{
+    hf_records_release(&request->records);
+    hf_needs_release(&request->needs);
+    HF_CHECK(node->unanswered > 0);
+    node->unanswered--;
+    request->done(request); /* the request may be gone now */
+}
+
+void hf_node_refuse(struct hf_node *node, struct hf_request *request, enum hf_err code)
+{
+    hf_answer_release(&request->answer);
+    request->answer.code = code;
+    hf_node_answer(node, request);
+}
+
+static void refuse_list(struct hf_node *node, struct hf_request_list *list, enum hf_err code)
+{
+    struct hf_request *request;
+    while ((request = hf_list_pop(list)) != NULL) {
+        hf_node_refuse(node, request, code);
+    }
+}
+
+static void refuse_queue(struct hf_node *node)
+{
+    pthread_mutex_lock(&node->mutex);
+    struct hf_request_list queue = node->queue;
+    node->unanswered += node->queue_count;
+    node->queue = (struct hf_request_list){0};
+    node->queue_count = 0;
+    node->queue_bytes = 0;
+    pthread_mutex_unlock(&node->mutex);
+    refuse_list(node, &queue, HF_ERR_NOT_READY);
+}
+
+/* Was this request's own commit handed to the log, outcome unknown? */
+static bool perhaps_stored(const struct hf_node *node, const struct hf_request *request)
+{
+    uint64_t position = request->answer.position;
+    return node->in_flight && request->command != NULL && !request->answer.replayed &&
+           position >= node->flight.first_position &&
+           position < node->flight.first_position + node->flight.commit_count;
+}
+
+void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct hf_error *error)
+{
+    hf_node_set_phase(node, phase);
+    pthread_mutex_lock(&node->mutex);
+    if (error != NULL) {
+        memcpy(node->status.error, error->text, sizeof(node->status.error));
+    }
+    pthread_mutex_unlock(&node->mutex);
+    struct hf_request *request;
+    while ((request = hf_list_pop(&node->waiting)) != NULL) {
+        hf_node_refuse(node, request,
+                       perhaps_stored(node, request) ? HF_ERR_OUTCOME_UNKNOWN : HF_ERR_NOT_READY);
+    }
+    refuse_list(node, &node->ready, HF_ERR_NOT_READY);
+    refuse_list(node, &node->later, HF_ERR_NOT_READY);
+    refuse_list(node, &node->to_fetch, HF_ERR_NOT_READY);
+    refuse_queue(node);
+}
+
+static void publish(struct hf_node *node)
+{
+    struct hf_node_status *s = &node->status;
+    pthread_mutex_lock(&node->mutex);
+    s->epoch = node->epoch;
+    s->position = node->state.position;
+    s->durable_position = node->durable.position;
+    s->seq = node->durable.seq;
+    s->accounts = node->state.accounts.count;
+    s->holds = node->state.holds.count;
+    s->streams = node->state.streams.count;
+    s->documents = node->state.documents.count;
+    s->leases = node->state.leases.count;
+    s->checkpoint_position = node->state.checkpoint_position;
+    s->read_only = node->read_only_until_us != 0;
+    s->commits = node->counts.commits;
+    s->refusals = node->counts.refusals;
+    s->replays = node->counts.replays;
+    s->reads = node->counts.reads;
+    s->batches = node->counts.batches;
+    s->fetches = node->counts.fetches;
+    s->rebuilds = node->counts.rebuilds;
+    s->recovered_commits = node->counts.recovered_commits;
+    pthread_mutex_unlock(&node->mutex);
+}
+
+void hf_node_status(struct hf_node *node, struct hf_node_status *status)
+{
+    pthread_mutex_lock(&node->mutex);
+    *status = node->status;
+    status->phase = node->phase;
+    pthread_mutex_unlock(&node->mutex);
+}
+
+/* A stop goes on once nothing is left to do. */
+static bool go_on_stopping(struct hf_node *node)
+{
+    if (node->phase != HF_NODE_STOPPING || node->unanswered > 0 || node->in_flight ||
+        node->building.commit_count > 0 || node->fetch.running || node->checkpoint.running) {
+        return false;
+    }
+    struct hf_error error = {0};
+    if (node->log->driver->seal(node->log, &error) != HF_ERR_OK) {
+        hf_error_wrap(&error, "seal the log");
+        hf_node_fail(node, HF_NODE_FAILED, &error);
+    } else {
+        hf_node_set_phase(node, HF_NODE_STOPPED);
+    }
+    return true;
+}
+
+static bool poll_confirm(struct hf_node *node)
+{
+    const struct hf_log_driver *driver = node->log->driver;
+    if (!node->confirming) {
+        struct hf_request *first = node->waiting.first;
+        if (first == NULL || !first->needs_confirm || first->order <= node->confirmed_order) {
+            return false;
+        }
+        node->confirming = true;
+        node->confirming_order = node->order;
+        driver->confirm_start(node->log);
+    }
+    switch (driver->confirm_poll(node->log)) {
+    case HF_CONFIRM_PENDING:
+        return false;
+    case HF_CONFIRM_OK:
+        node->confirming = false;
+        node->confirmed_order = node->confirming_order;
+        return true;
+    case HF_CONFIRM_FENCED:
+        node->confirming = false;
+#ifdef HF_BUG_FENCED_IGNORED
+        node->confirmed_order = node->confirming_order;
+        return true;
+#endif
+        hf_node_fail(node, HF_NODE_DEPOSED, NULL);
+        return true;
+    case HF_CONFIRM_FAILED:
+        node->confirming = false;
+        return true;
+    }
+    return false;
+}
+
+bool hf_node_step(struct hf_node *node)
+{
+    if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
+        bool waited = hf_node_poll_fetch(node);
+        return hf_node_poll_checkpoint(node) || waited;
+    }
+    bool did = hf_node_poll_log(node);
+    did = hf_node_poll_fetch(node) || did;
+    did = hf_node_poll_checkpoint(node) || did;
+    if (node->phase == HF_NODE_LEADING || node->phase == HF_NODE_STOPPING) {
+        did = hf_node_tick(node) || did;
+        did = hf_node_decide_some(node) || did;
+        did = hf_node_start_append(node) || did;
+        did = hf_node_start_fetch(node) || did;
+        did = poll_confirm(node) || did;
+        did = hf_node_release(node) || did;
+        did = go_on_stopping(node) || did;
+    }
+    if (did) {
+        publish(node);
+    }
+    return did;
+}
+
+uint64_t hf_node_next_step_us(struct hf_node *node)
+{
+    if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
+        return UINT64_MAX;
+    }
+    uint64_t next_us = UINT64_MAX;
+    uint64_t monotonic_us = node->outside->monotonic_us(node->outside);
+    uint64_t due_us = hf_state_next_due_us(&node->state);
+    bool has_room = node->building.body.size_bytes < node->limits.batch_bytes_max;
+    if (due_us != UINT64_MAX && (has_room || !node->in_flight)) {
+        uint64_t now_us = hf_clock_now(&node->clock, node->outside);
+        next_us = due_us > now_us ? monotonic_us + (due_us - now_us) : monotonic_us;
+        next_us = hf_max_u64(next_us, node->retry_tick_us);
+    }
+    if (node->read_only_until_us != 0) {
+        next_us = hf_min_u64(next_us, node->read_only_until_us);
+    }
+    return next_us;
+}
+
+void hf_node_stop(struct hf_node *node)
+{
+    if (node->phase == HF_NODE_LEADING) {
+        hf_node_set_phase(node, HF_NODE_STOPPING);
+        node->outside->ring(node->outside);
+    } else if (node->phase == HF_NODE_STANDBY) {
+        hf_node_set_phase(node, HF_NODE_STOPPED);
+    }
+}
+
+void hf_node_checkpoint(struct hf_node *node)
+{
+    node->checkpoint.wanted = true;
+    node->outside->ring(node->outside);
+}
+
+const struct hf_state *hf_node_state(const struct hf_node *node)
+{
+    return &node->state;
+}
+
+void hf_node_free(struct hf_node *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    if (node->phase == HF_NODE_LEADING || node->phase == HF_NODE_STOPPING) {
+        hf_node_fail(node, HF_NODE_STOPPED, NULL);
+    }
+    node->outside->drain(node->outside, HF_WORKER_FETCH);
+    node->outside->drain(node->outside, HF_WORKER_CHECKPOINT);
+    refuse_list(node, &node->fetch.requests, HF_ERR_NOT_READY);
+    node->log->driver->close(node->log);
+    hf_index_close(node->index);
+    hf_state_release(&node->state);
+    hf_draft_release(&node->draft);
+    hf_buffer_release(&node->scratch);
+    hf_buffer_release(&node->building.body);
+    hf_buffer_release(&node->flight.body);
+    pthread_mutex_destroy(&node->mutex);
+    hf_free(node->directory);
+    hf_free(node->name);
+    hf_free(node);
+}

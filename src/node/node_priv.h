@@ -1,0 +1,151 @@
+/*
+ * What the node's files share: its parts and their invariants.
+ */
+#ifndef HF_NODE_NODE_PRIV_H
+#define HF_NODE_NODE_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "node/clock.h"
+#include "node/node.h"
+#include "node/replay.h"
+#include "store/index.h"
+
+/* A first-in, first-out list of requests. */
+struct hf_request_list {
+    struct hf_request *first; /* oldest */
+    struct hf_request *last;  /* newest; meaningless if first is NULL */
+};
+
+/* Commits that go to the log together. */
+struct hf_batch {
+    struct hf_buffer body;   /* frames */
+    uint64_t first_position; /* of the first commit */
+    uint32_t commit_count;
+    struct hf_hash hash_before; /* of the chain */
+    struct hf_hash hash_after;
+};
+
+struct hf_fetch_job {
+    struct hf_job job;
+    struct hf_node *node;
+    struct hf_request_list requests; /* the worker's while `running` */
+    atomic_bool done;                /* set by the worker at its end */
+    bool running;
+};
+
+struct hf_checkpoint_job {
+    struct hf_job job;
+    struct hf_node *node;
+    uint64_t
+        from_position; /* of the checkpoint that it starts from; 0 = an empty state; set at start */
+    uint64_t seed;     /* of the job's state */
+    uint64_t position; /* to store */
+    uint64_t seq;      /* of the batch that ends with it */
+    bool wanted;       /* begin at the next batch's end */
+    bool waits;        /* frozen; begins when position is durable */
+    bool running;
+    atomic_bool done; /* set by the worker at its end */
+    enum hf_err err;  /* how it ended */
+    struct hf_error error;
+    struct hf_hash state_hash;
+    bool has_unadded;          /* a stored checkpoint's run could not be opened yet */
+    struct hf_run_ref unadded; /* the newest stored checkpoint's run */
+};
+
+struct hf_node {
+    struct hf_outside *outside;
+    struct hf_log *log;
+    char *directory;
+    char *name;
+    struct hf_limits limits;
+    bool checkpoints;
+
+    /* The node's thread alone. position ≥ durable.position; what lies between is in building and flight. */
+    struct hf_state state; /* runs ahead of the disk */
+    struct hf_draft draft;
+    struct hf_buffer scratch;
+    struct hf_clock clock;
+    uint64_t epoch;
+    struct hf_log_head durable; /* of what append has reported OK */
+    struct hf_hash hash;        /* of the chain at state.position */
+    struct hf_batch building;   /* decided, not handed to the log */
+    struct hf_batch flight;     /* handed to the log */
+    struct hf_log_batch flight_batch;
+    bool in_flight;
+    bool resolving; /* the outcome of the flight is being asked for */
+    bool confirming;
+    uint64_t order;              /* of the newest decision */
+    uint64_t confirming_order;   /* newest decision when confirm was asked */
+    uint64_t confirmed_order;    /* owner until behind this decision */
+    uint64_t read_only_until_us; /* monotonic; the disk was full; 0 = not */
+    uint64_t retry_tick_us;      /* monotonic; an expiry could not be booked before; 0 = none */
+    bool tail_cut_pending;       /* TAIL_CUT is to be recorded */
+    bool record_checkpoint;      /* CHECKPOINT is to be recorded */
+    uint64_t log_bytes_since_checkpoint;
+    uint64_t stored_position;     /* of the newest checkpoint whose run is in the index; 0 = none */
+    struct hf_hash stored_hash;   /* of its canonical state */
+    uint64_t seed;                /* of hash tables */
+    struct hf_node_status counts; /* what status counts, before it is published */
+    struct hf_request_list ready; /* to be decided, before those in the queue */
+    struct hf_request_list later; /* reads of positions to come */
+    struct hf_request_list to_fetch;
+    struct hf_request_list waiting; /* decided; order ascends, seen_position does not fall */
+    uint64_t unanswered;            /* accepted and not done */
+
+    struct hf_index *index; /* thread-safe itself; NULL until started */
+    struct hf_fetch_job fetch;
+    struct hf_checkpoint_job checkpoint;
+
+    atomic_bool prefetch; /* submitters may look into the index */
+
+    /* Under the mutex. */
+    pthread_mutex_t mutex;
+    struct hf_request_list queue;
+    uint64_t queue_count;
+    uint64_t queue_bytes;
+    enum hf_node_phase phase;     /* written by the node's thread */
+    struct hf_node_status status; /* a copy for other threads */
+};
+
+/* lists */
+void hf_list_push(struct hf_request_list *list, struct hf_request *request);
+struct hf_request *hf_list_pop(struct hf_request_list *list);
+/* Puts all of `front` before what is in `list`; front is empty afterwards. */
+void hf_list_prepend(struct hf_request_list *list, struct hf_request_list *front);
+
+/* node.c */
+void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase);
+void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct hf_error *error);
+void hf_node_answer(struct hf_node *node, struct hf_request *request); /* calls done */
+void hf_node_refuse(struct hf_node *node, struct hf_request *request, enum hf_err code);
+
+/* pipeline.c */
+bool hf_node_decide_some(struct hf_node *node);
+bool hf_node_tick(struct hf_node *node);
+/* Records a system event as a commit of its own; false: not now (memory, read-only). */
+bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
+                           const struct hf_system *system);
+bool hf_node_start_append(struct hf_node *node);
+bool hf_node_poll_log(struct hf_node *node);
+bool hf_node_release(struct hf_node *node);
+
+/* recover.c */
+enum hf_err hf_node_load(struct hf_node *node, struct hf_error *error);
+/* What a new epoch must record and what a rebuild may have lost. */
+void hf_node_record_pending(struct hf_node *node);
+void hf_node_rebuild(struct hf_node *node);
+
+/* fetch.c */
+bool hf_node_start_fetch(struct hf_node *node);
+bool hf_node_poll_fetch(struct hf_node *node);
+/* Index answers for a command's needs, on the submitter's thread. */
+void hf_node_prefetch(struct hf_node *node, struct hf_request *request);
+
+/* checkpoint.c */
+/* Freezes the recent index if a checkpoint is wanted; right after a batch was handed to the log. */
+void hf_node_freeze(struct hf_node *node);
+bool hf_node_poll_checkpoint(struct hf_node *node);
+
+#endif

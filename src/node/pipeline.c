@@ -1,0 +1,509 @@
+/* Decide, evolve, batch, append, answer. */
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "node/node_priv.h"
+
+#define FETCH_ROUNDS_MAX   64u      /* a command that needs more is not going to end */
+#define READ_ONLY_RETRY_US 1000000u /* how long a full disk is left alone */
+#define DUE_MAX            1024u    /* room for limits.expiries_per_batch_max */
+#define WAIT_FOR_MEMORY_US 10000u
+
+/* ---- recording ---- */
+
+static bool batch_has_room(const struct hf_node *node)
+{
+    return node->building.commit_count < node->limits.batch_commits_max &&
+           node->building.body.size_bytes < node->limits.batch_bytes_max &&
+           node->building.body.size_bytes + node->flight.body.size_bytes <
+               node->limits.run_ahead_bytes_max;
+}
+
+/* The draft's commit as a frame of its own; NULL if memory is short. */
+static struct hf_shared_bytes *encode_frame(struct hf_node *node)
+{
+    hf_buffer_clear(&node->scratch);
+    if (!hf_commit_encode(&node->draft.commit, &node->scratch)) {
+        return NULL;
+    }
+    struct hf_shared_bytes *frame = hf_shared_bytes_new(node->scratch.size_bytes);
+    if (frame != NULL) {
+        memcpy(frame->data, node->scratch.data, node->scratch.size_bytes);
+    }
+    return frame;
+}
+
+/* Decide and evolve run before the append: what does not fit together never reaches the log. */
+static void evolve(struct hf_node *node)
+{
+    struct hf_error error = {0};
+    if (hf_state_apply(&node->state, &node->draft.commit, &error) != HF_ERR_OK) {
+        (void)fprintf(stderr, "holdfast: a decision contradicts the state: %s\n", error.text);
+        HF_CHECK(!"the decision fits the state");
+    }
+}
+
+/* Takes the draft's commit into the state and the batch. NULL: memory is short, nothing has changed. */
+static struct hf_shared_bytes *record(struct hf_node *node)
+{
+    struct hf_batch *batch = &node->building;
+    struct hf_shared_bytes *frame = encode_frame(node);
+    if (frame == NULL || !hf_buffer_reserve(&batch->body, frame->size_bytes) ||
+        !hf_state_reserve(&node->state, &node->draft.commit)) {
+        hf_shared_bytes_unref(frame);
+        batch->body.failed = false;
+        return NULL;
+    }
+    evolve(node);
+    hf_recent_add_frame(&node->state.recent, node->state.position, frame);
+    if (batch->commit_count == 0) {
+        batch->first_position = node->state.position;
+        batch->hash_before = node->hash;
+    }
+    hf_buffer_bytes(&batch->body, frame->data, frame->size_bytes);
+    HF_CHECK(!batch->body.failed);
+    node->hash =
+        hf_log_chain(&node->hash, frame->data + HF_COMMIT_FRAME_BYTES, hf_get_u32(frame->data));
+    batch->hash_after = node->hash;
+    batch->commit_count++;
+    node->log_bytes_since_checkpoint += frame->size_bytes;
+    return frame;
+}
+
+bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
+                           const struct hf_system *system)
+{
+    uint64_t now_us = hf_clock_now(&node->clock, node->outside);
+    if (node->read_only_until_us != 0 ||
+        hf_decide_system(&node->state, type, system, now_us, &node->draft) != HF_DECISION_COMMIT) {
+        return false;
+    }
+    struct hf_shared_bytes *frame = record(node);
+    hf_shared_bytes_unref(frame);
+    return frame != NULL;
+}
+
+/* ---- deciding ---- */
+
+/* The answer waits until all that it saw is durable. */
+static void wait_for_durable(struct hf_node *node, struct hf_request *request, bool needs_confirm)
+{
+    request->answer.decided = true;
+    request->answer.seen_position = node->state.position;
+    request->needs_confirm = needs_confirm;
+    request->order = ++node->order;
+    hf_list_push(&node->waiting, request);
+}
+
+static enum hf_err code_of(const struct hf_commit *commit)
+{
+    const struct hf_refused *refused = hf_commit_refusal(commit);
+    return refused == NULL ? HF_ERR_OK : refused->code;
+}
+
+static bool is_cancelled(const struct hf_commit *commit)
+{
+    return commit->event_count > 0 &&
+           commit->events[commit->event_count - 1]->type == HF_EVENT_KEY_CANCELLED;
+}
+
+/* A cancel of a key answers what is recorded; any other command under a cancelled key is refused. */
+static void set_outcome(struct hf_request *request, const struct hf_commit *commit)
+{
+    request->answer.code = code_of(commit);
+    if (request->command->kind == HF_COMMAND_CANCEL_KEY) {
+        request->answer.code = HF_ERR_OK;
+    } else if (is_cancelled(commit)) {
+        request->answer.code = HF_ERR_CANCELLED;
+    }
+    request->answer.position = commit->position;
+    request->answer.time_us = commit->time_us;
+}
+
+static struct hf_shared_bytes *kept_frame(struct hf_node *node, struct hf_request *request,
+                                          uint64_t position)
+{
+    struct hf_shared_bytes *frame = hf_recent_frame(&node->state.recent, position);
+    if (frame == NULL) {
+        struct hf_id id = {{0}};
+        hf_put_u64(id.bytes, position);
+        frame = hf_table_get(&request->records.frames, &id);
+    }
+    HF_CHECK(frame != NULL);
+    return hf_shared_bytes_ref(frame);
+}
+
+static void answer_commit(struct hf_node *node, struct hf_request *request)
+{
+    const struct hf_commit *commit = &node->draft.commit;
+    if (node->read_only_until_us != 0 && !request->command->dry_run) {
+        hf_node_refuse(node, request, HF_ERR_READ_ONLY);
+        return;
+    }
+    struct hf_shared_bytes *frame = request->command->dry_run ? encode_frame(node) : record(node);
+    if (frame == NULL) {
+        hf_node_refuse(node, request, HF_ERR_OVERLOADED);
+        return;
+    }
+    set_outcome(request, commit);
+    request->answer.frame = frame;
+    if (request->command->dry_run) {
+        request->answer.position = 0;
+    }
+    node->counts.commits += request->answer.code == HF_ERR_OK;
+    node->counts.refusals += request->answer.code != HF_ERR_OK;
+    wait_for_durable(node, request, request->command->dry_run);
+}
+
+static void answer_unrecorded(struct hf_node *node, struct hf_request *request)
+{
+    struct hf_shared_bytes *frame = encode_frame(node);
+    if (frame == NULL) {
+        hf_node_refuse(node, request, HF_ERR_OVERLOADED);
+        return;
+    }
+    set_outcome(request, &node->draft.commit);
+    request->answer.frame = frame;
+    wait_for_durable(node, request, true);
+}
+
+static void answer_replay(struct hf_node *node, struct hf_request *request)
+{
+    const struct hf_commit *commit = node->draft.replayed;
+    set_outcome(request, commit);
+    request->answer.frame = kept_frame(node, request, commit->position);
+    request->answer.replayed = true;
+    node->counts.replays++;
+    wait_for_durable(node, request, true);
+}
+
+static void answer_read(struct hf_node *node, struct hf_request *request,
+                        const struct hf_reading *reading)
+{
+    request->answer.code = reading->code;
+    request->answer.time_us = reading->time_us;
+    request->render(request, reading);
+    node->counts.reads++;
+    wait_for_durable(node, request, true);
+}
+
+static void ask_for_records(struct hf_node *node, struct hf_request *request)
+{
+    const struct hf_needs *needs = &node->draft.view.needs;
+    bool ok = ++request->fetches <= FETCH_ROUNDS_MAX;
+    hf_needs_clear(&request->needs);
+    for (size_t i = 0; ok && i < needs->key_count; i++) {
+        ok = hf_needs_add_key(&request->needs, &needs->keys[i]);
+    }
+    for (size_t i = 0; ok && i < needs->position_count; i++) {
+        ok = hf_needs_add_position(&request->needs, needs->positions[i]);
+    }
+    if (!ok) {
+        hf_node_refuse(node, request, HF_ERR_OVERLOADED);
+        return;
+    }
+    hf_list_push(&node->to_fetch, request);
+}
+
+static void decide_request(struct hf_node *node, struct hf_request *request)
+{
+    uint64_t now_us = hf_clock_now(&node->clock, node->outside);
+    struct hf_reading reading;
+    enum hf_decision decision;
+    if (request->fetch_error != HF_ERR_OK) {
+        hf_node_refuse(node, request, request->fetch_error);
+        return;
+    }
+    if (request->query != NULL) {
+        if (request->min_position > node->state.position) {
+            hf_list_push(&node->later, request);
+            return;
+        }
+        decision = hf_read(&node->state, &request->records, request->query, now_us,
+                           node->limits.key_retention_us, &node->draft, &reading);
+    } else {
+        decision = hf_decide(&node->state, &request->records, request->command, now_us,
+                             node->limits.key_retention_us, &node->draft);
+    }
+    switch (decision) {
+    case HF_DECISION_COMMIT:
+        answer_commit(node, request);
+        return;
+    case HF_DECISION_ANSWER:
+        if (request->query != NULL) {
+            answer_read(node, request, &reading);
+        } else {
+            answer_unrecorded(node, request);
+        }
+        return;
+    case HF_DECISION_REPLAY:
+        answer_replay(node, request);
+        return;
+    case HF_DECISION_NEEDS:
+        ask_for_records(node, request);
+        return;
+    case HF_DECISION_OVERLOADED:
+        hf_node_refuse(node, request, HF_ERR_OVERLOADED);
+        return;
+    case HF_DECISION_DAMAGED:
+        hf_node_refuse(node, request, HF_ERR_CORRUPT);
+        return;
+    }
+}
+
+/* Everything submitted since the last look. */
+static void take_queue(struct hf_node *node)
+{
+    pthread_mutex_lock(&node->mutex);
+    struct hf_request_list queue = node->queue;
+    node->unanswered += node->queue_count;
+    node->queue = (struct hf_request_list){0};
+    node->queue_count = 0;
+    node->queue_bytes = 0;
+    pthread_mutex_unlock(&node->mutex);
+    if (queue.first != NULL) {
+        struct hf_request_list all = node->ready;
+        if (all.first == NULL) {
+            node->ready = queue;
+        } else {
+            all.last->next = queue.first;
+            all.last = queue.last;
+            node->ready = all;
+        }
+    }
+}
+
+bool hf_node_decide_some(struct hf_node *node)
+{
+    uint64_t before = node->state.position;
+    bool did = false;
+    if (node->ready.first == NULL) {
+        take_queue(node);
+    }
+    while (node->ready.first != NULL && batch_has_room(node)) {
+        decide_request(node, hf_list_pop(&node->ready));
+        did = true;
+        if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
+            return true;
+        }
+        if (node->ready.first == NULL) {
+            take_queue(node);
+        }
+    }
+    if (node->later.first != NULL &&
+        (node->state.position != before || node->phase == HF_NODE_STOPPING)) {
+        if (node->phase == HF_NODE_STOPPING) {
+            hf_node_refuse(node, hf_list_pop(&node->later), HF_ERR_NOT_READY);
+            return true;
+        }
+        hf_list_prepend(&node->ready, &node->later);
+        did = true;
+    }
+    return did;
+}
+
+/* ---- timers ---- */
+
+bool hf_node_tick(struct hf_node *node)
+{
+    uint64_t now_us = hf_clock_now(&node->clock, node->outside);
+    if (hf_state_next_due_us(&node->state) > now_us || !batch_has_room(node) ||
+        node->read_only_until_us != 0 ||
+        node->outside->monotonic_us(node->outside) < node->retry_tick_us) {
+        return false;
+    }
+    struct hf_due due[DUE_MAX];
+    size_t most = node->limits.expiries_per_batch_max;
+    size_t count = hf_state_take_due(&node->state, now_us, due, most < DUE_MAX ? most : DUE_MAX);
+    if (count == 0) {
+        return false;
+    }
+    struct hf_shared_bytes *frame = NULL;
+    if (hf_decide_expiries(&node->state, due, count, now_us, &node->draft) == HF_DECISION_COMMIT) {
+        frame = record(node);
+    }
+    if (frame == NULL) {
+        hf_state_return_due(&node->state, due, count);
+        node->retry_tick_us = node->outside->monotonic_us(node->outside) + WAIT_FOR_MEMORY_US;
+        return false;
+    }
+    hf_shared_bytes_unref(frame);
+    return true;
+}
+
+/* ---- the log ---- */
+
+static void hand_over(struct hf_node *node)
+{
+    node->flight_batch = (struct hf_log_batch){
+        .space = node->state.space,
+        .seq = node->durable.seq + 1,
+        .epoch = node->epoch,
+        .first_position = node->flight.first_position,
+        .commit_count = node->flight.commit_count,
+        .hash_before = node->flight.hash_before,
+        .hash_after = node->flight.hash_after,
+        .body = node->flight.body.data,
+        .body_bytes = node->flight.body.size_bytes,
+    };
+    node->outside->random(node->outside, node->flight_batch.batch_id,
+                          sizeof(node->flight_batch.batch_id));
+    node->log->driver->append_start(node->log, &node->flight_batch);
+}
+
+static void clear_batch(struct hf_batch *batch)
+{
+    hf_buffer_clear(&batch->body);
+    batch->commit_count = 0;
+}
+
+bool hf_node_start_append(struct hf_node *node)
+{
+    if (node->in_flight || node->building.commit_count == 0) {
+        return false;
+    }
+    struct hf_batch spare = node->flight;
+    node->flight = node->building;
+    node->building = spare;
+    clear_batch(&node->building);
+    node->in_flight = true;
+    hf_node_freeze(node);
+    hand_over(node);
+    return true;
+}
+
+static void flight_is_durable(struct hf_node *node)
+{
+    node->durable.seq++;
+    node->durable.position = node->flight.first_position + node->flight.commit_count - 1;
+    node->durable.hash = node->flight.hash_after;
+    node->durable.epoch = node->epoch;
+    clear_batch(&node->flight);
+    node->in_flight = false;
+    node->resolving = false;
+    hf_recent_trim(&node->state.recent, node->durable.position, node->limits.recent_bytes_max);
+    node->counts.batches++;
+}
+
+/* The flight is not in the log and never will be: nobody saw the state that ran ahead. */
+static void flight_is_void(struct hf_node *node)
+{
+    node->in_flight = false;
+    node->resolving = false;
+#ifdef HF_BUG_SHOW_RUN_AHEAD
+    /* planted: goes on with the state that the log does not have */
+    node->durable.position = node->state.position;
+    clear_batch(&node->flight);
+    return;
+#endif
+    hf_node_rebuild(node);
+}
+
+static void disk_is_full(struct hf_node *node)
+{
+    node->read_only_until_us = node->outside->monotonic_us(node->outside) + READ_ONLY_RETRY_US;
+    flight_is_void(node);
+}
+
+static void fail_log(struct hf_node *node, struct hf_error *error)
+{
+    hf_error_wrap(error, "append to the log");
+    hf_node_fail(node, HF_NODE_FAILED, error);
+}
+
+static bool poll_append(struct hf_node *node)
+{
+    struct hf_error error = {0};
+    switch (node->log->driver->append_poll(node->log, &error)) {
+    case HF_APPEND_PENDING:
+        return false;
+    case HF_APPEND_OK:
+        flight_is_durable(node);
+        return true;
+    case HF_APPEND_FENCED:
+#ifdef HF_BUG_FENCED_IGNORED
+        flight_is_durable(node);
+        return true;
+#endif
+        /* Never stored: nothing of it has happened. */
+        node->in_flight = false;
+        hf_node_fail(node, HF_NODE_DEPOSED, &error);
+        return true;
+    case HF_APPEND_AMBIGUOUS:
+#ifdef HF_BUG_AMBIGUOUS_IS_FAILURE
+        flight_is_void(node);
+        return true;
+#endif
+        node->resolving = true;
+        node->log->driver->resolve_start(node->log, node->flight_batch.seq,
+                                         node->flight_batch.batch_id);
+        return true;
+    case HF_APPEND_NO_SPACE:
+        disk_is_full(node);
+        return true;
+    case HF_APPEND_FAILED:
+        fail_log(node, &error);
+        return true;
+    }
+    return false;
+}
+
+static bool poll_resolve(struct hf_node *node)
+{
+    struct hf_error error = {0};
+    switch (node->log->driver->resolve_poll(node->log, &error)) {
+    case HF_RESOLVE_PENDING:
+        return false;
+    case HF_RESOLVE_COMMITTED:
+        flight_is_durable(node);
+        return true;
+    case HF_RESOLVE_NEVER:
+        flight_is_void(node);
+        return true;
+    case HF_RESOLVE_RETRY:
+        node->resolving = false;
+        node->log->driver->append_start(node->log, &node->flight_batch);
+        return true;
+    case HF_RESOLVE_FENCED:
+        hf_node_fail(node, HF_NODE_DEPOSED, &error);
+        return true;
+    }
+    return false;
+}
+
+bool hf_node_poll_log(struct hf_node *node)
+{
+    bool did = false;
+    if (node->read_only_until_us != 0 &&
+        node->outside->monotonic_us(node->outside) >= node->read_only_until_us) {
+        node->read_only_until_us = 0;
+        hf_node_record_pending(node);
+        did = true;
+    }
+    if (!node->in_flight) {
+        return did;
+    }
+    return (node->resolving ? poll_resolve(node) : poll_append(node)) || did;
+}
+
+/* ---- answers ---- */
+
+bool hf_node_release(struct hf_node *node)
+{
+    bool did = false;
+    while (node->waiting.first != NULL) {
+        const struct hf_request *first = node->waiting.first;
+#ifndef HF_BUG_ANSWER_BEFORE_DURABLE
+        if (first->answer.seen_position > node->durable.position) {
+            break;
+        }
+#endif
+        if (first->needs_confirm && first->order > node->confirmed_order) {
+            break;
+        }
+        hf_node_answer(node, hf_list_pop(&node->waiting));
+        did = true;
+    }
+    return did;
+}
