@@ -1,0 +1,34 @@
+/*
+ * Answers: a commit's results, or problem details (RFC 9457).
+ *
+ * Owns: the form of answers, frozen by tests/golden: a replayed answer is the same, byte for byte.
+ * Must never: depend on anything but the commit record. Called by: the library, cli, http.
+ *
+ *   accepted   201 {"position":17,"time":"…","results":[…]}, one result an operation
+ *   refused    {"type":"urn:holdfast:problem:<code>","title","status","detail","code",
+ *               "failed":"/do/0","current":{"kind","id","version",…}|null,"instance":"/v1/commits/17"}
+ *   dry run    200 with "position":null, or the problem without instance: nothing is recorded
+ */
+#ifndef HF_API_ANSWER_JSON_H
+#define HF_API_ANSWER_JSON_H
+
+#include "base/buffer.h"
+#include "core/commit.h"
+
+/* OK, a refusal's code, or CANCELLED for a key's cancellation. */
+enum hf_err hf_answer_code(const struct hf_commit *commit);
+/* HTTP status of a commit's answer. */
+int hf_answer_status(const struct hf_commit *commit, bool dry_run);
+
+/* Appends the answer of a client's commit. A refusal with position 0 was not recorded: no instance. */
+void hf_answer_json(struct hf_buffer *to, const struct hf_commit *commit, bool dry_run);
+
+/* Appends {"key":…,"position":…,"status":…,"body":…}: what is recorded under a key. */
+void hf_key_json(struct hf_buffer *to, const struct hf_commit *commit);
+
+/* Appends a problem without a decision: malformed requests, overload, nothing found. pointer: JSON pointer
+ * to the failed place, or "" for none. */
+void hf_problem_json(struct hf_buffer *to, enum hf_err code, const char *detail,
+                     const char *pointer);
+
+#endif

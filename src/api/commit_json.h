@@ -1,0 +1,23 @@
+/*
+ * A commit's JSON, strictly: {"if":[…],"do":[…],"metadata":{…}} into a command.
+ *
+ * Owns: the members' names and JSON types. Must never: know what an operation needs (the command
+ * checks that), accept a member or type that it does not know. Called by: the library, cli, http.
+ *
+ * 1. What is refused is named by a JSON pointer into the text: "/do/0/amont: unknown member".
+ * 2. Amounts, limits and values are decimal strings or integers below 2^53; versions, tokens and
+ *    milliseconds integers below 2^53. null stands for "none" in floor and ceiling only.
+ * 3. data and metadata keep their bytes.
+ */
+#ifndef HF_API_COMMIT_JSON_H
+#define HF_API_COMMIT_JSON_H
+
+#include "core/command.h"
+
+/* Adds the text's conditions, operations and metadata to an initialised command of kind COMMIT; the
+ * caller sets principal and key and then calls hf_command_finish. The text may be freed afterwards.
+ * false: malformed says what and where; the command must then be released. */
+bool hf_commit_json_decode(struct hf_str text, struct hf_command *command,
+                           struct hf_malformed *malformed) HF_WARN_UNUSED;
+
+#endif
