@@ -82,7 +82,7 @@ static inline enum hf_append_outcome log_model_append(struct log_model *model, s
 }
 
 /*
- * Reads the log from its first batch and compares each batch with what log_model_batch makes of the
+ * Reads the log from the first batch that was not trimmed and compares each batch with what log_model_batch makes of the
  * same seq (sizes[seq % size_count] its body_bytes). Fills head with the end that was found.
  * NULL = the log is right so far as it goes, else what is wrong. code: of a read that failed.
  */
@@ -97,6 +97,12 @@ static inline const char *log_model_check(struct hf_log *log, const size_t *size
     hf_buffer_init(&model.body);
     hf_buffer_init(&read);
     *code = HF_ERR_OK;
+    uint64_t first = log->driver->first_seq(log);
+    while (model.head.seq + 1 < first) { /* trimmed: only the model knows them */
+        struct hf_log_batch gone;
+        log_model_batch(&model, sizes[(model.head.seq + 1) % size_count], &gone);
+        log_model_acknowledged(&model, &gone);
+    }
     for (;;) {
         uint32_t batches;
         hf_buffer_clear(&read);
