@@ -26,7 +26,7 @@ struct hf_file {
     char name[]; /* for error texts */
 };
 
-enum hf_err linux_fail(struct hf_error *error, int number, const char *what, const char *path)
+enum hf_err hf_linux_fail(struct hf_error *error, int number, const char *what, const char *path)
 {
     enum hf_err code = HF_ERR_IO;
     if (number == ENOSPC || number == EDQUOT) {
@@ -53,7 +53,7 @@ static enum hf_err make_directory(struct hf_outside *o, const char *path, struct
     if (number == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         return HF_ERR_OK;
     }
-    return linux_fail(error, number, "make directory", path);
+    return hf_linux_fail(error, number, "make directory", path);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -103,13 +103,13 @@ static enum hf_err collect_names(DIR *directory, const char *path, struct name_l
         errno = 0;
         const struct dirent *entry = readdir(directory);
         if (entry == NULL) {
-            return errno == 0 ? HF_ERR_OK : linux_fail(error, errno, "list", path);
+            return errno == 0 ? HF_ERR_OK : hf_linux_fail(error, errno, "list", path);
         }
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
             continue;
         }
         if (!name_list_add(names, entry->d_name)) {
-            return linux_fail(error, ENOMEM, "list", path);
+            return hf_linux_fail(error, ENOMEM, "list", path);
         }
     }
 }
@@ -120,7 +120,7 @@ static enum hf_err list(struct hf_outside *o, const char *path, hf_list_fn each,
     (void)o;
     DIR *directory = opendir(path);
     if (directory == NULL) {
-        return linux_fail(error, errno, "list", path);
+        return hf_linux_fail(error, errno, "list", path);
     }
     struct name_list names = {0};
     enum hf_err code = collect_names(directory, path, &names, error);
@@ -150,7 +150,7 @@ static enum hf_err sync_directory(struct hf_outside *o, const char *path, struct
     (void)o;
     int fd = open_retry(path, O_RDONLY | O_DIRECTORY);
     if (fd < 0) {
-        return linux_fail(error, errno, "open directory", path);
+        return hf_linux_fail(error, errno, "open directory", path);
     }
     int result;
     do {
@@ -158,20 +158,20 @@ static enum hf_err sync_directory(struct hf_outside *o, const char *path, struct
     } while (result < 0 && errno == EINTR);
     int number = errno;
     (void)close(fd);
-    return result == 0 ? HF_ERR_OK : linux_fail(error, number, "sync directory", path);
+    return result == 0 ? HF_ERR_OK : hf_linux_fail(error, number, "sync directory", path);
 }
 
 static enum hf_err rename_file(struct hf_outside *o, const char *from, const char *to,
                                struct hf_error *error)
 {
     (void)o;
-    return rename(from, to) == 0 ? HF_ERR_OK : linux_fail(error, errno, "rename", from);
+    return rename(from, to) == 0 ? HF_ERR_OK : hf_linux_fail(error, errno, "rename", from);
 }
 
 static enum hf_err remove_file(struct hf_outside *o, const char *path, struct hf_error *error)
 {
     (void)o;
-    return unlink(path) == 0 ? HF_ERR_OK : linux_fail(error, errno, "remove", path);
+    return unlink(path) == 0 ? HF_ERR_OK : hf_linux_fail(error, errno, "remove", path);
 }
 
 /* Without O_DIRECT: what is dirty is written and all of it dropped from the cache, so that reads
@@ -220,13 +220,13 @@ static enum hf_err open_file(struct hf_outside *o, const char *path, enum hf_ope
     size_t name_bytes = strlen(path) + 1;
     struct hf_file *opened = hf_malloc(sizeof(*opened) + name_bytes);
     if (opened == NULL) {
-        return linux_fail(error, ENOMEM, "open", path);
+        return hf_linux_fail(error, ENOMEM, "open", path);
     }
     opened->fd = open_mode(path, mode, &opened->direct);
     if (opened->fd < 0) {
         int number = errno;
         hf_free(opened);
-        return linux_fail(error, number, mode == HF_OPEN_CREATE_NEW ? "create" : "open", path);
+        return hf_linux_fail(error, number, mode == HF_OPEN_CREATE_NEW ? "create" : "open", path);
     }
     memcpy(opened->name, path, name_bytes);
     *file = opened;
@@ -250,7 +250,7 @@ static enum hf_err file_size(struct hf_outside *o, struct hf_file *file, uint64_
     *size_bytes = 0;
     struct stat status;
     if (fstat(file->fd, &status) != 0) {
-        return linux_fail(error, errno, "size of", file->name);
+        return hf_linux_fail(error, errno, "size of", file->name);
     }
     HF_CHECK(status.st_size >= 0);
     *size_bytes = (uint64_t)status.st_size;
@@ -327,7 +327,7 @@ static enum hf_err read_file(struct hf_outside *o, struct hf_file *file, uint64_
                      : read_whole(file->fd, offset, data, size_bytes, read_bytes);
     if (number != 0) {
         *read_bytes = 0;
-        return linux_fail(error, number, "read", file->name);
+        return hf_linux_fail(error, number, "read", file->name);
     }
     return HF_ERR_OK;
 }
@@ -347,7 +347,7 @@ static enum hf_err write_file(struct hf_outside *o, struct hf_file *file, uint64
             continue;
         }
         if (put < 0) {
-            return linux_fail(error, errno, "write", file->name);
+            return hf_linux_fail(error, errno, "write", file->name);
         }
         if (put == 0) {
             return hf_error_set(error, HF_ERR_IO, "write %s: nothing was written", file->name);
@@ -364,7 +364,7 @@ static enum hf_err sync_file(struct hf_outside *o, struct hf_file *file, struct 
     do {
         result = fdatasync(file->fd);
     } while (result < 0 && errno == EINTR);
-    return result == 0 ? HF_ERR_OK : linux_fail(error, errno, "sync", file->name);
+    return result == 0 ? HF_ERR_OK : hf_linux_fail(error, errno, "sync", file->name);
 }
 
 static enum hf_err truncate_file(struct hf_outside *o, struct hf_file *file, uint64_t size_bytes,
@@ -376,7 +376,7 @@ static enum hf_err truncate_file(struct hf_outside *o, struct hf_file *file, uin
     do {
         result = ftruncate(file->fd, (off_t)size_bytes);
     } while (result < 0 && errno == EINTR);
-    return result == 0 ? HF_ERR_OK : linux_fail(error, errno, "truncate", file->name);
+    return result == 0 ? HF_ERR_OK : hf_linux_fail(error, errno, "truncate", file->name);
 }
 
 static uint64_t clock_us(clockid_t clock)
@@ -386,7 +386,7 @@ static uint64_t clock_us(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
-uint64_t linux_monotonic_us(struct hf_outside *o)
+uint64_t hf_linux_monotonic_us(struct hf_outside *o)
 {
     (void)o;
     return clock_us(CLOCK_MONOTONIC);
@@ -429,16 +429,16 @@ struct hf_outside *hf_outside_linux_new(void)
         .write = write_file,
         .sync = sync_file,
         .truncate = truncate_file,
-        .lock = linux_lock,
-        .unlock = linux_unlock,
-        .monotonic_us = linux_monotonic_us,
+        .lock = hf_linux_lock,
+        .unlock = hf_linux_unlock,
+        .monotonic_us = hf_linux_monotonic_us,
         .wall_us = wall_us,
         .random = random_bytes,
-        .submit = linux_submit,
-        .drain = linux_drain,
-        .ring = linux_ring,
+        .submit = hf_linux_submit,
+        .drain = hf_linux_drain,
+        .ring = hf_linux_ring,
     };
-    linux_workers_init(outside);
+    hf_linux_workers_init(outside);
     return &outside->base;
 }
 
@@ -446,7 +446,7 @@ void hf_outside_linux_free(struct hf_outside *outside)
 {
     if (outside != NULL) {
         struct linux_outside *self = HF_CONTAINER_OF(outside, struct linux_outside, base);
-        linux_workers_release(self);
+        hf_linux_workers_release(self);
         hf_free(self);
     }
 }

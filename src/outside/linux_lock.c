@@ -90,21 +90,21 @@ static void close_listed(struct hf_lock *lock)
     HF_CHECK(pthread_mutex_unlock(&locks_mutex) == 0);
 }
 
-enum hf_err linux_lock(struct hf_outside *o, const char *path, bool wait, struct hf_lock **lock,
-                       struct hf_error *error)
+enum hf_err hf_linux_lock(struct hf_outside *o, const char *path, bool wait, struct hf_lock **lock,
+                          struct hf_error *error)
 {
     (void)o;
     *lock = NULL;
     HF_CHECK(pthread_once(&fork_handlers_once, install_fork_handlers) == 0);
     struct hf_lock *held = hf_malloc(sizeof(*held));
     if (held == NULL) {
-        return linux_fail(error, ENOMEM, "lock", path);
+        return hf_linux_fail(error, ENOMEM, "lock", path);
     }
     for (;;) {
         if (open_listed(held, path) < 0) {
             int number = errno;
             hf_free(held);
-            return linux_fail(error, number, "open lock file", path);
+            return hf_linux_fail(error, number, "open lock file", path);
         }
         struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; /* the whole file */
         int result;
@@ -122,13 +122,13 @@ enum hf_err linux_lock(struct hf_outside *o, const char *path, bool wait, struct
             return number == EAGAIN || number == EACCES
                        ? hf_error_set(error, HF_ERR_LOCKED, "lock %s: held by another process",
                                       path)
-                       : linux_fail(error, number, "lock", path);
+                       : hf_linux_fail(error, number, "lock", path);
         }
         /* The lock file was replaced while this one was waited for: its successor counts. */
     }
 }
 
-void linux_unlock(struct hf_outside *o, struct hf_lock *lock)
+void hf_linux_unlock(struct hf_outside *o, struct hf_lock *lock)
 {
     (void)o;
     if (lock != NULL) {

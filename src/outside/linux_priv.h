@@ -1,5 +1,5 @@
 /*
- * What the parts of the linux outside share: linux.c (files, clocks), linux_lock.c (the directory
+ * What the parts of the linux outside share: linux.c (files, clocks), hf_linux_lock.c (the directory
  * lock) and linux_worker.c (workers and the doorbell).
  */
 #ifndef HF_OUTSIDE_LINUX_PRIV_H
@@ -41,19 +41,19 @@ struct linux_outside {
 };
 
 /* linux.c: sets error from errno `number` ("<what> <path>: <why>"); returns the code. */
-enum hf_err linux_fail(struct hf_error *error, int number, const char *what, const char *path);
-uint64_t linux_monotonic_us(struct hf_outside *o);
+enum hf_err hf_linux_fail(struct hf_error *error, int number, const char *what, const char *path);
+uint64_t hf_linux_monotonic_us(struct hf_outside *o);
 
-/* linux_lock.c */
-enum hf_err linux_lock(struct hf_outside *o, const char *path, bool wait, struct hf_lock **lock,
-                       struct hf_error *error);
-void linux_unlock(struct hf_outside *o, struct hf_lock *lock);
+/* hf_linux_lock.c */
+enum hf_err hf_linux_lock(struct hf_outside *o, const char *path, bool wait, struct hf_lock **lock,
+                          struct hf_error *error);
+void hf_linux_unlock(struct hf_outside *o, struct hf_lock *lock);
 
 /* linux_worker.c */
-void linux_workers_init(struct linux_outside *outside);
-void linux_workers_release(struct linux_outside *outside);
-void linux_submit(struct hf_outside *o, enum hf_worker worker, struct hf_job *job);
-void linux_drain(struct hf_outside *o, enum hf_worker worker);
-void linux_ring(struct hf_outside *o);
+void hf_linux_workers_init(struct linux_outside *outside);
+void hf_linux_workers_release(struct linux_outside *outside);
+void hf_linux_submit(struct hf_outside *o, enum hf_worker worker, struct hf_job *job);
+void hf_linux_drain(struct hf_outside *o, enum hf_worker worker);
+void hf_linux_ring(struct hf_outside *o);
 
 #endif

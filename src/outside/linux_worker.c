@@ -43,7 +43,7 @@ static void spin(const struct worker *worker, uint64_t seen)
     if (worker->spin_us == 0) {
         return;
     }
-    uint64_t until = linux_monotonic_us(NULL) + worker->spin_us;
+    uint64_t until = hf_linux_monotonic_us(NULL) + worker->spin_us;
     do {
         for (int i = 0; i < 32; i++) {
             if (atomic_load_explicit(&worker->submitted_count, memory_order_relaxed) != seen) {
@@ -51,7 +51,7 @@ static void spin(const struct worker *worker, uint64_t seen)
             }
             pause_cpu();
         }
-    } while (linux_monotonic_us(NULL) < until);
+    } while (hf_linux_monotonic_us(NULL) < until);
 }
 
 /* The next job, taken from the queue; NULL when the worker shall stop. The mutex is held. */
@@ -114,7 +114,7 @@ static void start(struct worker *worker)
     worker->started = true;
 }
 
-void linux_workers_init(struct linux_outside *outside)
+void hf_linux_workers_init(struct linux_outside *outside)
 {
     for (size_t i = 0; i < HF_WORKER_COUNT; i++) {
         struct worker *worker = &outside->workers[i];
@@ -126,7 +126,7 @@ void linux_workers_init(struct linux_outside *outside)
     outside->workers[HF_WORKER_LOG].spin_us = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? LOG_SPIN_US : 0;
 }
 
-void linux_workers_release(struct linux_outside *outside)
+void hf_linux_workers_release(struct linux_outside *outside)
 {
     for (size_t i = 0; i < HF_WORKER_COUNT; i++) {
         struct worker *worker = &outside->workers[i];
@@ -144,7 +144,7 @@ void linux_workers_release(struct linux_outside *outside)
     }
 }
 
-void linux_submit(struct hf_outside *o, enum hf_worker kind, struct hf_job *job)
+void hf_linux_submit(struct hf_outside *o, enum hf_worker kind, struct hf_job *job)
 {
     struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
     struct worker *worker = &outside->workers[kind];
@@ -163,7 +163,7 @@ void linux_submit(struct hf_outside *o, enum hf_worker kind, struct hf_job *job)
     }
 }
 
-void linux_drain(struct hf_outside *o, enum hf_worker kind)
+void hf_linux_drain(struct hf_outside *o, enum hf_worker kind)
 {
     struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
     struct worker *worker = &outside->workers[kind];
@@ -177,7 +177,7 @@ void linux_drain(struct hf_outside *o, enum hf_worker kind)
     unlock(worker);
 }
 
-void linux_ring(struct hf_outside *o)
+void hf_linux_ring(struct hf_outside *o)
 {
     struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
     /* Always an exchange, never "is it rung already?": the exchange orders what the caller wrote
@@ -211,7 +211,7 @@ void hf_outside_linux_wait(struct hf_outside *o, uint64_t timeout_us)
     struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
     uint32_t expected = BELL_QUIET;
     if (timeout_us > 0 && atomic_compare_exchange_strong(&outside->bell, &expected, BELL_WAITING)) {
-        uint64_t now = linux_monotonic_us(o);
+        uint64_t now = hf_linux_monotonic_us(o);
         uint64_t most = (uint64_t)INT_MAX * 1000000u; /* far beyond any timer, inside time_t */
         sleep_until(outside, now + hf_min_u64(timeout_us, most - hf_min_u64(now, most)));
     }
