@@ -145,7 +145,7 @@ enum hf_err hf_log_window_get(struct hf_log_window *window, uint64_t offset, uin
 void hf_log_window_forget(struct hf_log_window *window); /* the next get reads again */
 
 enum hf_log_record {
-    HF_LOG_RECORD_WHOLE,   /* header, body, frames and padding are right */
+    HF_LOG_RECORD_WHOLE,   /* header, body and frames are right */
     HF_LOG_RECORD_INVALID, /* header or body is torn, or there is none */
     HF_LOG_RECORD_DAMAGED, /* its bytes are no result of a tear; the error says why */
 };

@@ -92,18 +92,14 @@ static bool all_zero(const uint8_t *bytes, size_t size_bytes)
 }
 
 /* The whole record is in memory and its body's checksum is right: nothing but damage, or another
- * program, can make it wrong from here on. */
+ * program, can make it wrong from here on. The padding is not looked at: a tear may leave anything
+ * in it, and the batch is whole nevertheless. */
 static enum hf_log_record check_whole(const uint8_t *record, uint64_t offset, uint64_t stored,
                                       struct hf_log_batch *batch, struct hf_error *error)
 {
     size_t used = 0;
     if (hf_log_batch_decode(record, (size_t)stored, &used, batch, error) != HF_ERR_OK) {
         (void)hf_error_wrap(error, "offset %llu", (unsigned long long)offset);
-        return HF_LOG_RECORD_DAMAGED;
-    }
-    if (!all_zero(record + used, (size_t)stored - used)) {
-        (void)hf_error_set(error, HF_ERR_CORRUPT, "offset %llu: batch %llu: its padding is damaged",
-                           (unsigned long long)offset, (unsigned long long)batch->seq);
         return HF_LOG_RECORD_DAMAGED;
     }
     return HF_LOG_RECORD_WHOLE;
