@@ -46,7 +46,7 @@ static enum hf_err bad_runs(const struct hf_checkpoint *checkpoint, struct hf_er
 static enum hf_err read_runs(struct hf_checkpoint *checkpoint, struct hf_checkpoint_stream *stream,
                              struct hf_error *error)
 {
-    uint8_t encoded[HF_CHECKPOINT_RUN_BYTES];
+    uint8_t encoded[HF_CHECKPOINT_RUN_BYTES] = {0};
     enum hf_err err = hf_checkpoint_stream_read(stream, encoded, 4, error);
     if (err != HF_ERR_OK) {
         return err;

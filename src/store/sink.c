@@ -165,7 +165,7 @@ enum hf_err hf_store_read(struct hf_outside *outside, struct hf_file *file, cons
     if (read_bytes != size_bytes) {
         return hf_error_set(error, HF_ERR_CORRUPT,
                             "read %s: the file ends at %llu, but %zu bytes at %llu are needed",
-                            name, (unsigned long long)(offset + read_bytes), size_bytes,
+                            name, (unsigned long long)offset + read_bytes, size_bytes,
                             (unsigned long long)offset);
     }
     return HF_ERR_OK;

@@ -294,7 +294,7 @@ static void every_damage_is_found(void **state)
 {
     (void)state;
     struct content content = content_of(77, 300, 3);
-    struct hf_checkpoint_info info;
+    struct hf_checkpoint_info info = {0};
     assert_int_equal(write_checkpoint(&content, 1000, &info), HF_ERR_OK);
     size_t size;
     uint8_t *bytes = store_outside_get(world, path_of(77), &size);

@@ -440,26 +440,31 @@ static struct hf_index *shared;
 static atomic_bool stop;
 static atomic_uint lookups;
 
+struct reader {
+    uint64_t seed;        /* of its choice of keys; not 0 */
+    unsigned wrong_count; /* answers that were wrong; valid after join */
+};
+
 /* Every key is in each set since the first flush, with a position that never goes back. */
 static void *read_all_the_time(void *context)
 {
-    uint64_t random = 1 + (uint64_t)(uintptr_t)context;
-    static const uint64_t none = 0;
+    struct reader *reader = context;
+    uint64_t random = reader->seed;
     uint64_t *seen = calloc(KEYS, sizeof(*seen));
-    uintptr_t wrong = seen == NULL;
-    while (!atomic_load(&stop) && wrong == 0) {
+    reader->wrong_count = seen == NULL;
+    while (!atomic_load(&stop) && seen != NULL) {
         size_t number = store_random(&random) % KEYS;
         struct hf_index_key key = key_of(number);
         struct hf_index_value value;
         bool found;
         enum hf_err err = hf_index_get(shared, &key, &found, &value, NULL);
-        wrong += err != HF_ERR_OK || !found || value.flags != number || value.position <= none ||
-                 value.position < seen[number];
+        reader->wrong_count += err != HF_ERR_OK || !found || value.flags != number ||
+                               value.position == 0 || value.position < seen[number];
         seen[number] = value.position;
         atomic_fetch_add(&lookups, 1);
     }
     free(seen);
-    return (void *)wrong;
+    return NULL;
 }
 
 static enum hf_err flush_every_key(struct hf_index *index)
@@ -486,11 +491,13 @@ static void readers_meet_no_replacement(void **state)
 {
     (void)state;
     pthread_t threads[READERS];
+    struct reader readers[READERS];
     shared = open_empty();
     assert_int_equal(flush_every_key(shared), HF_ERR_OK);
     atomic_store(&stop, false);
-    for (uintptr_t i = 0; i < READERS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, read_all_the_time, (void *)i), 0);
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){.seed = first_seed + i};
+        assert_int_equal(pthread_create(&threads[i], NULL, read_all_the_time, &readers[i]), 0);
     }
     for (int round = 0; round < 40; round++) {
         struct hf_index_pick pick;
@@ -515,9 +522,8 @@ static void readers_meet_no_replacement(void **state)
     }
     atomic_store(&stop, true);
     for (size_t i = 0; i < READERS; i++) {
-        void *wrong;
-        assert_int_equal(pthread_join(threads[i], &wrong), 0);
-        assert_null(wrong);
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(readers[i].wrong_count, 0);
     }
     check_all(shared);
     hf_index_close(shared);

@@ -106,6 +106,7 @@ static struct entry *find(struct entry *entries, const char *path)
 
 static void entry_clear(struct entry *entry)
 {
+    HF_CHECK(entry != NULL);
     if (entry->inode != NULL) {
         unuse(entry->inode);
     }
@@ -193,6 +194,7 @@ static enum hf_err move(struct hf_outside *o, const char *from, const char *to,
         err = hf_error_set(error, HF_ERR_NOT_FOUND, "rename %s: not there", from);
     }
     if (err == HF_ERR_OK) {
+        HF_CHECK(source != NULL);
         struct entry *target = find(world->now, to);
         entry_set(target != NULL ? target : find(world->now, ""), to, source->inode);
         entry_clear(source);
@@ -247,6 +249,7 @@ static enum hf_err open_file(struct hf_outside *o, const char *path, enum hf_ope
         entry_set(entry, path, inode);
     }
     if (err == HF_ERR_OK) {
+        HF_CHECK(entry != NULL);
         *file = file_new(entry->inode, mode == HF_OPEN_READ_WRITE || create);
         world->open_count++;
     }
