@@ -26,10 +26,11 @@ ARROWS = {
     "observe": ["node", "core", "log", "store", "base", "outside"],
     "deliver": ["node", "core", "http", "base", "outside"],
     "api": ["node", "core", "log", "store", "http", "observe", "deliver", "base", "outside"],
+    "lib": ["api", "node", "core", "log", "store", "base", "outside"],
     "cli": ["api", "node", "core", "log", "store", "http", "observe", "deliver", "base", "outside"],
 }
 # Who may use the installed headers of include/: the two doors, and everybody outside src/.
-PUBLIC_USERS = ["api", "cli", "node"]
+PUBLIC_USERS = ["api", "cli", "lib", "node"]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

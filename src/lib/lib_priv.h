@@ -1,0 +1,56 @@
+/*
+ * What the library's files share: the open database, a waiting request, an answer.
+ *
+ * One thread of the library's own steps the node; callers build a request on their stack, submit it
+ * and sleep on a futex in it. An answer keeps the commit's frame and is rendered when it is asked for.
+ */
+#ifndef HF_LIB_LIB_PRIV_H
+#define HF_LIB_LIB_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/buffer.h"
+#include "node/node.h"
+
+#include "holdfast.h"
+
+struct holdfast {
+    struct hf_outside *outside; /* owned */
+    struct hf_node *node;       /* owned; owns the log */
+    pthread_t thread;           /* steps the node */
+    atomic_bool stopping;       /* the thread is to stop the node and end */
+};
+
+enum holdfast_answer_kind {
+    ANSWER_COMMIT,
+    ANSWER_CANCEL, /* what is recorded under a key */
+    ANSWER_READ,
+};
+
+struct holdfast_answer {
+    enum holdfast_answer_kind kind;
+    bool dry_run;            /* nothing was recorded */
+    bool rendered;           /* text is whole */
+    int status;              /* HTTP status */
+    struct hf_answer answer; /* owned: the commit's frame */
+    struct hf_buffer text;   /* JSON and a NUL that does not count */
+};
+
+/* A request on its caller's stack. */
+struct hf_call {
+    struct hf_request request;      /* request.context points to this call */
+    struct holdfast_answer *answer; /* being made */
+    bool short_memory;              /* a read's text could not be kept */
+    atomic_uint state;              /* 0 under way, 1 somebody sleeps, 2 done: a futex */
+};
+
+/* Fills failure (may be NULL) and returns its error. */
+enum holdfast_error hf_lib_fail(struct holdfast_failure *failure, enum hf_err code,
+                                const char *pointer, const char *text);
+
+/* Submits the call's request and waits. On OK *answer is the caller's, else the call's answer is freed. */
+enum holdfast_error hf_lib_run(struct holdfast *db, struct hf_call *call,
+                               struct holdfast_answer **answer, struct holdfast_failure *failure);
+
+#endif
