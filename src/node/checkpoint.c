@@ -274,7 +274,7 @@ static void take_stored(struct hf_node *node)
     } else if (recent->has_frozen) {
         job->wanted = true;
     }
-    if (node->phase == HF_NODE_LEADING) {
+    if (node->phase == HF_NODE_LEADING || node->phase == HF_NODE_STOPPING) {
         node->record_checkpoint = true;
         hf_node_record_pending(node);
     }

@@ -199,7 +199,7 @@ void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct h
     refuse_queue(node);
 }
 
-static void publish(struct hf_node *node)
+void hf_node_publish(struct hf_node *node)
 {
     struct hf_node_status *s = &node->status;
     pthread_mutex_lock(&node->mutex);
@@ -303,7 +303,7 @@ bool hf_node_step(struct hf_node *node)
         did = go_on_stopping(node) || did;
     }
     if (did) {
-        publish(node);
+        hf_node_publish(node);
     }
     return did;
 }

@@ -116,6 +116,7 @@ struct hf_request *hf_list_pop(struct hf_request_list *list);
 void hf_list_prepend(struct hf_request_list *list, struct hf_request_list *front);
 
 /* node.c */
+void hf_node_publish(struct hf_node *node); /* copies what others may see under the mutex */
 void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase);
 void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct hf_error *error);
 void hf_node_answer(struct hf_node *node, struct hf_request *request); /* calls done */

@@ -95,6 +95,8 @@ static enum hf_err load(struct hf_node *node, struct recovering *recovering, str
         return err;
     }
     node->hash = replay.hash;
+    /* Stored, but its record was not, or was lost with the state that ran ahead. */
+    node->record_checkpoint = node->stored_position > node->state.checkpoint_position;
     if (node->index != NULL && hf_index_record_count(node->index) > 0) {
         atomic_store_explicit(&node->prefetch, true, memory_order_release);
     }
@@ -157,6 +159,7 @@ enum hf_err hf_node_start(struct hf_node *node, bool wait,
         hf_node_fail(node, HF_NODE_FAILED, error);
         return err;
     }
+    hf_node_publish(node);
     node->outside->ring(node->outside);
     return HF_ERR_OK;
 }
