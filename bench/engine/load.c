@@ -1,0 +1,135 @@
+/* Loads through libholdfast: threads that commit transfers and wait for each answer. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "holdfast.h"
+
+#define TRANSFERS_PER_COMMIT_MAX 1000
+#define FUND                     "1000000000000"
+
+struct worker {
+    struct holdfast *db;
+    const struct bench_load *load;
+    unsigned number;
+    uint64_t commits;     /* to make */
+    uint64_t *samples_ns; /* one a commit */
+    pthread_t thread;
+};
+
+static void stop(const char *what, const char *why)
+{
+    fprintf(stderr, "bench: %s: %s\n", what, why);
+    exit(3);
+}
+
+static void commit_all(struct holdfast *db, const struct holdfast_operation *operations,
+                       size_t count)
+{
+    struct holdfast_answer *answer;
+    struct holdfast_failure failure = {0};
+    if (holdfast_commit(db, NULL, operations, count, &answer, &failure) != HOLDFAST_OK) {
+        stop("commit", failure.text);
+    }
+    if (strcmp(holdfast_answer_code(answer), "ok") != 0) {
+        stop("refused", holdfast_answer_code(answer));
+    }
+    holdfast_answer_free(answer);
+}
+
+/* Accounts with a floor of 0, funded from one account without a floor. */
+static void set_up(struct holdfast *db, unsigned accounts)
+{
+    struct holdfast_operation open = {
+        .op = "open_account", .account = "outside", .asset = "USD/2", .floor_none = true};
+    commit_all(db, &open, 1);
+    for (unsigned i = 0; i < accounts; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "bench:%u", i);
+        struct holdfast_operation operations[] = {
+            {.op = "open_account", .account = name, .asset = "USD/2"},
+            {.op = "transfer", .from = "outside", .to = name, .asset = "USD/2", .amount = FUND},
+        };
+        commit_all(db, operations, 2);
+    }
+}
+
+static void *run_worker(void *argument)
+{
+    struct worker *worker = argument;
+    const struct bench_load *load = worker->load;
+    struct holdfast_operation *operations = calloc(load->transfers_per_commit, sizeof(*operations));
+    char(*texts)[3][48] = calloc(load->transfers_per_commit, sizeof(*texts));
+    if (operations == NULL || texts == NULL) {
+        stop("memory", "short");
+    }
+    uint64_t random = worker->number * 0x9E3779B97F4A7C15u + 1;
+    for (uint64_t i = 0; i < worker->commits; i++) {
+        for (unsigned t = 0; t < load->transfers_per_commit; t++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            unsigned from = load->hot ? 0 : (unsigned)((random >> 33) % load->accounts);
+            unsigned to =
+                (from + 1 + (unsigned)((random >> 13) % (load->accounts - 1))) % load->accounts;
+            (void)snprintf(texts[t][0], 48, "w%u-%llu-%u", worker->number, (unsigned long long)i,
+                           t);
+            (void)snprintf(texts[t][1], 48, "bench:%u", from);
+            (void)snprintf(texts[t][2], 48, "bench:%u", to);
+            operations[t] = (struct holdfast_operation){.op = "transfer",
+                                                        .id = texts[t][0],
+                                                        .from = texts[t][1],
+                                                        .to = texts[t][2],
+                                                        .asset = "USD/2",
+                                                        .amount = "1"};
+        }
+        uint64_t before = bench_now_ns();
+        commit_all(worker->db, operations, load->transfers_per_commit);
+        worker->samples_ns[i] = bench_now_ns() - before;
+    }
+    free(operations);
+    free(texts);
+    return NULL;
+}
+
+struct bench_result bench_load_run(const char *directory, const struct bench_load *load)
+{
+    struct holdfast *db;
+    struct holdfast_failure failure = {0};
+    struct holdfast_options options = {.directory = directory, .create = true, .name = "bench"};
+    if (holdfast_open(&options, &db, &failure) != HOLDFAST_OK) {
+        stop("open", failure.text);
+    }
+    set_up(db, load->accounts);
+    uint64_t commits = load->transfers / load->transfers_per_commit / load->threads;
+    struct worker *workers = calloc(load->threads, sizeof(*workers));
+    uint64_t *samples = calloc((size_t)commits * load->threads, sizeof(*samples));
+    if (workers == NULL || samples == NULL) {
+        stop("memory", "short");
+    }
+    uint64_t start = bench_now_ns();
+    for (unsigned i = 0; i < load->threads; i++) {
+        workers[i] = (struct worker){.db = db,
+                                     .load = load,
+                                     .number = i,
+                                     .commits = commits,
+                                     .samples_ns = samples + (size_t)i * commits};
+        if (pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) != 0) {
+            stop("thread", "not started");
+        }
+    }
+    for (unsigned i = 0; i < load->threads; i++) {
+        (void)pthread_join(workers[i].thread, NULL);
+    }
+    uint64_t spent_ns = bench_now_ns() - start;
+    struct bench_result result = {
+        .per_second = (double)(commits * load->threads * load->transfers_per_commit) * 1e9 /
+                      (double)spent_ns};
+    bench_percentiles(&result, samples, (size_t)commits * load->threads);
+    if (holdfast_close(db, &failure) != HOLDFAST_OK) {
+        stop("close", failure.text);
+    }
+    free(samples);
+    free(workers);
+    return result;
+}
