@@ -12,19 +12,18 @@
 
 /* A worker: a queue and the thread that empties it. */
 struct worker {
-    pthread_mutex_t mutex;            /* guards what follows but for the two counts */
-    pthread_cond_t work_there;        /* the queue is not empty, or stop is set */
-    pthread_cond_t job_done;          /* finished_count has grown while drainers > 0 */
-    pthread_t thread;                 /* valid if started */
-    struct hf_job *first;             /* the queue; NULL = empty */
-    struct hf_job **last;             /* where the next job is hung in */
-    bool started;                     /* the thread exists */
-    bool stop;                        /* the thread shall end */
-    bool asleep;                      /* the thread waits on work_there */
-    uint32_t drainers;                /* callers that wait on job_done */
-    uint64_t spin_us;                 /* how long to look for work before sleeping */
-    _Atomic uint64_t submitted_count; /* jobs ever submitted */
-    uint64_t finished_count;          /* jobs ever finished */
+    pthread_mutex_t mutex;     /* guards what follows */
+    pthread_cond_t work_there; /* the queue is not empty, or stop is set */
+    pthread_cond_t job_done;   /* finished_count has grown while drainers > 0 */
+    pthread_t thread;          /* valid if started */
+    struct hf_job *first;      /* the queue; NULL = empty */
+    struct hf_job **last;      /* where the next job is hung in */
+    bool started;              /* the thread exists */
+    bool stop;                 /* the thread shall end */
+    bool asleep;               /* the thread waits on work_there */
+    uint32_t drainers;         /* callers that wait on job_done */
+    uint64_t submitted_count;  /* jobs ever submitted */
+    uint64_t finished_count;   /* jobs ever finished */
 };
 
 /* The doorbell is one futex word. */

@@ -1,8 +1,8 @@
 /*
  * The linux outside: one thread a worker, and the doorbell.
  *
- * A worker's thread starts with its first job. Before it sleeps it looks for work for spin_us: a
- * wake-up through the kernel costs more than a short wait when jobs follow one another closely.
+ * A worker's thread starts with its first job. It does not spin before it sleeps: measured on two
+ * processors, 20 to 100 us of it won nothing beside a sync (docs/adr/0002-log-file.md).
  */
 #include "outside/linux_priv.h"
 
@@ -16,8 +16,6 @@
 
 #include "base/check.h"
 
-#define LOG_SPIN_US 20 /* bench/log: measured against none and 50 */
-
 static void lock(struct worker *worker)
 {
     HF_CHECK(pthread_mutex_lock(&worker->mutex) == 0);
@@ -28,40 +26,9 @@ static void unlock(struct worker *worker)
     HF_CHECK(pthread_mutex_unlock(&worker->mutex) == 0);
 }
 
-static inline void pause_cpu(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-/* Looks for new work without the mutex. seen = jobs taken so far. */
-static void spin(const struct worker *worker, uint64_t seen)
-{
-    if (worker->spin_us == 0) {
-        return;
-    }
-    uint64_t until = hf_linux_monotonic_us(NULL) + worker->spin_us;
-    do {
-        for (int i = 0; i < 32; i++) {
-            if (atomic_load_explicit(&worker->submitted_count, memory_order_relaxed) != seen) {
-                return;
-            }
-            pause_cpu();
-        }
-    } while (hf_linux_monotonic_us(NULL) < until);
-}
-
 /* The next job, taken from the queue; NULL when the worker shall stop. The mutex is held. */
-static struct hf_job *next_job(struct worker *worker, uint64_t taken)
+static struct hf_job *next_job(struct worker *worker)
 {
-    if (worker->first == NULL && !worker->stop && taken > 0) {
-        unlock(worker);
-        spin(worker, taken);
-        lock(worker);
-    }
     while (worker->first == NULL && !worker->stop) {
         worker->asleep = true;
         HF_CHECK(pthread_cond_wait(&worker->work_there, &worker->mutex) == 0);
@@ -81,14 +48,12 @@ static struct hf_job *next_job(struct worker *worker, uint64_t taken)
 static void *work(void *context)
 {
     struct worker *worker = context;
-    uint64_t taken = 0;
     lock(worker);
     for (;;) {
-        struct hf_job *job = next_job(worker, taken);
+        struct hf_job *job = next_job(worker);
         if (job == NULL) {
             break;
         }
-        taken++;
         unlock(worker);
         job->run(job); /* the job's memory may be gone when this returns */
         lock(worker);
@@ -123,7 +88,6 @@ void hf_linux_workers_init(struct linux_outside *outside)
         HF_CHECK(pthread_cond_init(&worker->job_done, NULL) == 0);
         worker->last = &worker->first;
     }
-    outside->workers[HF_WORKER_LOG].spin_us = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? LOG_SPIN_US : 0;
 }
 
 void hf_linux_workers_release(struct linux_outside *outside)
@@ -152,7 +116,7 @@ void hf_linux_submit(struct hf_outside *o, enum hf_worker kind, struct hf_job *j
     lock(worker);
     *worker->last = job;
     worker->last = &job->next;
-    atomic_fetch_add_explicit(&worker->submitted_count, 1, memory_order_relaxed);
+    worker->submitted_count++;
     if (!worker->started) {
         start(worker);
     }
@@ -168,7 +132,7 @@ void hf_linux_drain(struct hf_outside *o, enum hf_worker kind)
     struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
     struct worker *worker = &outside->workers[kind];
     lock(worker);
-    uint64_t goal = atomic_load_explicit(&worker->submitted_count, memory_order_relaxed);
+    uint64_t goal = worker->submitted_count;
     worker->drainers++;
     while (worker->finished_count < goal) {
         HF_CHECK(pthread_cond_wait(&worker->job_done, &worker->mutex) == 0);
