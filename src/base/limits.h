@@ -32,7 +32,7 @@ struct hf_limits {
         batch_bytes_max; /* a log batch's body is closed behind this; one commit may exceed it */
     uint32_t batch_commits_max;        /* commits in a batch */
     uint64_t run_ahead_bytes_max;      /* decided and not yet durable */
-    uint32_t queue_commands_max;       /* submitted and not yet decided; more is `overloaded` */
+    uint32_t queue_commands_max;       /* accepted and not yet answered; more is `overloaded` */
     uint64_t queue_bytes_max;          /* the same in bytes of commands */
     uint64_t recent_bytes_max;         /* recent commits kept in RAM */
     uint32_t expiries_per_batch_max;   /* due holds and leases booked by one tick */

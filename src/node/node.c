@@ -99,6 +99,37 @@ void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase)
     pthread_mutex_unlock(&node->mutex);
 }
 
+static void leave(struct hf_node *node, const struct hf_request *request)
+{
+    atomic_fetch_sub_explicit(&node->open_bytes, request->weight_bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&node->open_count, 1, memory_order_release);
+}
+
+/* Counts the request in and puts it into the queue, or refuses it. */
+static enum hf_err enter(struct hf_node *node, struct hf_request *request)
+{
+    uint64_t count = atomic_fetch_add_explicit(&node->open_count, 1, memory_order_relaxed) + 1;
+    uint64_t bytes =
+        atomic_fetch_add_explicit(&node->open_bytes, request->weight_bytes, memory_order_relaxed) +
+        request->weight_bytes;
+    enum hf_err err = HF_ERR_OK;
+    if (count > node->limits.queue_commands_max || bytes > node->limits.queue_bytes_max) {
+        err = HF_ERR_OVERLOADED;
+    } else {
+        pthread_mutex_lock(&node->mutex);
+        if (node->phase == HF_NODE_LEADING) {
+            hf_list_push(&node->queue, request);
+        } else {
+            err = HF_ERR_NOT_READY;
+        }
+        pthread_mutex_unlock(&node->mutex);
+    }
+    if (err != HF_ERR_OK) {
+        leave(node, request);
+    }
+    return err;
+}
+
 enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
 {
     HF_CHECK((request->command == NULL) != (request->query == NULL) && request->done != NULL);
@@ -113,19 +144,7 @@ enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
     if (atomic_load_explicit(&node->prefetch, memory_order_acquire) && request->command != NULL) {
         hf_node_prefetch(node, request);
     }
-    pthread_mutex_lock(&node->mutex);
-    enum hf_err err = HF_ERR_OK;
-    if (node->phase != HF_NODE_LEADING) {
-        err = HF_ERR_NOT_READY;
-    } else if (node->queue_count >= node->limits.queue_commands_max ||
-               node->queue_bytes + request->weight_bytes > node->limits.queue_bytes_max) {
-        err = HF_ERR_OVERLOADED;
-    } else {
-        hf_list_push(&node->queue, request);
-        node->queue_count++;
-        node->queue_bytes += request->weight_bytes;
-    }
-    pthread_mutex_unlock(&node->mutex);
+    enum hf_err err = enter(node, request);
     if (err == HF_ERR_OK) {
         node->outside->ring(node->outside);
     } else {
@@ -139,8 +158,7 @@ void hf_node_answer(struct hf_node *node, struct hf_request *request)
 {
     hf_records_release(&request->records);
     hf_needs_release(&request->needs);
-    HF_CHECK(node->unanswered > 0);
-    node->unanswered--;
+    leave(node, request);
     request->done(request); /* the request may be gone now */
 }
 
@@ -163,10 +181,7 @@ static void refuse_queue(struct hf_node *node)
 {
     pthread_mutex_lock(&node->mutex);
     struct hf_request_list queue = node->queue;
-    node->unanswered += node->queue_count;
     node->queue = (struct hf_request_list){0};
-    node->queue_count = 0;
-    node->queue_bytes = 0;
     pthread_mutex_unlock(&node->mutex);
     refuse_list(node, &queue, HF_ERR_NOT_READY);
 }
@@ -236,7 +251,8 @@ void hf_node_status(struct hf_node *node, struct hf_node_status *status)
 /* A stop goes on once nothing is left to do. */
 static bool go_on_stopping(struct hf_node *node)
 {
-    if (node->phase != HF_NODE_STOPPING || node->unanswered > 0 || node->in_flight ||
+    if (node->phase != HF_NODE_STOPPING || node->in_flight ||
+        atomic_load_explicit(&node->open_count, memory_order_acquire) > 0 ||
         node->building.commit_count > 0 || node->fetch.running || node->checkpoint.running) {
         return false;
     }

@@ -92,7 +92,6 @@ struct hf_node {
     struct hf_request_list later; /* reads of positions to come */
     struct hf_request_list to_fetch;
     struct hf_request_list waiting; /* decided; order ascends, seen_position does not fall */
-    uint64_t unanswered;            /* accepted and not done */
 
     struct hf_index *index; /* thread-safe itself; NULL until started */
     struct hf_fetch_job fetch;
@@ -100,11 +99,13 @@ struct hf_node {
 
     atomic_bool prefetch; /* submitters may look into the index */
 
+    /* What was accepted and is not answered yet, wherever it waits; the bounds of all queues. */
+    atomic_uint_least64_t open_count;
+    atomic_uint_least64_t open_bytes;
+
     /* Under the mutex. */
     pthread_mutex_t mutex;
     struct hf_request_list queue;
-    uint64_t queue_count;
-    uint64_t queue_bytes;
     enum hf_node_phase phase;     /* written by the node's thread */
     struct hf_node_status status; /* a copy for other threads */
 };

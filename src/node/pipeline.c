@@ -257,10 +257,7 @@ static void take_queue(struct hf_node *node)
 {
     pthread_mutex_lock(&node->mutex);
     struct hf_request_list queue = node->queue;
-    node->unanswered += node->queue_count;
     node->queue = (struct hf_request_list){0};
-    node->queue_count = 0;
-    node->queue_bytes = 0;
     pthread_mutex_unlock(&node->mutex);
     if (queue.first != NULL) {
         struct hf_request_list all = node->ready;
