@@ -7,21 +7,22 @@
 #include "base/time_text.h"
 #include "core/command_priv.h"
 
-static const char *const op_wires[HF_OP_COUNT] = {[HF_OP_NONE] = "none",
-#define HF_OP_WIRE(name, wire) [HF_OP_##name] = wire,
-                                                  HF_OPERATIONS(HF_OP_WIRE)
+static const struct hf_str op_wires[HF_OP_COUNT] = {
+    [HF_OP_NONE] = {"none", 4},
+#define HF_OP_WIRE(name, wire) [HF_OP_##name] = {wire, sizeof(wire) - 1},
+    HF_OPERATIONS(HF_OP_WIRE)
 #undef HF_OP_WIRE
 };
 
 const char *hf_op_wire(enum hf_op_type type)
 {
-    return op_wires[type];
+    return op_wires[type].ptr;
 }
 
 enum hf_op_type hf_op_from_wire(struct hf_str wire)
 {
     for (int type = 1; type < HF_OP_COUNT; type++) {
-        if (hf_str_equal(wire, hf_str_from(op_wires[type]))) {
+        if (hf_str_equal(wire, op_wires[type])) {
             return (enum hf_op_type)type;
         }
     }
@@ -54,6 +55,7 @@ void hf_command_init(struct hf_command *command, enum hf_command_kind kind)
 void hf_command_release(struct hf_command *command)
 {
     hf_arena_release(&command->arena);
+    hf_buffer_release(&command->scratch);
     *command = (struct hf_command){0};
 }
 
@@ -190,18 +192,17 @@ static void encode_op(struct hf_buffer *to, const struct hf_op *op)
     tag_payload(to, &op->metadata);
 }
 
-bool hf_command_hash_op(struct hf_op *op, struct hf_malformed *malformed)
+bool hf_command_hash_op(struct hf_command *command, struct hf_op *op,
+                        struct hf_malformed *malformed)
 {
-    struct hf_buffer encoded;
-    hf_buffer_init(&encoded);
-    encode_op(&encoded, op);
-    bool ok = !encoded.failed;
-    if (ok) {
-        struct hf_hash hash = hf_sha256(encoded.data, encoded.size_bytes);
-        memcpy(op->content_hash, hash.bytes, sizeof(op->content_hash));
+    hf_buffer_clear(&command->scratch);
+    encode_op(&command->scratch, op);
+    if (command->scratch.failed) {
+        return hf_command_short_memory(malformed);
     }
-    hf_buffer_release(&encoded);
-    return ok || hf_command_short_memory(malformed);
+    struct hf_hash hash = hf_sha256(command->scratch.data, command->scratch.size_bytes);
+    memcpy(op->content_hash, hash.bytes, sizeof(op->content_hash));
+    return true;
 }
 
 static void encode_comparison(struct hf_buffer *to, const struct hf_comparison *comparison)
@@ -230,29 +231,27 @@ static void encode_condition(struct hf_buffer *to, const struct hf_condition *co
 /* Encoding 1 of the whole request; frozen by golden files. */
 static bool compute_fingerprint(struct hf_command *command)
 {
-    struct hf_buffer encoded;
-    hf_buffer_init(&encoded);
-    hf_buffer_u8(&encoded, 1);
-    hf_buffer_u8(&encoded, (uint8_t)command->kind);
-    hf_buffer_str(&encoded, command->door);
-    hf_buffer_varint(&encoded, command->condition_count);
+    struct hf_buffer *encoded = &command->scratch;
+    hf_buffer_clear(encoded);
+    hf_buffer_u8(encoded, 1);
+    hf_buffer_u8(encoded, (uint8_t)command->kind);
+    hf_buffer_str(encoded, command->door);
+    hf_buffer_varint(encoded, command->condition_count);
     for (uint32_t i = 0; i < command->condition_count; i++) {
-        encode_condition(&encoded, &command->conditions[i]);
+        encode_condition(encoded, &command->conditions[i]);
     }
-    hf_buffer_varint(&encoded, command->op_count);
-    hf_buffer_bytes(&encoded, command->ops_hash, sizeof(command->ops_hash));
+    hf_buffer_varint(encoded, command->op_count);
+    hf_buffer_bytes(encoded, command->ops_hash, sizeof(command->ops_hash));
     for (uint32_t i = 0; i < command->op_count; i++) {
-        tag_number(&encoded, command->ops[i].has_expected_version,
-                   command->ops[i].expected_version);
+        tag_number(encoded, command->ops[i].has_expected_version, command->ops[i].expected_version);
     }
-    tag_payload(&encoded, &command->metadata);
-    bool ok = !encoded.failed;
-    if (ok) {
-        struct hf_hash hash = hf_sha256(encoded.data, encoded.size_bytes);
-        memcpy(command->fingerprint, hash.bytes, sizeof(command->fingerprint));
+    tag_payload(encoded, &command->metadata);
+    if (encoded->failed) {
+        return false;
     }
-    hf_buffer_release(&encoded);
-    return ok;
+    struct hf_hash hash = hf_sha256(encoded->data, encoded->size_bytes);
+    memcpy(command->fingerprint, hash.bytes, sizeof(command->fingerprint));
+    return true;
 }
 
 static bool compute_ops_hash(struct hf_command *command)

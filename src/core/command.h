@@ -13,6 +13,7 @@
 #define HF_CORE_COMMAND_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/errors.h"
 #include "base/limits.h"
 #include "base/sha256.h"
@@ -143,7 +144,8 @@ enum hf_command_kind {
 };
 
 struct hf_command {
-    struct hf_arena arena; /* everything below */
+    struct hf_arena arena;    /* everything below */
+    struct hf_buffer scratch; /* of the encodings that are hashed */
     enum hf_command_kind kind;
     struct hf_str principal; /* never absent; "local" by default */
     struct hf_str key;       /* idempotency key, or absent */

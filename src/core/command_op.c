@@ -113,23 +113,27 @@ static uint32_t given_fields(const struct hf_op_fields *f)
     return given;
 }
 
+/* The first field whose bit is set. */
+static const char *first_field(uint32_t bits)
+{
+    return field_names[__builtin_ctz(bits)];
+}
+
 static bool check_shape(struct adding *adding)
 {
     uint32_t given = given_fields(adding->fields);
     enum hf_op_type type = adding->op->type;
-    for (int i = 0; i < F_COUNT; i++) {
-        uint32_t bit = 1u << i;
-        bool needed = (shapes[type].needed & bit) != 0;
-        if (needed && (given & bit) == 0) {
-            return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
-                                    pointer_to(adding, field_names[i]), "%s needs %s",
-                                    hf_op_wire(type), field_names[i]);
-        }
-        if (!needed && (given & bit) != 0 && (shapes[type].optional & bit) == 0) {
-            return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
-                                    pointer_to(adding, field_names[i]), "%s takes no %s",
-                                    hf_op_wire(type), field_names[i]);
-        }
+    uint32_t missing = shapes[type].needed & ~given;
+    uint32_t foreign = given & ~(shapes[type].needed | shapes[type].optional);
+    if (missing != 0) {
+        return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
+                                pointer_to(adding, first_field(missing)), "%s needs %s",
+                                hf_op_wire(type), first_field(missing));
+    }
+    if (foreign != 0) {
+        return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
+                                pointer_to(adding, first_field(foreign)), "%s takes no %s",
+                                hf_op_wire(type), first_field(foreign));
     }
     if (type == HF_OP_SET_LIMITS && (given & (B(FLOOR) | B(CEILING))) == 0) {
         return refuse(adding, NULL, "set_limits needs floor, ceiling or both");
@@ -332,7 +336,7 @@ bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fi
     if (moves && hf_id_equal(&op->subject.id, &op->to.id)) {
         return refuse(&adding, "to", "from and to must be two accounts");
     }
-    if (!hf_command_hash_op(op, malformed)) {
+    if (!hf_command_hash_op(command, op, malformed)) {
         return false;
     }
     command->op_count++;

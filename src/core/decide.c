@@ -58,7 +58,8 @@ static uint8_t index_kind_of(const struct hf_op *op)
 }
 
 /* The commit that made a known id, and the event that tells of it (NULL: a refusal spent it). */
-static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_index_value *at,
+static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_op *op,
+                                        const struct hf_index_value *at,
                                         const struct hf_event **event)
 {
     struct hf_view *view = &d->draft->view;
@@ -71,12 +72,9 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_i
     if (*event == NULL) {
         return NULL;
     }
-    bool is_hold = (HF_HOLD_EVENTS & (1u << (*event)->type)) != 0;
-    bool is_capture = (*event)->type == HF_EVENT_HOLD_CAPTURED;
-    uint64_t position = at->position;
-    if (is_hold && !is_capture) {
-        position = (*event)->posting.hold.opened_position;
-    }
+    /* A hold's record is its newest event; what made it is the commit that opened it. */
+    uint64_t position =
+        op->type == HF_OP_HOLD ? (*event)->posting.hold.opened_position : at->position;
     return hf_view_commit(view, position);
 }
 
@@ -183,7 +181,7 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
             continue;
         }
         const struct hf_event *event;
-        const struct hf_commit *maker = maker_of(d, &values[i], &event);
+        const struct hf_commit *maker = maker_of(d, &command->ops[i], &values[i], &event);
         if (maker == NULL) {
             return STEP_STOP;
         }
@@ -212,6 +210,9 @@ static enum hf_step book_hold(struct hf_deciding *d, const struct hf_name *name)
 {
     struct hf_hold *hold;
     enum hf_step step = hf_draft_hold(d, name, &hold);
+    if (step == STEP_REFUSED) {
+        return STEP_OK; /* another thing's name: nothing to expire */
+    }
     if (step != STEP_OK || hold == NULL || hold->state != HF_HOLD_OPEN ||
         hold->expires_at_us == 0 || hold->expires_at_us > d->time_us) {
         return step;
@@ -223,6 +224,9 @@ static enum hf_step book_lease(struct hf_deciding *d, const struct hf_name *name
 {
     struct hf_lease *lease;
     enum hf_step step = hf_draft_lease(d, name, &lease);
+    if (step == STEP_REFUSED) {
+        return STEP_OK;
+    }
     if (step != STEP_OK || lease == NULL || !lease->held || lease->expires_at_us > d->time_us) {
         return step;
     }
@@ -387,7 +391,7 @@ static enum hf_step fill_current(struct hf_deciding *d, struct hf_entity *entity
     }
     if (d->current_kind == HF_KIND_STREAM) {
         const struct hf_stream *stream = hf_state_stream(d->state, &d->current_name.id);
-        if (stream != NULL) {
+        if (stream != NULL && hf_str_equal(stream->name.text, d->current_name.text)) {
             entity->kind = HF_KIND_STREAM;
             entity->stream = *stream;
         }
@@ -470,15 +474,19 @@ static enum hf_step list_spent(struct hf_deciding *d, struct hf_refused *refused
     return STEP_OK;
 }
 
-/* Turns the draft into a refusal: what expired stays booked, the rest is forgotten. */
+/* Turns the draft into a refusal: what expired stays booked (if the refusal is recorded), the rest is
+ * forgotten. `current` shows what expired in any case. */
 static enum hf_step make_refusal(struct hf_deciding *d, bool recorded)
 {
     struct hf_refused refused = {.code = d->code, .where = d->where, .index = d->where_index};
     hf_draft_clear_effects(d->draft);
     enum hf_where where = d->where;
-    enum hf_step step = recorded ? book_expiries(d) : STEP_OK;
+    enum hf_step step = book_expiries(d);
     if (step == STEP_OK) {
         step = fill_current(d, &refused.current);
+    }
+    if (!recorded) {
+        d->draft->commit.event_count = 0;
     }
     if (step == STEP_OK && recorded) {
         step = list_spent(d, &refused);

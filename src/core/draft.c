@@ -39,7 +39,7 @@ void hf_draft_clear_effects(struct hf_draft *draft)
     struct hf_table *list[5];
     for (int i = 0; i < 5; i++) {
         struct hf_table *table = tables_of(draft, list)[i];
-        if (table->capacity > TABLE_CAPACITY_KEPT) {
+        if (table->capacity > TABLE_CAPACITY_KEPT && table->count < table->capacity / 8) {
             hf_table_release(table);
         } else {
             hf_table_clear(table);

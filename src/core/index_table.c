@@ -4,7 +4,7 @@
 #include "base/check.h"
 
 #define CAPACITY_MIN  16u
-#define CAPACITY_KEPT 1024u /* a larger table is given back by clear */
+#define CAPACITY_KEPT 64u /* a larger table that was hardly used is given back by clear */
 
 void hf_index_table_init(struct hf_index_table *table, uint64_t seed)
 {
@@ -19,7 +19,7 @@ void hf_index_table_release(struct hf_index_table *table)
 
 void hf_index_table_clear(struct hf_index_table *table)
 {
-    if (table->capacity > CAPACITY_KEPT) {
+    if (table->capacity > CAPACITY_KEPT && table->count < table->capacity / 8) {
         hf_index_table_release(table);
     } else if (table->count > 0) {
         memset(table->slots, 0, table->capacity * sizeof(*table->slots));
