@@ -1,0 +1,104 @@
+/* Arguments by getopt_long, with a help that is made of the same table. */
+#include <getopt.h>
+#include <stdarg.h>
+
+#include "base/check.h"
+#include "cli/cli.h"
+
+#define OPTIONS_MAX   16
+#define OPTION_HELP   1000
+#define OPTION_JSON   1001
+#define OPTION_COLUMN 26 /* where the help of an option begins */
+
+static void print_help(const struct hf_cli *cli)
+{
+    (void)printf("Usage: holdfast %s [OPTION...] %s\n\n%s\n\nOptions:\n", cli->name,
+                 cli->operands_help, cli->help);
+    for (size_t i = 0; i < cli->option_count; i++) {
+        const struct hf_cli_option *option = &cli->options[i];
+        int width = printf("  --%s%s%s", option->name, option->argument == NULL ? "" : "=",
+                           option->argument == NULL ? "" : option->argument);
+        (void)printf("%*s%s\n", width < OPTION_COLUMN ? OPTION_COLUMN - width : 1, "",
+                     option->help);
+    }
+    (void)printf("  --json                  print one JSON value\n"
+                 "  --help                  print this\n\n"
+                 "Exit status: 0 done; 1 the answer is no (refused, damaged, not equal);\n"
+                 "2 wrong usage; 3 a file, the disk or memory failed, or another process owns "
+                 "the directory.\n");
+}
+
+int hf_cli_usage(const struct hf_cli *cli, const char *format, ...)
+{
+    va_list arguments;
+    (void)fprintf(stderr, "holdfast %s: ", cli->name);
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fprintf(stderr, "\nTry: holdfast %s --help\n", cli->name);
+    return HF_EXIT_USAGE;
+}
+
+static bool parse_number(const char *text, uint64_t *value)
+{
+    hf_u128 number;
+    if (!hf_u128_parse(hf_str_from(text), &number) || number > UINT64_MAX) {
+        return false;
+    }
+    *value = (uint64_t)number;
+    return true;
+}
+
+/* HF_CLI_GO_ON or an exit status. */
+static int take(struct hf_cli *cli, int found)
+{
+    if (found == OPTION_HELP) {
+        print_help(cli);
+        return HF_EXIT_OK;
+    }
+    if (found == OPTION_JSON) {
+        cli->json = true;
+        return HF_CLI_GO_ON;
+    }
+    if (found < 0 || (size_t)found >= cli->option_count) {
+        return HF_EXIT_USAGE; /* getopt_long has said why */
+    }
+    const struct hf_cli_option *option = &cli->options[found];
+    if (option->flag != NULL) {
+        *option->flag = true;
+    } else if (option->text != NULL) {
+        *option->text = optarg;
+    } else if (!parse_number(optarg, option->number)) {
+        return hf_cli_usage(cli, "--%s takes a number, not %s", option->name, optarg);
+    }
+    return HF_CLI_GO_ON;
+}
+
+int hf_cli_parse(struct hf_cli *cli, int argc, char **argv)
+{
+    struct option table[OPTIONS_MAX + 3] = {0};
+    HF_CHECK(cli->option_count <= OPTIONS_MAX && cli->operands_max <= HF_CLI_OPERANDS_MAX);
+    for (size_t i = 0; i < cli->option_count; i++) {
+        table[i].name = cli->options[i].name;
+        table[i].has_arg = cli->options[i].argument == NULL ? no_argument : required_argument;
+        table[i].val = (int)i;
+    }
+    table[cli->option_count] = (struct option){"help", no_argument, NULL, OPTION_HELP};
+    table[cli->option_count + 1] = (struct option){"json", no_argument, NULL, OPTION_JSON};
+    optind = 0; /* from the beginning, however often this is called */
+    int found;
+    while ((found = getopt_long(argc, argv, "", table, NULL)) != -1) {
+        int status = found == '?' ? hf_cli_usage(cli, "wrong option") : take(cli, found);
+        if (status != HF_CLI_GO_ON) {
+            return status;
+        }
+    }
+    cli->operand_count = argc - optind;
+    if (cli->operand_count < cli->operands_min || cli->operand_count > cli->operands_max) {
+        return hf_cli_usage(cli, "expected: %s", cli->operands_help);
+    }
+    for (int i = 0; i < cli->operand_count; i++) {
+        cli->operands[i] = argv[optind + i];
+    }
+    return HF_CLI_GO_ON;
+}

@@ -1,0 +1,181 @@
+/* holdfast status DIR: what is there and how it was left, without taking it over. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/time_text.h"
+#include "cli/cli.h"
+#include "cli/walk.h"
+#include "store/checkpoint.h"
+
+struct status {
+    struct hf_log_head head;                /* of the log */
+    uint64_t last_time_us;                  /* of the newest commit */
+    uint64_t takeovers;                     /* recorded */
+    char owner[HF_PRINCIPAL_BYTES_MAX + 1]; /* of the newest one */
+    uint64_t torn_tails;                    /* recorded */
+    struct hf_system torn;                  /* the newest one */
+    uint64_t torn_position;                 /* commit that records it */
+    uint64_t checkpoint_position;           /* newest recorded; 0 = none */
+    uint64_t checkpoint_file;               /* newest stored; 0 = none */
+    bool owned;                             /* a process holds the lock */
+};
+
+/* Asks the kernel for the lock's holder without touching the lock. */
+static bool is_owned(const char *directory)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof(path), "%s/lock", directory);
+    if (length < 0 || (size_t)length >= sizeof(path)) {
+        return false;
+    }
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool owned = fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+    (void)close(fd);
+    return owned;
+}
+
+static void take_commit(struct status *status, const struct hf_commit *commit)
+{
+    status->last_time_us = commit->time_us;
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        const struct hf_event *event = commit->events[i];
+        if (event->type == HF_EVENT_TAKEOVER) {
+            status->takeovers++;
+            (void)snprintf(status->owner, sizeof(status->owner), "%.*s",
+                           (int)event->system.owner.len, event->system.owner.ptr);
+        } else if (event->type == HF_EVENT_TAIL_CUT) {
+            status->torn_tails++;
+            status->torn = event->system;
+            status->torn_position = commit->position;
+        } else if (event->type == HF_EVENT_CHECKPOINT) {
+            status->checkpoint_position = event->system.position;
+        }
+    }
+}
+
+static enum hf_err look(struct hf_outside *outside, const char *directory, struct status *status,
+                        struct hf_error *error)
+{
+    struct hf_log *log;
+    struct hf_walk walk;
+    enum hf_err code = hf_walk_open_log(outside, directory, &log, error);
+    if (code != HF_ERR_OK) {
+        return code;
+    }
+    hf_walk_init(&walk, log);
+    while ((code = hf_walk_next(&walk, error)) == HF_ERR_OK && !walk.end) {
+        take_commit(status, &walk.commit);
+    }
+    status->head = walk.head;
+    hf_walk_release(&walk);
+    log->driver->close(log);
+    if (code == HF_ERR_OK) {
+        uint64_t *positions;
+        size_t count;
+        code = hf_checkpoint_list(outside, directory, &positions, &count, error);
+        status->checkpoint_file = code == HF_ERR_OK && count > 0 ? positions[0] : 0;
+        hf_free(positions);
+    }
+    return code;
+}
+
+static void print_text(const struct status *status, struct hf_buffer *out)
+{
+    char hash[2 * HF_SHA256_BYTES + 1];
+    char time[HF_TIME_TEXT_BYTES];
+    hf_hash_hex(&status->head.hash, hash);
+    hf_time_format(status->last_time_us, time);
+    hf_buffer_format(out, "owner           %s\n",
+                     status->owned ? "a process owns it now" : "none now");
+    hf_buffer_format(out, "last owner      %s, %llu takeovers, epoch %llu\n",
+                     status->takeovers == 0 ? "none" : status->owner,
+                     (unsigned long long)status->takeovers, (unsigned long long)status->head.epoch);
+    hf_buffer_format(out, "head            position %llu, batch %llu, %s\n",
+                     (unsigned long long)status->head.position,
+                     (unsigned long long)status->head.seq, time);
+    hf_buffer_format(out, "head hash       %s\n", hash);
+    hf_buffer_format(out, "checkpoint      %llu stored, %llu recorded\n",
+                     (unsigned long long)status->checkpoint_file,
+                     (unsigned long long)status->checkpoint_position);
+    hf_buffer_format(out, "torn tails cut  %llu", (unsigned long long)status->torn_tails);
+    if (status->torn_tails > 0) {
+        hf_buffer_format(
+            out, "; the last: segment %llu, offset %llu, %llu bytes (commit %llu)",
+            (unsigned long long)status->torn.segment, (unsigned long long)status->torn.offset,
+            (unsigned long long)status->torn.bytes, (unsigned long long)status->torn_position);
+    }
+    hf_buffer_u8(out, '\n');
+}
+
+static void print_json(const struct status *status, struct hf_buffer *out)
+{
+    struct hf_json_writer w = hf_json_writer_over(out);
+    hf_json_begin_object(&w, NULL);
+    hf_json_put_bool(&w, "owned", status->owned);
+    if (status->takeovers == 0) {
+        hf_json_put_null(&w, "last_owner");
+    } else {
+        hf_json_put_text(&w, "last_owner", hf_str_from(status->owner));
+    }
+    hf_json_put_number(&w, "takeovers", status->takeovers);
+    hf_json_put_number(&w, "epoch", status->head.epoch);
+    hf_json_put_number(&w, "position", status->head.position);
+    hf_json_put_number(&w, "batches", status->head.seq);
+    hf_json_put_time(&w, "last_time", status->last_time_us);
+    hf_cli_put_hash(&w, "hash", &status->head.hash);
+    hf_json_put_number(&w, "checkpoint_stored", status->checkpoint_file);
+    hf_json_put_number(&w, "checkpoint_recorded", status->checkpoint_position);
+    hf_json_put_number(&w, "torn_tails", status->torn_tails);
+    if (status->torn_tails > 0) {
+        hf_json_begin_object(&w, "last_torn_tail");
+        hf_json_put_number(&w, "segment", status->torn.segment);
+        hf_json_put_number(&w, "offset", status->torn.offset);
+        hf_json_put_number(&w, "bytes", status->torn.bytes);
+        hf_json_put_number(&w, "position", status->torn_position);
+        hf_json_end_object(&w);
+    }
+    hf_json_end_object(&w);
+}
+
+int hf_cli_status(int argc, char **argv)
+{
+    struct hf_cli cli = {
+        .name = "status",
+        .operands_help = "DIR",
+        .help = "Shows what is in the data directory DIR and how it was left: its owner, the head "
+                "of the\n"
+                "log, checkpoints, torn tails that a recovery cut. Only reads.",
+        .operands_min = 1,
+        .operands_max = 1,
+    };
+    int result = hf_cli_parse(&cli, argc, argv);
+    if (result != HF_CLI_GO_ON) {
+        return result;
+    }
+    struct hf_error error = {0};
+    struct status status = {.owned = is_owned(cli.operands[0])};
+    struct hf_buffer out;
+    struct hf_outside *outside = hf_outside_linux_new();
+    if (outside == NULL) {
+        (void)hf_error_set(&error, HF_ERR_NO_MEMORY, "out of memory");
+        return hf_cli_fail(&cli, &error);
+    }
+    enum hf_err code = look(outside, cli.operands[0], &status, &error);
+    hf_outside_linux_free(outside);
+    if (code != HF_ERR_OK) {
+        return hf_cli_fail(&cli, &error);
+    }
+    hf_buffer_init(&out);
+    if (cli.json) {
+        print_json(&status, &out);
+    } else {
+        print_text(&status, &out);
+    }
+    return hf_cli_print(&cli, &out, HF_EXIT_OK);
+}
