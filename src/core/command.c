@@ -7,10 +7,9 @@
 #include "base/time_text.h"
 #include "core/command_priv.h"
 
-static const struct hf_str op_wires[HF_OP_COUNT] = {
-    [HF_OP_NONE] = {"none", 4},
+static const struct hf_str op_wires[HF_OP_COUNT] = {[HF_OP_NONE] = {"none", 4},
 #define HF_OP_WIRE(name, wire) [HF_OP_##name] = {wire, sizeof(wire) - 1},
-    HF_OPERATIONS(HF_OP_WIRE)
+                                                    HF_OPERATIONS(HF_OP_WIRE)
 #undef HF_OP_WIRE
 };
 
@@ -192,16 +191,19 @@ static void encode_op(struct hf_buffer *to, const struct hf_op *op)
     tag_payload(to, &op->metadata);
 }
 
-bool hf_command_hash_op(struct hf_command *command, struct hf_op *op,
-                        struct hf_malformed *malformed)
+bool hf_command_encode_op(struct hf_command *command, struct hf_op *op,
+                          struct hf_malformed *malformed)
 {
-    hf_buffer_clear(&command->scratch);
+    size_t start = command->scratch.size_bytes;
     encode_op(&command->scratch, op);
     if (command->scratch.failed) {
         return hf_command_short_memory(malformed);
     }
-    struct hf_hash hash = hf_sha256(command->scratch.data, command->scratch.size_bytes);
-    memcpy(op->content_hash, hash.bytes, sizeof(op->content_hash));
+    if (op->type == HF_OP_APPEND && op->has_id) {
+        struct hf_hash hash =
+            hf_sha256(command->scratch.data + start, command->scratch.size_bytes - start);
+        memcpy(op->content_hash, hash.bytes, sizeof(op->content_hash));
+    }
     return true;
 }
 
@@ -254,21 +256,6 @@ static bool compute_fingerprint(struct hf_command *command)
     return true;
 }
 
-static bool compute_ops_hash(struct hf_command *command)
-{
-    size_t size = command->op_count * sizeof(command->ops[0].content_hash);
-    uint8_t *all = hf_arena_alloc(&command->arena, size);
-    if (all == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < command->op_count; i++) {
-        memcpy(all + i * 16, command->ops[i].content_hash, 16);
-    }
-    struct hf_hash hash = hf_sha256(all, size);
-    memcpy(command->ops_hash, hash.bytes, sizeof(command->ops_hash));
-    return true;
-}
-
 bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed)
 {
     bool is_commit = command->kind == HF_COMMAND_COMMIT;
@@ -286,7 +273,11 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
         command->spends_ids = command->spends_ids || (op->has_id && op->type != HF_OP_APPEND);
         command->replays_by_id = command->replays_by_id && op->has_id;
     }
-    if (!compute_ops_hash(command) || !compute_fingerprint(command)) {
+    struct hf_hash hash = hf_sha256(command->scratch.data, command->scratch.size_bytes);
+    memcpy(command->ops_hash, hash.bytes, sizeof(command->ops_hash));
+    bool ok = !hf_str_present(command->key) || compute_fingerprint(command);
+    hf_buffer_release(&command->scratch);
+    if (!ok) {
         return hf_command_short_memory(malformed);
     }
     if (hf_str_present(command->key)) {

@@ -87,7 +87,8 @@ struct hf_op {
     struct hf_str type_text;    /* append: the event's type; acquire: the owner */
     struct hf_payload data;     /* append, put, patch */
     struct hf_payload metadata; /* open_account, set_metadata, transfer; absent = none given */
-    uint8_t content_hash[16];   /* of the operation's own fields, without expected_version */
+    uint8_t content_hash
+        [16]; /* append with an id: of the operation's own fields, without expected_version */
 };
 
 enum hf_condition_kind {
@@ -145,7 +146,7 @@ enum hf_command_kind {
 
 struct hf_command {
     struct hf_arena arena;    /* everything below */
-    struct hf_buffer scratch; /* of the encodings that are hashed */
+    struct hf_buffer scratch; /* encodings of the operations so far, until finish */
     enum hf_command_kind kind;
     struct hf_str principal; /* never absent; "local" by default */
     struct hf_str key;       /* idempotency key, or absent */
@@ -163,8 +164,8 @@ struct hf_command {
     bool names_new_ids;         /* some op names a new transfer, hold or event id */
     bool spends_ids;            /* some op names a new transfer or hold id: a refusal is recorded */
     bool replays_by_id;         /* no conditions, and every op names a new id */
-    uint8_t fingerprint[16];    /* of the whole request, for the key */
-    uint8_t ops_hash[16];       /* of all content_hashes in order */
+    uint8_t fingerprint[16];    /* with a key: of the whole request */
+    uint8_t ops_hash[16];       /* of the operations' own fields in order */
 };
 
 /* What is wrong with a malformed command. */

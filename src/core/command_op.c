@@ -336,7 +336,7 @@ bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fi
     if (moves && hf_id_equal(&op->subject.id, &op->to.id)) {
         return refuse(&adding, "to", "from and to must be two accounts");
     }
-    if (!hf_command_hash_op(command, op, malformed)) {
+    if (!hf_command_encode_op(command, op, malformed)) {
         return false;
     }
     command->op_count++;

@@ -14,7 +14,8 @@ bool hf_command_payload(struct hf_command *command, struct hf_str json, const ch
 /* The same for a metadata object. */
 bool hf_command_metadata(struct hf_command *command, struct hf_str json, const char *pointer,
                          struct hf_payload *payload, struct hf_malformed *malformed) HF_WARN_UNUSED;
-bool hf_command_hash_op(struct hf_command *command, struct hf_op *op,
-                        struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* Appends the operation's frozen encoding to command->scratch, of which ops_hash is made. */
+bool hf_command_encode_op(struct hf_command *command, struct hf_op *op,
+                          struct hf_malformed *malformed) HF_WARN_UNUSED;
 
 #endif

@@ -209,9 +209,11 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
 static enum hf_step book_hold(struct hf_deciding *d, const struct hf_name *name)
 {
     struct hf_hold *hold;
+    const struct hf_deciding before = *d;
     enum hf_step step = hf_draft_hold(d, name, &hold);
     if (step == STEP_REFUSED) {
-        return STEP_OK; /* another thing's name: nothing to expire */
+        *d = before; /* another thing's name: nothing to expire */
+        return STEP_OK;
     }
     if (step != STEP_OK || hold == NULL || hold->state != HF_HOLD_OPEN ||
         hold->expires_at_us == 0 || hold->expires_at_us > d->time_us) {
@@ -223,8 +225,10 @@ static enum hf_step book_hold(struct hf_deciding *d, const struct hf_name *name)
 static enum hf_step book_lease(struct hf_deciding *d, const struct hf_name *name)
 {
     struct hf_lease *lease;
+    const struct hf_deciding before = *d;
     enum hf_step step = hf_draft_lease(d, name, &lease);
     if (step == STEP_REFUSED) {
+        *d = before;
         return STEP_OK;
     }
     if (step != STEP_OK || lease == NULL || !lease->held || lease->expires_at_us > d->time_us) {
