@@ -1,0 +1,58 @@
+/*
+ * The core by itself: JSON in, rendered answers out, time given; no node, no log, no disk.
+ *
+ * Owns: a state, its commits' frames and an index of its own. After every commit the frame is decoded
+ * and applied to a twin, so that state = log at any time (core_rig_check). In mode COLD everything that
+ * may leave the RAM leaves it after each commit: each decision then has to ask for what it needs.
+ * Called by: contract_test, api_test.
+ */
+#ifndef HF_TESTS_UNIT_CORE_RIG_H
+#define HF_TESTS_UNIT_CORE_RIG_H
+
+#include "base/buffer.h"
+#include "core/read.h"
+
+enum core_rig_mode {
+    CORE_RIG_HOT,  /* nothing is ever cold */
+    CORE_RIG_COLD, /* everything is */
+};
+
+struct core_rig {
+    enum core_rig_mode mode;
+    struct hf_state state;
+    struct hf_state twin; /* made of the decoded frames alone */
+    struct hf_draft draft;
+    struct hf_index_table index;     /* what the store would hold */
+    struct hf_shared_bytes **frames; /* by position - 1; owned */
+    uint64_t key_retention_us;
+    uint64_t needs; /* decisions that asked for cold records */
+};
+
+/* What came of a command. Strings and buffer live until the next command. */
+struct core_rig_answer {
+    int status;            /* HTTP status; 400 or 413: malformed */
+    const char *code;      /* wire code */
+    uint64_t position;     /* of the record; 0: not recorded */
+    bool replayed;         /* decided before */
+    char failed[64];       /* malformed: the JSON pointer; else see text */
+    struct hf_buffer text; /* rendered, with a NUL behind; init once, reused */
+};
+
+void core_rig_init(struct core_rig *rig, enum core_rig_mode mode);
+void core_rig_release(struct core_rig *rig);
+
+/* json NULL: cancels the key. key and principal may be NULL. */
+void core_rig_commit(struct core_rig *rig, const char *json, const char *principal, const char *key,
+                     bool dry_run, uint64_t now_us, struct core_rig_answer *answer);
+void core_rig_read(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
+                   struct core_rig_answer *answer);
+/* The timers: books what is due; returns whether something was. */
+bool core_rig_tick(struct core_rig *rig, uint64_t now_us);
+/* A new owner. */
+void core_rig_takeover(struct core_rig *rig, uint64_t now_us);
+/* Invariants hold, and the twin has the same canonical bytes. */
+void core_rig_check(const struct core_rig *rig);
+/* A commit's frame, 1 to state.position. */
+const struct hf_shared_bytes *core_rig_frame(const struct core_rig *rig, uint64_t position);
+
+#endif
