@@ -36,19 +36,19 @@ enum hf_crash_kind {
 
 /* Kinds of file operations. */
 enum hf_world_op {
-    HF_OP_OPEN, /* of a file that exists */
-    HF_OP_CREATE,
-    HF_OP_READ,
-    HF_OP_WRITE,
-    HF_OP_SYNC,
-    HF_OP_TRUNCATE,
-    HF_OP_RENAME,
-    HF_OP_REMOVE,
-    HF_OP_LIST,
-    HF_OP_MAKE_DIRECTORY,
-    HF_OP_SYNC_DIRECTORY,
-    HF_OP_LOCK,
-    HF_OP_COUNT,
+    HF_WORLD_OP_OPEN, /* of a file that exists */
+    HF_WORLD_OP_CREATE,
+    HF_WORLD_OP_READ,
+    HF_WORLD_OP_WRITE,
+    HF_WORLD_OP_SYNC,
+    HF_WORLD_OP_TRUNCATE,
+    HF_WORLD_OP_RENAME,
+    HF_WORLD_OP_REMOVE,
+    HF_WORLD_OP_LIST,
+    HF_WORLD_OP_MAKE_DIRECTORY,
+    HF_WORLD_OP_SYNC_DIRECTORY,
+    HF_WORLD_OP_LOCK,
+    HF_WORLD_OP_COUNT,
 };
 
 /* What a file is, told by its path. */
@@ -97,11 +97,11 @@ struct hf_world_knobs {
 struct hf_world_counters {
     uint64_t events;                       /* run */
     uint64_t jobs;                         /* run */
-    uint64_t operations[HF_OP_COUNT];      /* of files, by living processes */
+    uint64_t operations[HF_WORLD_OP_COUNT];      /* of files, by living processes */
     uint64_t crashes[HF_CRASH_KIND_COUNT]; /* all of them */
     uint64_t jobs_dropped;                 /* were waiting when their process died */
-    uint64_t points[HF_OP_COUNT][HF_CLASS_COUNT][HF_ACT_COUNT]; /* armed points that were met */
-    uint64_t faults[HF_OP_COUNT][HF_CLASS_COUNT];               /* errors by chance */
+    uint64_t points[HF_WORLD_OP_COUNT][HF_CLASS_COUNT][HF_ACT_COUNT]; /* armed points that were met */
+    uint64_t faults[HF_WORLD_OP_COUNT][HF_CLASS_COUNT];               /* errors by chance */
     uint64_t no_space;                                          /* refused for the budget */
     uint64_t slow_jobs;                                         /* that met a slow disk */
     uint64_t wall_steps;                                        /* jumps of a wall clock */
@@ -163,7 +163,7 @@ void hf_world_crash(struct hf_world_machine *machine, enum hf_crash_kind kind);
 
 /* A point where something happens, once. */
 struct hf_world_point {
-    enum hf_world_op op;         /* HF_OP_COUNT = any */
+    enum hf_world_op op;         /* HF_WORLD_OP_COUNT = any */
     enum hf_world_class file;    /* HF_CLASS_COUNT = any */
     uint64_t n;                  /* at the n-th such operation from now on; 1 = the next */
     enum hf_world_action action; /* what */

@@ -17,19 +17,19 @@ enum verdict {
     VERDICT_NO_SPACE,     /* HF_ERR_NO_SPACE, no effect */
 };
 
-static const char *const op_names[HF_OP_COUNT] = {
-    [HF_OP_OPEN] = "open",
-    [HF_OP_CREATE] = "create",
-    [HF_OP_READ] = "read",
-    [HF_OP_WRITE] = "write",
-    [HF_OP_SYNC] = "sync",
-    [HF_OP_TRUNCATE] = "truncate",
-    [HF_OP_RENAME] = "rename",
-    [HF_OP_REMOVE] = "remove",
-    [HF_OP_LIST] = "list",
-    [HF_OP_MAKE_DIRECTORY] = "make directory",
-    [HF_OP_SYNC_DIRECTORY] = "sync directory",
-    [HF_OP_LOCK] = "lock",
+static const char *const op_names[HF_WORLD_OP_COUNT] = {
+    [HF_WORLD_OP_OPEN] = "open",
+    [HF_WORLD_OP_CREATE] = "create",
+    [HF_WORLD_OP_READ] = "read",
+    [HF_WORLD_OP_WRITE] = "write",
+    [HF_WORLD_OP_SYNC] = "sync",
+    [HF_WORLD_OP_TRUNCATE] = "truncate",
+    [HF_WORLD_OP_RENAME] = "rename",
+    [HF_WORLD_OP_REMOVE] = "remove",
+    [HF_WORLD_OP_LIST] = "list",
+    [HF_WORLD_OP_MAKE_DIRECTORY] = "make directory",
+    [HF_WORLD_OP_SYNC_DIRECTORY] = "sync directory",
+    [HF_WORLD_OP_LOCK] = "lock",
 };
 
 static const char *const class_names[HF_CLASS_COUNT] = {
@@ -52,7 +52,7 @@ static const char *const action_names[HF_ACT_COUNT] = {
 
 const char *hf_world_op_name(enum hf_world_op op)
 {
-    return op < HF_OP_COUNT ? op_names[op] : "any";
+    return op < HF_WORLD_OP_COUNT ? op_names[op] : "any";
 }
 
 const char *hf_world_class_name(enum hf_world_class file)
@@ -91,8 +91,8 @@ enum hf_world_class hf_world_class_of(const char *path)
 
 static bool takes_space(enum hf_world_op op)
 {
-    return op == HF_OP_WRITE || op == HF_OP_TRUNCATE || op == HF_OP_CREATE ||
-           op == HF_OP_MAKE_DIRECTORY || op == HF_OP_RENAME;
+    return op == HF_WORLD_OP_WRITE || op == HF_WORLD_OP_TRUNCATE || op == HF_WORLD_OP_CREATE ||
+           op == HF_WORLD_OP_MAKE_DIRECTORY || op == HF_WORLD_OP_RENAME;
 }
 
 static enum verdict at_point(struct world_process *process, enum hf_world_op op,
@@ -104,7 +104,7 @@ static enum verdict at_point(struct world_process *process, enum hf_world_op op,
     machine->armed = false;
     world->counters.points[op][class][action]++;
     world_note(world, action_names[action], machine->number, op, class);
-    if (action == HF_ACT_CRASH_MIDDLE && op != HF_OP_WRITE && op != HF_OP_SYNC) {
+    if (action == HF_ACT_CRASH_MIDDLE && op != HF_WORLD_OP_WRITE && op != HF_WORLD_OP_SYNC) {
         action = hf_sim_random_chance(&world->chance, HF_PPM / 2) ? HF_ACT_CRASH_BEFORE
                                                                   : HF_ACT_CRASH_AFTER;
     }
@@ -116,7 +116,7 @@ static enum verdict at_point(struct world_process *process, enum hf_world_op op,
     case HF_ACT_CRASH_AFTER:
         return VERDICT_CRASH_AFTER;
     case HF_ACT_SHORT:
-        return op == HF_OP_WRITE ? VERDICT_SHORT : VERDICT_FAIL;
+        return op == HF_WORLD_OP_WRITE ? VERDICT_SHORT : VERDICT_FAIL;
     case HF_ACT_NO_SPACE:
         return takes_space(op) ? VERDICT_NO_SPACE : VERDICT_FAIL;
     case HF_ACT_FAIL:
@@ -129,24 +129,24 @@ static enum verdict at_point(struct world_process *process, enum hf_world_op op,
 static uint32_t error_ppm(const struct hf_world_knobs *knobs, enum hf_world_op op)
 {
     switch (op) {
-    case HF_OP_OPEN:
-    case HF_OP_CREATE:
+    case HF_WORLD_OP_OPEN:
+    case HF_WORLD_OP_CREATE:
         return knobs->open_error_ppm;
-    case HF_OP_READ:
+    case HF_WORLD_OP_READ:
         return knobs->read_error_ppm;
-    case HF_OP_WRITE:
-    case HF_OP_TRUNCATE:
+    case HF_WORLD_OP_WRITE:
+    case HF_WORLD_OP_TRUNCATE:
         return knobs->write_error_ppm;
-    case HF_OP_SYNC:
+    case HF_WORLD_OP_SYNC:
         return knobs->sync_error_ppm;
-    case HF_OP_RENAME:
-    case HF_OP_REMOVE:
-    case HF_OP_LIST:
-    case HF_OP_MAKE_DIRECTORY:
-    case HF_OP_SYNC_DIRECTORY:
+    case HF_WORLD_OP_RENAME:
+    case HF_WORLD_OP_REMOVE:
+    case HF_WORLD_OP_LIST:
+    case HF_WORLD_OP_MAKE_DIRECTORY:
+    case HF_WORLD_OP_SYNC_DIRECTORY:
         return knobs->directory_error_ppm;
-    case HF_OP_LOCK:
-    case HF_OP_COUNT:
+    case HF_WORLD_OP_LOCK:
+    case HF_WORLD_OP_COUNT:
         break;
     }
     return 0;
@@ -162,7 +162,7 @@ static enum verdict judge(struct world_process *process, enum hf_world_op op,
     }
     world->counters.operations[op]++;
     struct hf_world_point *point = &machine->point;
-    if (machine->armed && (point->op == HF_OP_COUNT || point->op == op) &&
+    if (machine->armed && (point->op == HF_WORLD_OP_COUNT || point->op == op) &&
         (point->file == HF_CLASS_COUNT || point->file == class) && --point->n == 0) {
         return at_point(process, op, class);
     }
@@ -170,7 +170,7 @@ static enum verdict judge(struct world_process *process, enum hf_world_op op,
         world->counters.faults[op][class]++;
         return VERDICT_FAIL;
     }
-    if (op == HF_OP_WRITE && hf_sim_random_chance(&world->chance, world->knobs.write_short_ppm)) {
+    if (op == HF_WORLD_OP_WRITE && hf_sim_random_chance(&world->chance, world->knobs.write_short_ppm)) {
         world->counters.faults[op][class]++;
         return VERDICT_SHORT;
     }
@@ -233,58 +233,58 @@ static struct hf_fs *fs_of(const struct world_process *process)
 static enum hf_err make_directory(struct hf_outside *o, const char *path, struct hf_error *error)
 {
     struct world_process *process = process_of(o);
-    enum verdict verdict = judge(process, HF_OP_MAKE_DIRECTORY, hf_world_class_of(path));
+    enum verdict verdict = judge(process, HF_WORLD_OP_MAKE_DIRECTORY, hf_world_class_of(path));
     enum hf_err result = HF_ERR_OK;
     if (has_effect(verdict)) {
         result = hf_fs_make_directory(fs_of(process), process->machine->number, path);
     }
-    return settle(process, HF_OP_MAKE_DIRECTORY, verdict, result, path, error);
+    return settle(process, HF_WORLD_OP_MAKE_DIRECTORY, verdict, result, path, error);
 }
 
 static enum hf_err list(struct hf_outside *o, const char *path, hf_list_fn each, void *context,
                         struct hf_error *error)
 {
     struct world_process *process = process_of(o);
-    enum verdict verdict = judge(process, HF_OP_LIST, hf_world_class_of(path));
+    enum verdict verdict = judge(process, HF_WORLD_OP_LIST, hf_world_class_of(path));
     enum hf_err result = HF_ERR_OK;
     if (has_effect(verdict)) {
         result = hf_fs_list(fs_of(process), path, each, context);
     }
-    return settle(process, HF_OP_LIST, verdict, result, path, error);
+    return settle(process, HF_WORLD_OP_LIST, verdict, result, path, error);
 }
 
 static enum hf_err sync_directory(struct hf_outside *o, const char *path, struct hf_error *error)
 {
     struct world_process *process = process_of(o);
-    enum verdict verdict = judge(process, HF_OP_SYNC_DIRECTORY, hf_world_class_of(path));
+    enum verdict verdict = judge(process, HF_WORLD_OP_SYNC_DIRECTORY, hf_world_class_of(path));
     enum hf_err result = HF_ERR_OK;
     if (has_effect(verdict)) {
         result = hf_fs_sync_directory(fs_of(process), path);
     }
-    return settle(process, HF_OP_SYNC_DIRECTORY, verdict, result, path, error);
+    return settle(process, HF_WORLD_OP_SYNC_DIRECTORY, verdict, result, path, error);
 }
 
 static enum hf_err rename_file(struct hf_outside *o, const char *from, const char *to,
                                struct hf_error *error)
 {
     struct world_process *process = process_of(o);
-    enum verdict verdict = judge(process, HF_OP_RENAME, hf_world_class_of(to));
+    enum verdict verdict = judge(process, HF_WORLD_OP_RENAME, hf_world_class_of(to));
     enum hf_err result = HF_ERR_OK;
     if (has_effect(verdict)) {
         result = hf_fs_rename(fs_of(process), process->machine->number, from, to);
     }
-    return settle(process, HF_OP_RENAME, verdict, result, from, error);
+    return settle(process, HF_WORLD_OP_RENAME, verdict, result, from, error);
 }
 
 static enum hf_err remove_file(struct hf_outside *o, const char *path, struct hf_error *error)
 {
     struct world_process *process = process_of(o);
-    enum verdict verdict = judge(process, HF_OP_REMOVE, hf_world_class_of(path));
+    enum verdict verdict = judge(process, HF_WORLD_OP_REMOVE, hf_world_class_of(path));
     enum hf_err result = HF_ERR_OK;
     if (has_effect(verdict)) {
         result = hf_fs_remove(fs_of(process), process->machine->number, path);
     }
-    return settle(process, HF_OP_REMOVE, verdict, result, path, error);
+    return settle(process, HF_WORLD_OP_REMOVE, verdict, result, path, error);
 }
 
 /* ---- files ---- */
@@ -313,7 +313,7 @@ static enum hf_err open_file(struct hf_outside *o, const char *path, enum hf_ope
     *file = NULL;
     struct world_process *process = process_of(o);
     bool create_new = mode == HF_OPEN_CREATE_NEW;
-    enum hf_world_op op = create_new ? HF_OP_CREATE : HF_OP_OPEN;
+    enum hf_world_op op = create_new ? HF_WORLD_OP_CREATE : HF_WORLD_OP_OPEN;
     enum verdict verdict = judge(process, op, hf_world_class_of(path));
     enum hf_err result = HF_ERR_OK;
     struct hf_fs_file *opened = NULL;
@@ -371,7 +371,7 @@ static enum hf_err read_file(struct hf_outside *o, struct hf_file *file, uint64_
     *read_bytes = 0;
     struct world_process *process = process_of(o);
     HF_CHECK(file->process == process);
-    enum verdict verdict = judge(process, HF_OP_READ, file->class);
+    enum verdict verdict = judge(process, HF_WORLD_OP_READ, file->class);
     if (has_effect(verdict)) {
         *read_bytes = hf_fs_read(file->file, file->direct, offset, data, size_bytes);
     } else if (verdict == VERDICT_FAIL && file->direct) {
@@ -379,7 +379,7 @@ static enum hf_err read_file(struct hf_outside *o, struct hf_file *file, uint64_
         hf_fs_sync_failed(file->file, &process->world->chance);
     }
     hf_world_trace(process->world, offset ^ size_bytes);
-    enum hf_err result = settle(process, HF_OP_READ, verdict, HF_ERR_OK, file->path, error);
+    enum hf_err result = settle(process, HF_WORLD_OP_READ, verdict, HF_ERR_OK, file->path, error);
     if (result != HF_ERR_OK) {
         *read_bytes = 0;
     }
@@ -392,7 +392,7 @@ static enum hf_err write_file(struct hf_outside *o, struct hf_file *file, uint64
     struct world_process *process = process_of(o);
     struct hf_world *world = process->world;
     HF_CHECK(file->process == process && file->writable);
-    enum verdict verdict = judge(process, HF_OP_WRITE, file->class);
+    enum verdict verdict = judge(process, HF_WORLD_OP_WRITE, file->class);
     size_t effect_bytes = has_effect(verdict) ? size_bytes : 0;
     if ((verdict == VERDICT_SHORT || verdict == VERDICT_CRASH_MIDDLE) && size_bytes > 0) {
         effect_bytes = (size_t)hf_sim_random_below(&world->chance, size_bytes);
@@ -403,14 +403,14 @@ static enum hf_err write_file(struct hf_outside *o, struct hf_file *file, uint64
                              effect_bytes);
         hf_world_trace(world, hf_checksum(data, effect_bytes) ^ offset);
     }
-    return settle(process, HF_OP_WRITE, verdict, result, file->path, error);
+    return settle(process, HF_WORLD_OP_WRITE, verdict, result, file->path, error);
 }
 
 static enum hf_err sync_file(struct hf_outside *o, struct hf_file *file, struct hf_error *error)
 {
     struct world_process *process = process_of(o);
     HF_CHECK(file->process == process);
-    enum verdict verdict = judge(process, HF_OP_SYNC, file->class);
+    enum verdict verdict = judge(process, HF_WORLD_OP_SYNC, file->class);
     if (has_effect(verdict)) {
         hf_fs_sync(file->file);
     } else if (verdict == VERDICT_CRASH_MIDDLE) {
@@ -418,7 +418,7 @@ static enum hf_err sync_file(struct hf_outside *o, struct hf_file *file, struct 
     } else if (verdict == VERDICT_FAIL) {
         hf_fs_sync_failed(file->file, &process->world->chance);
     }
-    return settle(process, HF_OP_SYNC, verdict, HF_ERR_OK, file->path, error);
+    return settle(process, HF_WORLD_OP_SYNC, verdict, HF_ERR_OK, file->path, error);
 }
 
 static enum hf_err truncate_file(struct hf_outside *o, struct hf_file *file, uint64_t size_bytes,
@@ -426,13 +426,13 @@ static enum hf_err truncate_file(struct hf_outside *o, struct hf_file *file, uin
 {
     struct world_process *process = process_of(o);
     HF_CHECK(file->process == process && file->writable);
-    enum verdict verdict = judge(process, HF_OP_TRUNCATE, file->class);
+    enum verdict verdict = judge(process, HF_WORLD_OP_TRUNCATE, file->class);
     enum hf_err result = HF_ERR_OK;
     if (has_effect(verdict)) {
         result = hf_fs_truncate(fs_of(process), process->machine->number, file->file, size_bytes);
     }
     hf_world_trace(process->world, size_bytes);
-    return settle(process, HF_OP_TRUNCATE, verdict, result, file->path, error);
+    return settle(process, HF_WORLD_OP_TRUNCATE, verdict, result, file->path, error);
 }
 
 /* ---- locks ---- */
@@ -468,7 +468,7 @@ static enum hf_err lock_path(struct hf_outside *o, const char *path, bool wait,
     *lock = NULL;
     struct world_process *process = process_of(o);
     struct world_disk *disk = process->machine->disk;
-    enum verdict verdict = judge(process, HF_OP_LOCK, HF_CLASS_LOCK);
+    enum verdict verdict = judge(process, HF_WORLD_OP_LOCK, HF_CLASS_LOCK);
     enum hf_err result = HF_ERR_OK;
     if (has_effect(verdict)) {
         result = lock_file_make(process, path);
@@ -477,7 +477,7 @@ static enum hf_err lock_path(struct hf_outside *o, const char *path, bool wait,
             result = HF_ERR_LOCKED;
         }
     }
-    result = settle(process, HF_OP_LOCK, verdict, result, path, error);
+    result = settle(process, HF_WORLD_OP_LOCK, verdict, result, path, error);
     if (result == HF_ERR_OK) {
         *lock = hf_sim_calloc(1, sizeof(**lock));
         **lock = (struct hf_lock){

@@ -243,7 +243,7 @@ static void test_a_failed_sync_strands(void **state)
     must_write(f.o, file, 0, 'b', SECTOR);
     hf_world_arm(f.machine,
                  (struct hf_world_point){
-                     .op = HF_OP_SYNC, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL});
+                     .op = HF_WORLD_OP_SYNC, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL});
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_IO);
     assert_false(hf_world_armed(f.machine));
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_OK); /* Linux thinks the page clean */
@@ -261,7 +261,7 @@ static void test_a_failed_sync_strands(void **state)
     must_write(f.o, file, 0, 'c', SECTOR);
     hf_world_arm(f.machine,
                  (struct hf_world_point){
-                     .op = HF_OP_SYNC, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL});
+                     .op = HF_WORLD_OP_SYNC, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL});
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_IO);
     must_write(f.o, file, 0, 'd', SECTOR);
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_OK);
@@ -379,7 +379,7 @@ static void test_crash_points(void **state)
         unsigned crashes = 0;
         hf_world_on_crash(f.machine, count_call, &crashes);
         struct hf_file *file = file_of_a(&f);
-        hf_world_arm(f.machine, (struct hf_world_point){.op = HF_OP_WRITE,
+        hf_world_arm(f.machine, (struct hf_world_point){.op = HF_WORLD_OP_WRITE,
                                                         .file = HF_CLASS_OTHER,
                                                         .n = 2,
                                                         .action = action,
@@ -402,7 +402,7 @@ static void test_crash_points(void **state)
         assert_int_equal(sector_fill(f.o, file, 0), 'b');
         char last = sector_fill(f.o, file, 3);
         assert_int_equal(last == 'c', action == HF_ACT_CRASH_AFTER);
-        assert_int_equal(hf_world_counters(f.world)->points[HF_OP_WRITE][HF_CLASS_OTHER][action],
+        assert_int_equal(hf_world_counters(f.world)->points[HF_WORLD_OP_WRITE][HF_CLASS_OTHER][action],
                          1);
         hf_world_free(f.world);
     }
@@ -417,11 +417,11 @@ static void test_faults_without_a_crash(void **state)
     memset(data, 'c', sizeof(data));
     size_t read_bytes = 7;
     struct hf_world_point point = {
-        .op = HF_OP_READ, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL};
+        .op = HF_WORLD_OP_READ, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL};
     hf_world_arm(f.machine, point);
     assert_int_equal(f.o->read(f.o, file, 0, data, 10, &read_bytes, NULL), HF_ERR_IO);
     assert_int_equal(read_bytes, 0);
-    point.op = HF_OP_COUNT;
+    point.op = HF_WORLD_OP_COUNT;
     point.action = HF_ACT_NO_SPACE;
     hf_world_arm(f.machine, point);
     assert_int_equal(f.o->write(f.o, file, 0, data, SECTOR, NULL), HF_ERR_NO_SPACE);
@@ -438,7 +438,7 @@ static void test_faults_without_a_crash(void **state)
     assert_true(hf_world_alive(f.o));
     hf_world_knobs(f.world)->write_error_ppm = HF_PPM;
     assert_int_equal(f.o->write(f.o, file, 0, data, SECTOR, NULL), HF_ERR_IO);
-    assert_int_equal(hf_world_counters(f.world)->faults[HF_OP_WRITE][HF_CLASS_OTHER], 1);
+    assert_int_equal(hf_world_counters(f.world)->faults[HF_WORLD_OP_WRITE][HF_CLASS_OTHER], 1);
     hf_world_free(f.world);
 }
 
@@ -677,7 +677,7 @@ static uint64_t soak_run(uint64_t seed)
         if (hf_sim_random_below(random, 50) == 0) {
             hf_world_arm(soak.machine,
                          (struct hf_world_point){
-                             .op = HF_OP_COUNT,
+                             .op = HF_WORLD_OP_COUNT,
                              .file = HF_CLASS_COUNT,
                              .n = 1 + hf_sim_random_below(random, 5),
                              .action = (enum hf_world_action)hf_sim_random_below(random, 3),
