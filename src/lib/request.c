@@ -126,6 +126,18 @@ static void take_fields(struct hf_op_fields *fields, const struct holdfast_opera
     };
 }
 
+/* Room for all operations at once: growing step by step would copy them, on fresh pages. */
+static bool make_room(struct hf_command *command, size_t count, struct hf_malformed *malformed)
+{
+    if (count <= 1 || count > HF_COMMIT_OPERATIONS_MAX) {
+        return true;
+    }
+    command->ops = hf_arena_alloc(&command->arena, count * sizeof(*command->ops));
+    command->op_capacity = command->ops == NULL ? 0 : (uint32_t)count;
+    return command->ops != NULL ||
+           hf_malformed_set(malformed, HF_ERR_NO_MEMORY, "", "out of memory");
+}
+
 enum holdfast_error holdfast_commit(struct holdfast *db, const struct holdfast_caller *caller,
                                     const struct holdfast_operation *operations, size_t count,
                                     struct holdfast_answer **answer,
@@ -135,7 +147,8 @@ enum holdfast_error holdfast_commit(struct holdfast *db, const struct holdfast_c
     struct hf_malformed malformed = {0};
     struct hf_command command;
     hf_command_init(&command, HF_COMMAND_COMMIT);
-    bool built = set_caller(&command, caller == NULL ? &nobody : caller, &malformed);
+    bool built = set_caller(&command, caller == NULL ? &nobody : caller, &malformed) &&
+                 make_room(&command, count, &malformed);
     for (size_t i = 0; built && i < count; i++) {
         struct hf_op_fields fields;
         take_fields(&fields, &operations[i]);
