@@ -110,8 +110,9 @@ static bool check_spent(const char *what, const struct hf_refused *real,
     }
     for (uint32_t i = 0; i < model->spent_count; i++) {
         uint32_t j = 0;
-        while (j < real->spent_count && (real->spent[j].kind != model->spent[i].kind ||
-                                         !hf_name_equal(&real->spent[j].name, &model->spent[i].name))) {
+        while (j < real->spent_count &&
+               (real->spent[j].kind != model->spent[i].kind ||
+                !hf_name_equal(&real->spent[j].name, &model->spent[i].name))) {
             j++;
         }
         if (j == real->spent_count) {
@@ -307,7 +308,8 @@ bool hf_checker_commit(struct hf_checker *checker, const struct hf_command *comm
     }
     if ((command == NULL) != (real->origin == HF_ORIGIN_SYSTEM)) {
         return say(difference, "commit %llu: %s", (ull)real->position,
-                   command == NULL ? "no client asked for it" : "a client's, recorded as the system's");
+                   command == NULL ? "no client asked for it"
+                                   : "a client's, recorded as the system's");
     }
     checker->commits++;
     if (command != NULL) {
@@ -434,9 +436,9 @@ bool hf_checker_state(struct hf_checker *checker, const struct hf_state *state,
     difference[0] = '\0';
     checker->states++;
     if (state->position != model->position || state->time_us != model->time_us) {
-        return say(difference, "state is at commit %llu, time %llu; model at commit %llu, time %llu",
-                   (ull)state->position, (ull)state->time_us, (ull)model->position,
-                   (ull)model->time_us);
+        return say(
+            difference, "state is at commit %llu, time %llu; model at commit %llu, time %llu",
+            (ull)state->position, (ull)state->time_us, (ull)model->position, (ull)model->time_us);
     }
     return check_kind(checker, state, HF_KIND_ACCOUNT, state->accounts.count, difference) &&
            check_kind(checker, state, HF_KIND_HOLD, state->holds.count, difference) &&

@@ -27,9 +27,10 @@ struct hf_told {
     uint32_t index;                   /* REFUSED */
     const struct hf_entity *current;  /* REFUSED; NULL = not compared. Only when it need not wait */
     uint64_t replayed_position;       /* REPLAYED */
-    const struct hf_commit *draft;    /* dry run: what would be recorded; NULL = not compared. As above */
-    uint64_t saw_position;            /* newest commit that the decision knew */
-    uint64_t time_us;                 /* of the decision */
+    const struct hf_commit
+        *draft;            /* dry run: what would be recorded; NULL = not compared. As above */
+    uint64_t saw_position; /* newest commit that the decision knew */
+    uint64_t time_us;      /* of the decision */
 };
 
 struct hf_told_waiting {

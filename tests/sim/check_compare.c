@@ -182,9 +182,11 @@ static bool same_posting(const struct compare *c, enum hf_event_type type,
                          const struct hf_posting *real, const struct hf_posting *model)
 {
     bool has_transfer = type == HF_EVENT_TRANSFER_POSTED || type == HF_EVENT_HOLD_CAPTURED;
-    bool reversal = type == HF_EVENT_TRANSFER_POSTED && model->transfer.kind == HF_TRANSFER_REVERSAL;
+    bool reversal =
+        type == HF_EVENT_TRANSFER_POSTED && model->transfer.kind == HF_TRANSFER_REVERSAL;
     if ((has_transfer && !same_transfer(c, &real->transfer, &model->transfer)) ||
-        (reversal && !same_amount(c, "sum reversed", real->reversed_after, model->reversed_after)) ||
+        (reversal &&
+         !same_amount(c, "sum reversed", real->reversed_after, model->reversed_after)) ||
         (type != HF_EVENT_TRANSFER_POSTED && !same_hold(c, &real->hold, &model->hold))) {
         return false;
     }

@@ -166,7 +166,8 @@ struct hf_str hf_gen_amount(struct hf_gen *gen)
     if (roll < 38) {
         return HF_STR("100000000000000000000000000000000000000");
     }
-    return hf_gen_text(gen, "%llu", (unsigned long long)(1 + hf_gen_below(gen, roll < 300 ? 200 : 20)));
+    return hf_gen_text(gen, "%llu",
+                       (unsigned long long)(1 + hf_gen_below(gen, roll < 300 ? 200 : 20)));
 }
 
 /* --- JSON -------------------------------------------------------------------------------------- */
@@ -258,7 +259,8 @@ static void saw_side(struct hf_gen *gen, const struct hf_side *side, uint64_t ti
     saw_account(gen, &side->account, side->version, time_us, &side->totals, 0);
 }
 
-static void saw_reference(struct hf_gen_reference *ring, uint64_t *count, const struct hf_name *name)
+static void saw_reference(struct hf_gen_reference *ring, uint64_t *count,
+                          const struct hf_name *name)
 {
     (void)snprintf(ring[*count % HF_GEN_REFERENCES].text, 64, "%.*s",
                    (int)hf_min_u64(name->text.len, 60), name->text.ptr);
@@ -335,9 +337,8 @@ void hf_gen_saw(struct hf_gen *gen, const struct hf_commit *commit)
         case HF_EVENT_DOCUMENT_DELETED:
             slot = slot_of(&event->document.document, HF_GEN_DOCUMENTS);
             if (slot < HF_GEN_DOCUMENTS) {
-                gen->documents[slot] = (struct hf_gen_head){event->type == HF_EVENT_DOCUMENT_PUT,
-                                                            event->document.version,
-                                                            commit->time_us};
+                gen->documents[slot] = (struct hf_gen_head){
+                    event->type == HF_EVENT_DOCUMENT_PUT, event->document.version, commit->time_us};
             }
             break;
         case HF_EVENT_LEASE_ACQUIRED:

@@ -68,25 +68,26 @@ struct hf_gen_knobs {
     uint32_t dry_run_ppm;          /* of commands */
     uint32_t big_ppm;              /* documents of some 600 KB, so that a patch is too large */
     uint32_t spoil_ppm;            /* of choices that are deliberately wrong */
+    bool tag_unkeyed; /* a command without a key gets metadata {"n":N}, N its number from 1 */
 };
 
 struct hf_gen {
     struct hf_sim_random random;
     struct hf_gen_knobs knobs;
-    uint64_t made;                                       /* commands so far */
-    uint64_t fresh;                                      /* ids that are new so far */
-    uint64_t newest_us;                                  /* time of the newest commit shown */
-    struct hf_gen_account accounts[HF_GEN_ACCOUNTS];     /* 0 … 7 USD/2, the others EUR/2 */
-    struct hf_gen_head streams[HF_GEN_STREAMS];          /* s0 … */
-    struct hf_gen_head documents[HF_GEN_DOCUMENTS];      /* d0 … */
-    struct hf_gen_lease leases[HF_GEN_LEASES];           /* l0 … */
+    uint64_t made;                                        /* commands so far */
+    uint64_t fresh;                                       /* ids that are new so far */
+    uint64_t newest_us;                                   /* time of the newest commit shown */
+    struct hf_gen_account accounts[HF_GEN_ACCOUNTS];      /* 0 … 7 USD/2, the others EUR/2 */
+    struct hf_gen_head streams[HF_GEN_STREAMS];           /* s0 … */
+    struct hf_gen_head documents[HF_GEN_DOCUMENTS];       /* d0 … */
+    struct hf_gen_lease leases[HF_GEN_LEASES];            /* l0 … */
     struct hf_gen_reference transfers[HF_GEN_REFERENCES]; /* seen to be posted */
     struct hf_gen_reference holds[HF_GEN_REFERENCES];     /* seen to be open */
-    uint64_t transfer_count;                             /* shown */
-    uint64_t hold_count;                                 /* shown */
-    struct hf_gen_recipe recipes[HF_GEN_RECIPES];        /* ring */
-    uint64_t recipe_count;                               /* made */
-    struct hf_gen_recipe work;                           /* the one being made */
+    uint64_t transfer_count;                              /* shown */
+    uint64_t hold_count;                                  /* shown */
+    struct hf_gen_recipe recipes[HF_GEN_RECIPES];         /* ring */
+    uint64_t recipe_count;                                /* made */
+    struct hf_gen_recipe work;                            /* the one being made */
 };
 
 void hf_gen_init(struct hf_gen *gen, uint64_t seed);

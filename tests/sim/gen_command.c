@@ -10,9 +10,8 @@ static void clear_work(struct hf_gen *gen)
 {
     struct hf_arena arena = gen->work.arena;
     hf_arena_clear(&arena);
-    gen->work = (struct hf_gen_recipe){.arena = arena,
-                                       .kind = HF_COMMAND_COMMIT,
-                                       .principal = hf_str_from(principals[0])};
+    gen->work = (struct hf_gen_recipe){
+        .arena = arena, .kind = HF_COMMAND_COMMIT, .principal = hf_str_from(principals[0])};
 }
 
 static void copy_text(struct hf_arena *arena, struct hf_str *text)
@@ -32,19 +31,19 @@ static void own_texts(struct hf_gen_recipe *recipe)
     copy_text(arena, &recipe->metadata);
     for (uint32_t i = 0; i < recipe->op_count; i++) {
         struct hf_op_fields *op = &recipe->ops[i];
-        struct hf_str *texts[] = {
-            &op->op,       &op->account, &op->id,     &op->from,  &op->to,       &op->asset,
-            &op->amount,   &op->transfer, &op->hold,  &op->stream, &op->document, &op->lease,
-            &op->owner,    &op->type,    &op->data,   &op->metadata, &op->floor,  &op->ceiling,
-            &op->effective_at};
+        struct hf_str *texts[] = {&op->op,    &op->account, &op->id,          &op->from,
+                                  &op->to,    &op->asset,   &op->amount,      &op->transfer,
+                                  &op->hold,  &op->stream,  &op->document,    &op->lease,
+                                  &op->owner, &op->type,    &op->data,        &op->metadata,
+                                  &op->floor, &op->ceiling, &op->effective_at};
         for (size_t j = 0; j < HF_ARRAY_COUNT(texts); j++) {
             copy_text(arena, texts[j]);
         }
     }
     for (uint32_t i = 0; i < recipe->condition_count; i++) {
         struct hf_condition_fields *condition = &recipe->conditions[i];
-        struct hf_str *texts[] = {&condition->account,  &condition->stream, &condition->document,
-                                  &condition->transfer, &condition->lease,  &condition->hold,
+        struct hf_str *texts[] = {&condition->account,     &condition->stream, &condition->document,
+                                  &condition->transfer,    &condition->lease,  &condition->hold,
                                   &condition->modified_at, &condition->state};
         for (size_t j = 0; j < HF_ARRAY_COUNT(texts); j++) {
             copy_text(arena, texts[j]);
@@ -69,8 +68,7 @@ static void random_key(struct hf_gen *gen)
 {
     bool fresh = hf_gen_percent(gen, 90);
     gen->work.key = fresh ? hf_gen_text(gen, "key-%llu", (unsigned long long)gen->fresh++)
-                          : hf_gen_text(gen, "pool-%llu.%u",
-                                        (unsigned long long)(gen->made / 200),
+                          : hf_gen_text(gen, "pool-%llu.%u", (unsigned long long)(gen->made / 200),
                                         (unsigned)hf_gen_below(gen, 12));
 }
 
@@ -138,7 +136,11 @@ static void duplicate_command(struct hf_gen *gen)
     uint64_t at = gen->recipe_count - 1 - hf_gen_below(gen, window);
     copy_recipe(work, &gen->recipes[at % HF_GEN_RECIPES]);
     uint32_t last = work->op_count == 0 ? 0 : work->op_count - 1;
-    switch (hf_gen_below(gen, 16)) {
+    uint64_t way = hf_gen_below(gen, 16);
+    if (work->op_count == 0 && way >= 2 && way <= 8) {
+        way = 15; /* a cancelled key has no operations to vary */
+    }
+    switch (way) {
     case 0: /* the same key, something else */
         if (work->op_count < HF_GEN_OPS_MAX) {
             hf_gen_op(gen, &work->ops[work->op_count++]);
@@ -250,6 +252,9 @@ void hf_gen_command(struct hf_gen *gen, struct hf_command *command)
         fresh_command(gen);
     }
     gen->made++;
+    if (gen->knobs.tag_unkeyed && !hf_str_present(gen->work.key)) {
+        gen->work.metadata = hf_gen_text(gen, "{\"n\":%llu}", (unsigned long long)gen->made);
+    }
     build(&gen->work, command);
     copy_recipe(&gen->recipes[gen->recipe_count % HF_GEN_RECIPES], &gen->work);
     gen->recipe_count++;

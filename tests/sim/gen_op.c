@@ -140,9 +140,9 @@ static void money_op(struct hf_gen *gen, struct hf_op_fields *op, bool hold)
     op->has_up_to = hf_gen_percent(gen, 20);
     op->up_to = op->has_up_to && hf_gen_percent(gen, 90);
     if (hf_gen_percent(gen, 10)) {
-        op->effective_at = hf_gen_text(gen, "20%02u-03-04T05:06:07.%06uZ",
-                                       (unsigned)hf_gen_below(gen, 60),
-                                       (unsigned)hf_gen_below(gen, 1000000));
+        op->effective_at =
+            hf_gen_text(gen, "20%02u-03-04T05:06:07.%06uZ", (unsigned)hf_gen_below(gen, 60),
+                        (unsigned)hf_gen_below(gen, 1000000));
     }
     if (hf_gen_percent(gen, 10)) {
         op->metadata = hf_gen_json(gen, true);
@@ -171,8 +171,8 @@ static void hold_op(struct hf_gen *gen, struct hf_op_fields *op)
     case 1:
         op->op = HF_STR("extend");
         op->has_timeout_ms = true;
-        op->timeout_ms = hf_gen_percent(gen, 70) ? 1000000 + hf_gen_below(gen, 10000000)
-                                                 : timeout(gen);
+        op->timeout_ms =
+            hf_gen_percent(gen, 70) ? 1000000 + hf_gen_below(gen, 10000000) : timeout(gen);
         break;
     default:
         op->op = HF_STR("capture");
@@ -274,8 +274,8 @@ void hf_gen_op(struct hf_gen *gen, struct hf_op_fields *op)
 static void comparison(struct hf_gen *gen, hf_i128 value, struct hf_str *operands)
 {
     uint64_t at = hf_gen_below(gen, HF_COMPARE_COUNT);
-    int64_t small = value > 1000000 || value < -1000000 ? (value > 0 ? 1000000 : -1000000)
-                                                        : (int64_t)value;
+    int64_t small =
+        value > 1000000 || value < -1000000 ? (value > 0 ? 1000000 : -1000000) : (int64_t)value;
     int64_t by = hf_gen_percent(gen, 15) ? (int64_t)hf_gen_below(gen, 40) - 20 : 0;
     if (at == HF_COMPARE_GT) {
         by -= 1;

@@ -70,7 +70,8 @@ bool hf_model_collides(const struct hf_model *model, enum hf_kind kind, const st
     const struct hf_model_thing *thing = model->buckets[kind][bucket_of(name)];
     for (; thing != NULL; thing = thing->next) {
         if (memcmp(thing->name.id.bytes, name->id.bytes, sizeof(name->id.bytes)) == 0 &&
-            !hf_str_equal(thing->name.text, name->text)) {
+            !hf_str_equal(thing->name.text, name->text) &&
+            (kind != HF_KIND_LEASE || thing->lease.held)) {
             return true;
         }
     }

@@ -19,24 +19,24 @@
 
 /* Names in the order of enum hf_compare. */
 struct hf_model_counts {
-    uint64_t op_accepted[HF_OP_COUNT];      /* operations of accepted commits */
-    uint64_t op_refused[HF_OP_COUNT];       /* operations that refused a commit */
-    uint64_t condition_held[8];             /* by enum hf_condition_kind */
-    uint64_t condition_failed[8];           /* the same */
-    uint64_t version_tested;                /* conditions with version */
-    uint64_t modified_tested;               /* with modified_at */
-    uint64_t exists_tested;                 /* with exists */
-    uint64_t available[HF_COMPARE_COUNT];   /* with available, by comparator */
-    uint64_t posted[HF_COMPARE_COUNT];      /* with posted */
-    uint64_t refused[256];                  /* by enum hf_err, recorded or not */
-    uint64_t accepted;                      /* commits */
-    uint64_t refused_recorded;              /* commits */
-    uint64_t replayed_by_key;               /* answers */
-    uint64_t replayed_by_id;                /* answers */
-    uint64_t cancelled;                     /* keys */
-    uint64_t keys_forgotten;                /* met after their retention */
-    uint64_t expired_first;                 /* holds and leases booked by the command that met them */
-    uint64_t expired_by_timer;              /* booked by the system */
+    uint64_t op_accepted[HF_OP_COUNT];    /* operations of accepted commits */
+    uint64_t op_refused[HF_OP_COUNT];     /* operations that refused a commit */
+    uint64_t condition_held[8];           /* by enum hf_condition_kind */
+    uint64_t condition_failed[8];         /* the same */
+    uint64_t version_tested;              /* conditions with version */
+    uint64_t modified_tested;             /* with modified_at */
+    uint64_t exists_tested;               /* with exists */
+    uint64_t available[HF_COMPARE_COUNT]; /* with available, by comparator */
+    uint64_t posted[HF_COMPARE_COUNT];    /* with posted */
+    uint64_t refused[256];                /* by enum hf_err, recorded or not */
+    uint64_t accepted;                    /* commits */
+    uint64_t refused_recorded;            /* commits */
+    uint64_t replayed_by_key;             /* answers */
+    uint64_t replayed_by_id;              /* answers */
+    uint64_t cancelled;                   /* keys */
+    uint64_t keys_forgotten;              /* met after their retention */
+    uint64_t expired_first;               /* holds and leases booked by the command that met them */
+    uint64_t expired_by_timer;            /* booked by the system */
 };
 
 enum hf_model_outcome {
@@ -56,12 +56,12 @@ struct hf_model_answer {
     struct hf_str current_text; /* REFUSED: of a document */
     uint64_t replayed_position; /* REPLAYED */
     bool by_key;                /* REPLAYED by key, else by id */
-    uint32_t event_count;       /* of a recorded answer; expiries first, then one event per operation */
-    struct hf_event *events;    /* owned by the model; REFUSED holds them before its REFUSED event */
-    uint32_t event_capacity;    /* room */
-    uint32_t spent_count;       /* REFUSED */
-    struct hf_spent *spent;     /* owned by the model */
-    uint32_t spent_capacity;    /* room */
+    uint32_t event_count; /* of a recorded answer; expiries first, then one event per operation */
+    struct hf_event *events; /* owned by the model; REFUSED holds them before its REFUSED event */
+    uint32_t event_capacity; /* room */
+    uint32_t spent_count;    /* REFUSED */
+    struct hf_spent *spent;  /* owned by the model */
+    uint32_t spent_capacity; /* room */
 };
 
 /* Anything with a name. */

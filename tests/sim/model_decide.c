@@ -273,10 +273,11 @@ static void decide(struct hf_model_turn *turn)
         answer_key(turn, true);
         return;
     }
-    if (by_ids(turn, recorded)) {
-        if (answer->outcome == HF_MODEL_REFUSED) {
-            describe_culprit(turn);
+    if (by_ids(turn, recorded) && answer->outcome == HF_MODEL_REFUSED) {
+        if (answer->recorded) {
+            expiries_first(turn);
         }
+        describe_culprit(turn);
     }
     if (answer->outcome == 0) {
         expiries_first(turn);

@@ -65,8 +65,7 @@ static struct hf_name name_of(struct hf_model_turn *turn, const struct hf_op *op
     char text[64];
     int len = snprintf(text, sizeof(text), "~%llu.%u", (unsigned long long)turn->position,
                        turn->op_index);
-    struct hf_str copy =
-        hf_model_copy(&turn->model->scratch, (struct hf_str){text, (size_t)len});
+    struct hf_str copy = hf_model_copy(&turn->model->scratch, (struct hf_str){text, (size_t)len});
     struct hf_name name = {.text = copy};
     struct hf_hash hash = hf_sha256(copy.ptr, copy.len);
     memcpy(name.id.bytes, hash.bytes, sizeof(name.id.bytes));
@@ -150,8 +149,7 @@ static void post(struct hf_model_turn *turn, struct hf_event *event, struct hf_m
     event->posting.credit = hf_model_entry(turn, to);
 }
 
-static struct hf_model_thing *make_transfer(struct hf_model_turn *turn,
-                                            const struct hf_name *name,
+static struct hf_model_thing *make_transfer(struct hf_model_turn *turn, const struct hf_name *name,
                                             const struct hf_model_thing *from,
                                             const struct hf_model_thing *to,
                                             enum hf_transfer_kind kind, hf_u128 amount)
@@ -197,15 +195,13 @@ static enum hf_err operate_transfer(struct hf_model_turn *turn, const struct hf_
         return code;
     }
     struct hf_name name = name_of(turn, op);
-    struct hf_model_thing *thing =
-        make_transfer(turn, &name, from, to, HF_TRANSFER_PLAIN, amount);
+    struct hf_model_thing *thing = make_transfer(turn, &name, from, to, HF_TRANSFER_PLAIN, amount);
     thing->transfer.requested = op->amount;
     thing->transfer.up_to = op->up_to;
     thing->transfer.has_effective_at = op->has_effective_at;
     thing->transfer.effective_at_us = op->effective_at_us;
     thing->transfer.metadata.text = hf_model_copy(&turn->model->arena, op->metadata.text);
-    struct hf_event *event =
-        hf_model_event(turn->model, HF_EVENT_TRANSFER_POSTED, turn->op_index);
+    struct hf_event *event = hf_model_event(turn->model, HF_EVENT_TRANSFER_POSTED, turn->op_index);
     event->posting.transfer = thing->transfer;
     post(turn, event, from, to, amount, 0);
     return HF_ERR_OK;
@@ -227,10 +223,8 @@ static enum hf_err operate_reverse(struct hf_model_turn *turn, const struct hf_o
     if (code != HF_ERR_OK) {
         return code;
     }
-    struct hf_model_thing *from =
-        hf_model_find(turn->model, HF_KIND_ACCOUNT, &old->transfer.to);
-    struct hf_model_thing *to =
-        hf_model_find(turn->model, HF_KIND_ACCOUNT, &old->transfer.from);
+    struct hf_model_thing *from = hf_model_find(turn->model, HF_KIND_ACCOUNT, &old->transfer.to);
+    struct hf_model_thing *to = hf_model_find(turn->model, HF_KIND_ACCOUNT, &old->transfer.from);
     code = check_state(turn, from);
     if (code == HF_ERR_OK) {
         code = check_state(turn, to);
@@ -252,8 +246,7 @@ static enum hf_err operate_reverse(struct hf_model_turn *turn, const struct hf_o
     thing->transfer.of = old->name;
     hf_model_touch(turn->model, old);
     old->reversed += amount;
-    struct hf_event *event =
-        hf_model_event(turn->model, HF_EVENT_TRANSFER_POSTED, turn->op_index);
+    struct hf_event *event = hf_model_event(turn->model, HF_EVENT_TRANSFER_POSTED, turn->op_index);
     event->posting.transfer = thing->transfer;
     event->posting.reversed_after = old->reversed;
     post(turn, event, from, to, amount, 0);
@@ -279,20 +272,20 @@ static enum hf_err operate_hold(struct hf_model_turn *turn, const struct hf_op *
     struct hf_name name = name_of(turn, op);
     struct hf_model_thing *thing =
         hf_model_make(turn->model, HF_KIND_HOLD, &name, turn->position, turn->time_us);
-    thing->hold = (struct hf_hold){
-        .name = thing->name,
-        .from = from->name,
-        .to = to->name,
-        .asset = op->asset,
-        .state = HF_HOLD_OPEN,
-        .amount = op->amount,
-        .remaining = op->amount,
-        .expires_at_us = op->has_timeout ? turn->time_us + op->timeout_ms * 1000 : 0,
-        .opened_position = turn->position,
-        .opened_at_us = turn->time_us,
-        .version = 1,
-        .last_position = turn->position,
-        .modified_at_us = turn->time_us};
+    thing->hold = (struct hf_hold){.name = thing->name,
+                                   .from = from->name,
+                                   .to = to->name,
+                                   .asset = op->asset,
+                                   .state = HF_HOLD_OPEN,
+                                   .amount = op->amount,
+                                   .remaining = op->amount,
+                                   .expires_at_us =
+                                       op->has_timeout ? turn->time_us + op->timeout_ms * 1000 : 0,
+                                   .opened_position = turn->position,
+                                   .opened_at_us = turn->time_us,
+                                   .version = 1,
+                                   .last_position = turn->position,
+                                   .modified_at_us = turn->time_us};
     hf_model_touch(turn->model, from);
     hf_model_touch(turn->model, to);
     from->account.totals.debits_pending += op->amount;
@@ -328,8 +321,7 @@ static void settle(struct hf_model_turn *turn, struct hf_event *event, struct hf
 static enum hf_err find_open_hold(struct hf_model_turn *turn, const struct hf_op *op,
                                   struct hf_model_thing **hold)
 {
-    enum hf_err code =
-        hf_model_need(turn, HF_KIND_HOLD, &op->subject, HF_ERR_HOLD_NOT_FOUND, hold);
+    enum hf_err code = hf_model_need(turn, HF_KIND_HOLD, &op->subject, HF_ERR_HOLD_NOT_FOUND, hold);
     if (code == HF_ERR_OK && (*hold)->hold.state != HF_HOLD_OPEN) {
         code = about(turn, *hold, HF_ERR_HOLD_NOT_OPEN);
     }

@@ -32,7 +32,7 @@ struct hf_model_thing *hf_model_make(struct hf_model *model, enum hf_kind kind,
                                      uint64_t time_us);
 void hf_model_touch(struct hf_model *model, struct hf_model_thing *thing);
 void hf_model_roll_back(struct hf_model *model, size_t undo_count);
-/* Another text with the same 128 bits? */
+/* Another text with the same 128 bits? Of leases only those that are held count. */
 bool hf_model_collides(const struct hf_model *model, enum hf_kind kind, const struct hf_name *name);
 struct hf_str hf_model_copy(struct hf_arena *arena, struct hf_str text);
 struct hf_name hf_model_copy_name(struct hf_arena *arena, const struct hf_name *name);

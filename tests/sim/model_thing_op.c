@@ -16,11 +16,11 @@ static bool holds(const struct hf_comparison *comparison, hf_i128 value, uint64_
         }
         counts[i]++;
         hf_i128 operand = comparison->operand[i];
-        all = all && ((i == HF_COMPARE_EQ && value == operand) ||
-                      (i == HF_COMPARE_GT && value > operand) ||
-                      (i == HF_COMPARE_GTE && value >= operand) ||
-                      (i == HF_COMPARE_LT && value < operand) ||
-                      (i == HF_COMPARE_LTE && value <= operand));
+        all =
+            all &&
+            ((i == HF_COMPARE_EQ && value == operand) || (i == HF_COMPARE_GT && value > operand) ||
+             (i == HF_COMPARE_GTE && value >= operand) || (i == HF_COMPARE_LT && value < operand) ||
+             (i == HF_COMPARE_LTE && value <= operand));
     }
     return all;
 }
@@ -81,20 +81,20 @@ enum hf_err hf_model_condition(struct hf_model_turn *turn, const struct hf_condi
     struct hf_model *model = turn->model;
     enum hf_kind kind = kinds[condition->kind];
     struct hf_model_thing *thing = hf_model_find(model, kind, &condition->subject);
-    if (thing == NULL && hf_model_collides(model, kind, &condition->subject)) {
+    if ((thing == NULL || kind == HF_KIND_LEASE) &&
+        hf_model_collides(model, kind, &condition->subject)) {
         return HF_ERR_ID_COLLISION;
     }
     if (kind == HF_KIND_LEASE) {
         bool held = thing != NULL && thing->lease.held;
-        return held && thing->lease.token == condition->token
-                   ? HF_ERR_OK
-                   : about(turn, held ? thing : NULL, HF_ERR_FENCED);
+        return held && thing->lease.token == condition->token ? HF_ERR_OK
+                                                              : about(turn, thing, HF_ERR_FENCED);
     }
     if (kind == HF_KIND_HOLD) {
         bool exists = thing != NULL && !thing->spent;
         return exists && thing->hold.state == condition->state
                    ? HF_ERR_OK
-                   : about(turn, exists ? thing : NULL, HF_ERR_CONDITION_FAILED);
+                   : about(turn, thing, HF_ERR_CONDITION_FAILED);
     }
     return test_thing(turn, condition, thing);
 }
@@ -108,8 +108,8 @@ static enum hf_err operate_open(struct hf_model_turn *turn, const struct hf_op *
     if (hf_model_collides(turn->model, HF_KIND_ACCOUNT, &op->subject)) {
         return HF_ERR_ID_COLLISION;
     }
-    thing = hf_model_make(turn->model, HF_KIND_ACCOUNT, &op->subject, turn->position,
-                          turn->time_us);
+    thing =
+        hf_model_make(turn->model, HF_KIND_ACCOUNT, &op->subject, turn->position, turn->time_us);
     bool has_metadata = hf_str_present(op->metadata.text);
     thing->text = hf_model_copy(&turn->model->arena, op->metadata.text);
     thing->account = (struct hf_account){.name = thing->name,
@@ -309,7 +309,7 @@ static enum hf_err operate_acquire(struct hf_model_turn *turn, const struct hf_o
 {
     struct hf_model *model = turn->model;
     struct hf_model_thing *thing = hf_model_find(model, HF_KIND_LEASE, &op->subject);
-    if (thing == NULL && hf_model_collides(model, HF_KIND_LEASE, &op->subject)) {
+    if (hf_model_collides(model, HF_KIND_LEASE, &op->subject)) {
         return HF_ERR_ID_COLLISION;
     }
     if (thing != NULL && thing->lease.held) {
@@ -333,12 +333,12 @@ static enum hf_err operate_lease(struct hf_model_turn *turn, const struct hf_op 
 {
     struct hf_model *model = turn->model;
     struct hf_model_thing *thing = hf_model_find(model, HF_KIND_LEASE, &op->subject);
-    if (thing == NULL && hf_model_collides(model, HF_KIND_LEASE, &op->subject)) {
+    if (hf_model_collides(model, HF_KIND_LEASE, &op->subject)) {
         return HF_ERR_ID_COLLISION;
     }
     bool held = thing != NULL && thing->lease.held;
     if (!held || thing->lease.token != op->token) {
-        return about(turn, held ? thing : NULL, HF_ERR_FENCED);
+        return about(turn, thing, HF_ERR_FENCED);
     }
     hf_model_touch(model, thing);
     if (op->type == HF_OP_RELEASE) {

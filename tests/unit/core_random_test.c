@@ -16,18 +16,18 @@
 #define RETENTION_US (400ull * 1000 * 1000)
 
 struct rig {
-    struct hf_state state;            /* the real thing */
-    struct hf_state replayed;         /* the same commits, never saved or loaded */
-    struct hf_draft draft;            /* of decisions */
-    struct hf_index_table index;      /* what went cold */
-    struct hf_shared_bytes **frames;  /* owned, by position */
-    size_t frame_capacity;            /* room */
-    struct hf_checker checker;        /* with the model */
-    struct hf_gen gen;                /* commands */
-    struct hf_sim_random random;      /* everything else */
-    uint64_t now_us;                  /* clock */
-    uint64_t needs;                   /* times that something had to be fetched */
-    uint64_t loads;                   /* of saved states */
+    struct hf_state state;           /* the real thing */
+    struct hf_state replayed;        /* the same commits, never saved or loaded */
+    struct hf_draft draft;           /* of decisions */
+    struct hf_index_table index;     /* what went cold */
+    struct hf_shared_bytes **frames; /* owned, by position */
+    size_t frame_capacity;           /* room */
+    struct hf_checker checker;       /* with the model */
+    struct hf_gen gen;               /* commands */
+    struct hf_sim_random random;     /* everything else */
+    uint64_t now_us;                 /* clock */
+    uint64_t needs;                  /* times that something had to be fetched */
+    uint64_t loads;                  /* of saved states */
     char difference[HF_DIFFERENCE_BYTES];
 };
 
@@ -295,8 +295,8 @@ static bool book_due(struct rig *rig)
 static bool take_over(struct rig *rig)
 {
     struct hf_system system = {.epoch = rig->state.epoch + 1, .owner = HF_STR("somebody")};
-    enum hf_decision decision = hf_decide_system(&rig->state, HF_EVENT_TAKEOVER, &system,
-                                                 rig->now_us, &rig->draft);
+    enum hf_decision decision =
+        hf_decide_system(&rig->state, HF_EVENT_TAKEOVER, &system, rig->now_us, &rig->draft);
     return decision == HF_DECISION_COMMIT ? take_commit(rig, NULL, &rig->draft.commit)
                                           : say(rig, "takeover", "not decided");
 }
@@ -390,7 +390,17 @@ static void print_frame(const struct rig *rig, uint64_t position)
             print_error("commit %llu at %llu:", (unsigned long long)position,
                         (unsigned long long)commit.time_us);
             for (uint32_t i = 0; i < commit.event_count; i++) {
-                print_error(" %s", hf_event_wire(commit.events[i]->type));
+                const struct hf_event *event = commit.events[i];
+                print_error(" %s", hf_event_wire(event->type));
+                if (event->type >= HF_EVENT_LEASE_ACQUIRED &&
+                    event->type <= HF_EVENT_LEASE_EXPIRED) {
+                    print_error(" (%.*s token %llu until %llu)", (int)event->lease.name.text.len,
+                                event->lease.name.text.ptr, (unsigned long long)event->lease.token,
+                                (unsigned long long)event->lease.expires_at_us);
+                } else if (event->type >= HF_EVENT_HOLD_OPENED &&
+                           event->type <= HF_EVENT_HOLD_EXTENDED) {
+                    print_name("hold", &event->posting.hold.name);
+                }
             }
             print_error("\n");
         }
@@ -416,7 +426,10 @@ static bool run_seed(uint64_t seed, uint64_t commands)
             print_error("SEED=%llu command %llu: %s\n", (unsigned long long)seed,
                         (unsigned long long)i, rig->difference);
             print_command(&command);
-            print_frame(rig, setting("SHOW", rig->checker.model->position));
+            for (uint64_t p = setting("SHOW", rig->checker.model->position);
+                 p <= rig->checker.model->position; p++) {
+                print_frame(rig, p);
+            }
         }
         hf_command_release(&command);
     }
