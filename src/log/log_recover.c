@@ -349,17 +349,18 @@ static enum hf_err make_first(struct hf_log_file *log, struct hf_error *error)
     if (code == HF_ERR_OK) {
         code = look_at_leftovers(log, &log->state, true, &found, error);
     }
-    if (code == HF_ERR_OK) {
-        code = hf_log_segment_make(log, 1, 0, &log->durable, log->state.epoch, &log->active_file,
-                                   &header, error);
+    if (code != HF_ERR_OK) {
+        return code;
     }
-    if (code == HF_ERR_OK) {
-        code = hf_log_map_add(&log->map, &header, error);
+    code = hf_log_segment_make(log, 1, 0, &log->durable, log->state.epoch, &log->active_file,
+                               &header, error);
+    if (code != HF_ERR_OK) {
+        return code;
     }
     log->active_number = header.number;
     log->active_bytes = header.size_bytes;
     log->active_offset = HF_LOG_PAGE_BYTES;
-    return code;
+    return hf_log_map_add(&log->map, &header, error);
 }
 
 static enum hf_err take(struct hf_log_file *log, struct hf_str me, struct hf_log_recovery *recovery,

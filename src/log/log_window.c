@@ -65,8 +65,9 @@ enum hf_err hf_log_window_get(struct hf_log_window *window, uint64_t offset, uin
         end = hf_min_u64(hf_log_page_up(end), window->size_bytes);
         size_t load = (size_t)(end - start);
         if (!make_room(window, load)) {
-            return hf_error_set(error, HF_ERR_NO_MEMORY, "offset %llu: no memory to read %zu bytes",
-                                (unsigned long long)offset, load);
+            (void)hf_error_set(error, HF_ERR_NO_MEMORY, "offset %llu: no memory to read %zu bytes",
+                               (unsigned long long)offset, load);
+            return HF_ERR_NO_MEMORY;
         }
         window->have_bytes = 0;
         size_t got;
@@ -77,11 +78,14 @@ enum hf_err hf_log_window_get(struct hf_log_window *window, uint64_t offset, uin
         }
         window->at = start;
         window->have_bytes = got;
-        if (start + got < offset + size_bytes) {
-            return hf_error_set(error, HF_ERR_CORRUPT, "offset %llu: the file is cut short",
-                                (unsigned long long)(start + got));
+        have_end = start + got;
+        if (have_end < offset + size_bytes) {
+            (void)hf_error_set(error, HF_ERR_CORRUPT, "offset %llu: the file is cut short",
+                               (unsigned long long)have_end);
+            return HF_ERR_CORRUPT;
         }
     }
+    HF_CHECK(window->bytes != NULL);
     *bytes = window->bytes + (offset - window->at);
     return HF_ERR_OK;
 }

@@ -51,8 +51,8 @@ void hf_linux_unlock(struct hf_outside *o, struct hf_lock *lock);
 /* linux_worker.c */
 void hf_linux_workers_init(struct linux_outside *outside);
 void hf_linux_workers_release(struct linux_outside *outside);
-void hf_linux_submit(struct hf_outside *o, enum hf_worker worker, struct hf_job *job);
-void hf_linux_drain(struct hf_outside *o, enum hf_worker worker);
+void hf_linux_submit(struct hf_outside *o, enum hf_worker kind, struct hf_job *job);
+void hf_linux_drain(struct hf_outside *o, enum hf_worker kind);
 void hf_linux_ring(struct hf_outside *o);
 
 #endif

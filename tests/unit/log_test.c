@@ -404,7 +404,7 @@ static pid_t start_owner(int count, bool go_on)
         append(log, count);
         bool told = write(pipes[1], &model.head, sizeof(model.head)) == sizeof(model.head);
         (void)alarm(20);
-        while (told && go_on) {
+        for (int i = 0; told && go_on && i < 1000000; i++) {
             append(log, 1);
         }
         (void)pause();
@@ -496,8 +496,8 @@ static void make_small(bool sealed, uint64_t *last_offset, uint64_t *end_offset)
 static void a_torn_last_batch_is_cut_and_reported(void **state)
 {
     (void)state;
-    uint64_t last;
-    uint64_t end;
+    uint64_t last = 0;
+    uint64_t end = 0;
     make_small(false, &last, &end);
     struct hf_log_head head;
     struct hf_log_recovery recovery;
@@ -521,8 +521,8 @@ static void a_torn_last_batch_is_cut_and_reported(void **state)
 static void damage_is_no_torn_tail(void **state)
 {
     (void)state;
-    uint64_t last;
-    uint64_t end;
+    uint64_t last = 0;
+    uint64_t end = 0;
     struct hf_log_head head;
     struct hf_log_recovery recovery;
     struct hf_error error;
@@ -551,8 +551,8 @@ static void damage_is_no_torn_tail(void **state)
 static void damage_behind_or_before_a_seal_is_corrupt(void **state)
 {
     (void)state;
-    uint64_t last;
-    uint64_t end;
+    uint64_t last = 0;
+    uint64_t end = 0;
     struct hf_log_head head;
     struct hf_log_recovery recovery;
     struct hf_error error;
@@ -610,8 +610,8 @@ static void a_missing_segment_is_corrupt(void **state)
 static void leftovers_of_a_crash_are_removed(void **state)
 {
     (void)state;
-    uint64_t last;
-    uint64_t end;
+    uint64_t last = 0;
+    uint64_t end = 0;
     make_small(false, &last, &end);
     static const char *const names[] = {"00000000000000000002.log", "00000000000000000002.new",
                                         "00000000000000000009.new"};
