@@ -171,20 +171,58 @@ static const struct hf_side *side_of(const struct hf_event *event, const struct 
     return NULL;
 }
 
-static bool find_entry(const struct hf_commit *commit, const struct hf_id *id, uint64_t version,
-                       struct hf_page_item *item)
+const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct hf_id *account,
+                                    uint64_t version, const struct hf_event **event)
 {
     for (uint32_t i = 0; i < commit->event_count; i++) {
-        const struct hf_side *side = side_of(commit->events[i], id, version);
+        const struct hf_side *side = side_of(commit->events[i], account, version);
         if (side != NULL) {
-            *item = (struct hf_page_item){commit, commit->events[i], side};
-            return true;
+            *event = commit->events[i];
+            return side;
         }
     }
-    return false;
+    return NULL;
 }
 
-/* Walks the chain of entries backwards from the newest. */
+/* Where a walk begins that is to meet version `start`: at the next indexed entry above it, or at the
+ * newest. false: something is needed. */
+static bool walk_from(struct reading *r, const struct hf_account *account, uint64_t start,
+                      uint64_t *version, uint64_t *position)
+{
+    uint64_t indexed = (start + HF_ENTRY_STRIDE - 1) / HF_ENTRY_STRIDE * HF_ENTRY_STRIDE;
+    *version = account->version;
+    *position = account->last_position;
+    if (indexed >= account->version) {
+        return true;
+    }
+    struct hf_index_value value;
+    enum hf_lookup lookup =
+        hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id, indexed, &value);
+    if (lookup == HF_LOOKUP_ABSENT) {
+        r->view->damaged = true;
+    }
+    *version = indexed;
+    *position = value.position;
+    return lookup == HF_LOOKUP_PRESENT;
+}
+
+/* The commit of an entry; if it is cold, it is needed together with the entries behind it. */
+static const struct hf_commit *entry_commit(struct reading *r, const struct hf_id *account,
+                                            uint64_t version, uint64_t position, uint64_t last)
+{
+    struct hf_needs *needs = &r->view->needs;
+    size_t before = needs->position_count;
+    const struct hf_commit *commit = hf_view_commit(r->view, position);
+    if (commit == NULL && needs->position_count > before) {
+        needs->chain = (struct hf_entry_chain){.account = *account,
+                                               .version = version,
+                                               .position = position,
+                                               .count = (uint32_t)(version - last + 1)};
+    }
+    return commit;
+}
+
+/* Newest first, along the chain of entries; the cost follows the page and not the history. */
 static void read_entries(struct reading *r)
 {
     read_account(r);
@@ -192,27 +230,32 @@ static void read_entries(struct reading *r)
         return;
     }
     const struct hf_account *account = &r->out->entity.account;
-    uint64_t below = r->query->from == 0 ? UINT64_MAX : r->query->from;
-    uint64_t position = account->last_position;
-    for (uint64_t version = account->version; version > 0; version--) {
-        const struct hf_commit *commit = hf_view_commit(r->view, position);
-        struct hf_page_item item;
-        if (commit == NULL) {
+    uint64_t start = account->version;
+    uint64_t version, position;
+    if (r->query->from > 0 && r->query->from <= start) {
+        start = r->query->from - 1;
+    }
+    if (start == 0 || !walk_from(r, account, start, &version, &position)) {
+        return;
+    }
+    uint64_t last = start > r->query->limit ? start - r->query->limit + 1 : 1;
+    for (; version >= last; version--) {
+        struct hf_page_item item = {0};
+        item.commit = entry_commit(r, &account->name.id, version, position, last);
+        if (item.commit == NULL) {
             return;
         }
-        if (!find_entry(commit, &account->name.id, version, &item)) {
+        item.side = hf_entry_find(item.commit, &account->name.id, version, &item.event);
+        if (item.side == NULL) {
             r->view->damaged = true;
             return;
         }
-        if (version < below && r->out->item_count == r->query->limit) {
-            r->out->more = true;
-            return;
-        }
-        if (version < below) {
+        if (version <= start) {
             r->out->items[r->out->item_count++] = item;
         }
         position = item.side->previous_position;
     }
+    r->out->more = last > 1;
 }
 
 static void read_document(struct reading *r)

@@ -57,6 +57,10 @@ struct hf_reading {
     uint64_t time_us;  /* of its newest commit */
 };
 
+/* The account's entry with this version in the commit; NULL if it is not there. */
+const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct hf_id *account,
+                                    uint64_t version, const struct hf_event **event);
+
 /* ANSWER (reading filled), NEEDS, OVERLOADED or DAMAGED. records may be NULL. */
 enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *records,
                          const struct hf_query *query, uint64_t now_us, uint64_t key_retention_us,

@@ -28,8 +28,12 @@ enum hf_index_kind {
     HF_INDEX_DOCUMENT = 7,     /* document id, version -> its event */
     HF_INDEX_REVERSAL = 8,     /* reversed transfer's id -> the newest reversal */
     HF_INDEX_LEASE = 9,        /* lease name -> its newest event */
+    HF_INDEX_ENTRY = 10, /* account id, version (each HF_ENTRY_STRIDE-th) -> the entry's event */
     HF_INDEX_KIND_COUNT,
 };
+
+/* Entries between two of them are reached by the chain of previous positions. */
+#define HF_ENTRY_STRIDE 32u
 
 #define HF_INDEX_SPENT 1u /* flag: the id was spent by a refusal */
 

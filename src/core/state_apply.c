@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "core/state_priv.h"
 
+#define RECORDS_PER_EVENT 4u /* a reversal: its id, the newest reversal, two entries */
+
 struct applying {
     struct hf_state *state;
     const struct hf_commit *commit;
@@ -113,7 +115,7 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
     hf_due_compact(state);
     for (uint32_t i = 0; ok && i < commit->event_count; i++) {
         const struct hf_event *event = commit->events[i];
-        records += 2;
+        records += RECORDS_PER_EVENT;
         dues += 1;
         if (event->type == HF_EVENT_REFUSED) {
             records += event->refused.spent_count;
@@ -169,6 +171,9 @@ static void take_entry(struct applying *a, struct hf_account *account, const str
     account->version = side->version;
     account->modified_at_us = a->commit->time_us;
     account->last_position = a->commit->position;
+    if (account->version % HF_ENTRY_STRIDE == 0) {
+        put_index(a, HF_INDEX_ENTRY, &account->name.id, account->version, 0);
+    }
 }
 
 /* How an event moves the totals: posted up, pending up or down. */

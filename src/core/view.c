@@ -49,6 +49,12 @@ bool hf_records_add_frame(struct hf_records *records, uint64_t position,
     return true;
 }
 
+struct hf_shared_bytes *hf_records_frame(const struct hf_records *records, uint64_t position)
+{
+    struct hf_id id = position_id(position);
+    return hf_table_get(&records->frames, &id);
+}
+
 void hf_needs_init(struct hf_needs *needs)
 {
     *needs = (struct hf_needs){0};
@@ -65,6 +71,7 @@ void hf_needs_clear(struct hf_needs *needs)
 {
     needs->key_count = 0;
     needs->position_count = 0;
+    needs->chain.count = 0;
 }
 
 bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key)
@@ -192,7 +199,7 @@ const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
     }
     const struct hf_shared_bytes *frame = hf_recent_frame(&view->state->recent, position);
     if (frame == NULL && view->records != NULL) {
-        frame = hf_table_get(&view->records->frames, &id);
+        frame = hf_records_frame(view->records, position);
     }
     if (frame != NULL) {
         return decode(view, position, frame);

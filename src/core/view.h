@@ -32,7 +32,18 @@ bool hf_records_add_answer(struct hf_records *records, const struct hf_index_key
 bool hf_records_add_frame(struct hf_records *records, uint64_t position,
                           struct hf_shared_bytes *frame) HF_WARN_UNUSED;
 
-/* What to fetch: index keys and whole commits. */
+/* Borrowed; NULL if it was not fetched. */
+struct hf_shared_bytes *hf_records_frame(const struct hf_records *records, uint64_t position);
+
+/* A run of an account's entries, each named by the one behind it: a fetch follows it by itself. */
+struct hf_entry_chain {
+    struct hf_id account;
+    uint64_t version;  /* of the first entry */
+    uint64_t position; /* of its commit */
+    uint32_t count;    /* entries wanted; 0 = no chain is needed */
+};
+
+/* What to fetch: index keys, whole commits, and at most one chain. */
 struct hf_needs {
     struct hf_index_key *keys; /* owned */
     size_t key_count;
@@ -40,6 +51,7 @@ struct hf_needs {
     uint64_t *positions; /* owned */
     size_t position_count;
     size_t position_capacity;
+    struct hf_entry_chain chain;
 };
 
 void hf_needs_init(struct hf_needs *needs);
@@ -50,7 +62,7 @@ bool hf_needs_add_position(struct hf_needs *needs, uint64_t position) HF_WARN_UN
 
 static inline bool hf_needs_any(const struct hf_needs *needs)
 {
-    return needs->key_count > 0 || needs->position_count > 0;
+    return needs->key_count > 0 || needs->position_count > 0 || needs->chain.count > 0;
 }
 
 enum hf_lookup {

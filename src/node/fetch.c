@@ -1,4 +1,5 @@
 /* Cold records: looked up off the writer's thread. */
+#include "base/bytes.h"
 #include "base/check.h"
 #include "node/node_priv.h"
 
@@ -74,6 +75,45 @@ static enum hf_err look_up(struct hf_node *node, struct hf_request *request, str
     return err;
 }
 
+/* The commits of a run of entries, each found through the one before it. */
+static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
+                               struct hf_buffer *scratch, struct hf_error *error)
+{
+    const struct hf_entry_chain *chain = &request->needs.chain;
+    uint64_t position = chain->position;
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    enum hf_err err = HF_ERR_OK;
+    for (uint32_t i = 0; err == HF_ERR_OK && i < chain->count && position > 0; i++) {
+        const struct hf_shared_bytes *frame = hf_records_frame(&request->records, position);
+        if (frame == NULL) {
+            err = fetch_frame(node, request, position, scratch, error);
+            frame = hf_records_frame(&request->records, position);
+        }
+        struct hf_commit commit;
+        const struct hf_event *event;
+        hf_arena_clear(&arena);
+        if (err == HF_ERR_OK) {
+            size_t record = hf_get_u32(frame->data);
+            const uint8_t *payload = frame->data + HF_COMMIT_FRAME_BYTES + record;
+            err = hf_commit_decode(frame->data + HF_COMMIT_FRAME_BYTES, record, payload,
+                                   frame->size_bytes - HF_COMMIT_FRAME_BYTES - record, &arena,
+                                   &commit, error);
+        }
+        if (err == HF_ERR_OK) {
+            const struct hf_side *side =
+                hf_entry_find(&commit, &chain->account, chain->version - i, &event);
+            err = side == NULL
+                      ? hf_error_set(error, HF_ERR_CORRUPT, "commit %llu does not hold the entry",
+                                     (unsigned long long)position)
+                      : HF_ERR_OK;
+            position = side == NULL ? 0 : side->previous_position;
+        }
+    }
+    hf_arena_release(&arena);
+    return err;
+}
+
 static void fetch_request(struct hf_node *node, struct hf_request *request,
                           struct hf_buffer *scratch)
 {
@@ -81,6 +121,9 @@ static void fetch_request(struct hf_node *node, struct hf_request *request,
     enum hf_err err = look_up(node, request, &error);
     for (size_t i = 0; err == HF_ERR_OK && i < request->needs.position_count; i++) {
         err = fetch_frame(node, request, request->needs.positions[i], scratch, &error);
+    }
+    if (err == HF_ERR_OK) {
+        err = fetch_chain(node, request, scratch, &error);
     }
     hf_needs_clear(&request->needs);
     request->fetch_error = err == HF_ERR_NO_MEMORY ? HF_ERR_OVERLOADED : err;

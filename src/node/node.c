@@ -205,6 +205,10 @@ void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct h
     pthread_mutex_unlock(&node->mutex);
     struct hf_request *request;
     while ((request = hf_list_pop(&node->waiting)) != NULL) {
+        if (!request->needs_confirm && request->answer.seen_position <= node->durable.position) {
+            hf_node_answer(node, request); /* it is in the log; only the order held it back */
+            continue;
+        }
         hf_node_refuse(node, request,
                        perhaps_stored(node, request) ? HF_ERR_OUTCOME_UNKNOWN : HF_ERR_NOT_READY);
     }

@@ -126,9 +126,7 @@ static struct hf_shared_bytes *kept_frame(struct hf_node *node, struct hf_reques
 {
     struct hf_shared_bytes *frame = hf_recent_frame(&node->state.recent, position);
     if (frame == NULL) {
-        struct hf_id id = {{0}};
-        hf_put_u64(id.bytes, position);
-        frame = hf_table_get(&request->records.frames, &id);
+        frame = hf_records_frame(&request->records, position);
     }
     HF_CHECK(frame != NULL);
     return hf_shared_bytes_ref(frame);
@@ -193,6 +191,7 @@ static void ask_for_records(struct hf_node *node, struct hf_request *request)
     const struct hf_needs *needs = &node->draft.view.needs;
     bool ok = ++request->fetches <= FETCH_ROUNDS_MAX;
     hf_needs_clear(&request->needs);
+    request->needs.chain = needs->chain;
     for (size_t i = 0; ok && i < needs->key_count; i++) {
         ok = hf_needs_add_key(&request->needs, &needs->keys[i]);
     }

@@ -1,0 +1,259 @@
+/*
+ * The stored form of commits and of the state is frozen: a fixed script gives these bytes for ever.
+ *
+ * tests/golden/core.txt holds a line a commit (record and payload in hex, the chain's hash behind it) and the
+ * SHA-256 of the canonical state at the end. The test decides the script anew and compares; and it replays the
+ * golden lines alone, as a later version must. GOLDEN_WRITE=1 writes the file (only before a release).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/commit_json.h"
+#include "base/bytes.h"
+#include "core/decide.h"
+#include "log/log.h"
+#include "unit/support.h"
+
+#define LINE_BYTES 65536
+
+/* Every operation once at least, conditions, a refusal of each kind that stores something. */
+static const struct {
+    const char *key;
+    const char *json;
+} script[] = {
+    {NULL, "{\"do\":[{\"op\":\"open_account\",\"account\":\"world\",\"asset\":\"USD/"
+           "2\",\"floor\":null}]}"},
+    {"k1", "{\"do\":[{\"op\":\"open_account\",\"account\":\"users:1\",\"asset\":\"USD/"
+           "2\",\"ceiling\":\"5000\","
+           "\"metadata\":{\"name\" : \"\\u00e9\"}},{\"op\":\"open_account\",\"account\":"
+           "\"6ba7b810-9dad-11d1-80b4-00c04fd430c8\",\"asset\":\"USD/"
+           "2\"}],\"metadata\":{\"by\":\"test\"}}"},
+    {NULL, "{\"do\":[{\"op\":\"transfer\",\"id\":\"t1\",\"from\":\"world\",\"to\":\"users:1\","
+           "\"asset\":\"USD/2\","
+           "\"amount\":\"1000\",\"effective_at\":\"2020-08-30T17:44:25.000000Z\",\"metadata\":{"
+           "\"n\":1}}]}"},
+    {NULL,
+     "{\"if\":[{\"account\":\"users:1\",\"available\":{\"gte\":\"1000\"}}],\"do\":[{\"op\":"
+     "\"transfer\","
+     "\"from\":\"users:1\",\"to\":\"6ba7b810-9dad-11d1-80b4-00c04fd430c8\",\"asset\":\"USD/2\","
+     "\"amount\":\"5000\",\"up_to\":true}]}"},
+    {"k2", "{\"do\":[{\"op\":\"transfer\",\"id\":\"t2\",\"from\":\"users:1\",\"to\":\"world\","
+           "\"asset\":\"USD/2\","
+           "\"amount\":\"1\"}]}"},
+    {NULL, "{\"do\":[{\"op\":\"reverse\",\"transfer\":\"t1\",\"id\":\"r1\",\"amount\":\"1\"}]}"},
+    {NULL, "{\"do\":[{\"op\":\"hold\",\"id\":\"h1\",\"from\":\"world\",\"to\":\"users:1\","
+           "\"asset\":\"USD/2\","
+           "\"amount\":\"300\",\"timeout_ms\":60000},{\"op\":\"hold\",\"id\":\"h2\",\"from\":"
+           "\"world\",\"to\":"
+           "\"users:1\",\"asset\":\"USD/2\",\"amount\":\"7\"}]}"},
+    {NULL, "{\"do\":[{\"op\":\"capture\",\"hold\":\"h1\",\"amount\":\"100\"},{\"op\":\"extend\","
+           "\"hold\":\"h1\","
+           "\"timeout_ms\":120000},{\"op\":\"void\",\"hold\":\"h2\"}]}"},
+    {NULL, "{\"do\":[{\"op\":\"append\",\"stream\":\"o:1\",\"type\":\"created\",\"id\":\"e1\","
+           "\"data\":{ \"a\" : 1 },"
+           "\"expected_version\":0},{\"op\":\"append\",\"stream\":\"o:1\",\"type\":\"paid\","
+           "\"data\":null}]}"},
+    {NULL, "{\"do\":[{\"op\":\"put\",\"document\":\"d1\",\"data\":{\"a\":1,\"b\":{\"c\":[1, 2]}}},"
+           "{\"op\":\"patch\",\"document\":\"d1\",\"data\":{\"b\":{\"d\":true},\"a\":null}}]}"},
+    {"k3", "{\"do\":[{\"op\":\"put\",\"document\":\"d1\",\"data\":1,\"expected_version\":1}]}"},
+    {NULL, "{\"do\":[{\"op\":\"delete\",\"document\":\"d1\"},{\"op\":\"acquire\",\"lease\":\"l1\","
+           "\"owner\":\"me\","
+           "\"ttl_ms\":60000}]}"},
+    {NULL, "{\"do\":[{\"op\":\"renew\",\"lease\":\"l1\",\"token\":13,\"ttl_ms\":60000}]}"},
+    {"k4", "{\"do\":[{\"op\":\"acquire\",\"lease\":\"l1\",\"owner\":\"you\",\"ttl_ms\":60000}]}"},
+    {NULL, "{\"do\":[{\"op\":\"release\",\"lease\":\"l1\",\"token\":13}]}"},
+    {NULL,
+     "{\"do\":[{\"op\":\"set_limits\",\"account\":\"users:1\",\"floor\":\"-5\",\"ceiling\":null},"
+     "{\"op\":\"set_metadata\",\"account\":\"users:1\",\"metadata\":{}},"
+     "{\"op\":\"freeze\",\"account\":\"users:1\"}]}"},
+    {"k5", "{\"do\":[{\"op\":\"hold\",\"id\":\"h3\",\"from\":\"users:1\",\"to\":\"world\","
+           "\"asset\":\"USD/2\","
+           "\"amount\":\"1\"}]}"},
+    {NULL, "{\"do\":[{\"op\":\"unfreeze\",\"account\":\"users:1\"},{\"op\":\"open_account\","
+           "\"account\":\"gone\","
+           "\"asset\":\"BTC/8\"},{\"op\":\"close_account\",\"account\":\"gone\"}]}"},
+    {"k6", "{\"do\":[{\"op\":\"capture\",\"hold\":\"h1\"}]}"}, /* past its time: expires first */
+};
+
+struct core {
+    struct hf_state state;
+    struct hf_draft draft;
+    struct hf_hash hash;
+};
+
+static const char *golden_path(void)
+{
+    const char *path = getenv("GOLDEN_CORE");
+    assert_non_null(path);
+    return path;
+}
+
+/* Returns the end, where a NUL stands. */
+static char *hex(char *to, const uint8_t *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size; i++) {
+        *to++ = digits[bytes[i] >> 4];
+        *to++ = digits[bytes[i] & 15];
+    }
+    *to = '\0';
+    return to;
+}
+
+static void end_line(char *at)
+{
+    at[0] = '\n';
+    at[1] = '\0';
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1);
+}
+
+static size_t unhex(const char *text, uint8_t *to)
+{
+    size_t size = 0;
+    while (digit_of(text[0]) >= 0 && digit_of(text[1]) >= 0) {
+        to[size++] = (uint8_t)(digit_of(text[0]) * 16 + digit_of(text[1]));
+        text += 2;
+    }
+    return size;
+}
+
+/* "<record> <payload> <hash>" of the draft's commit, which is applied. */
+static void apply_draft(struct core *core, char *line)
+{
+    struct hf_buffer frame;
+    struct hf_error error = {0};
+    hf_buffer_init(&frame);
+    assert_true(hf_commit_encode(&core->draft.commit, &frame));
+    assert_true(hf_state_reserve(&core->state, &core->draft.commit));
+    if (hf_state_apply(&core->state, &core->draft.commit, &error) != HF_ERR_OK) {
+        fail_msg("%s", error.text);
+    }
+    struct hf_shared_bytes *kept = hf_shared_bytes_new(frame.size_bytes);
+    memcpy(kept->data, frame.data, frame.size_bytes);
+    hf_recent_add_frame(&core->state.recent, core->state.position, kept);
+    hf_shared_bytes_unref(kept);
+    size_t record = hf_get_u32(frame.data);
+    core->hash = hf_log_chain(&core->hash, frame.data + 8, record);
+    assert_true(frame.size_bytes * 2 + 80 < LINE_BYTES);
+    line = hex(line, frame.data + 8, record);
+    *line++ = ' ';
+    *line++ = '-';
+    line = hex(line, frame.data + 8 + record, frame.size_bytes - 8 - record);
+    *line++ = ' ';
+    end_line(hex(line, core->hash.bytes, 32));
+    hf_buffer_release(&frame);
+}
+
+static void decide_line(struct core *core, size_t i, char *line)
+{
+    struct hf_command command;
+    struct hf_malformed malformed;
+    hf_command_init(&command, HF_COMMAND_COMMIT);
+    if (!hf_commit_json_decode(hf_str_from(script[i].json), &command, &malformed) ||
+        (script[i].key != NULL &&
+         !hf_command_set_key(&command, hf_str_from(script[i].key), &malformed)) ||
+        !hf_command_finish(&command, &malformed)) {
+        fail_msg("line %zu: %s %s", i, malformed.pointer, malformed.text);
+    }
+    uint64_t now_us = 1600000000000000u + i * 10000000u; /* ten seconds a line */
+    assert_int_equal(hf_decide(&core->state, NULL, &command, now_us, UINT64_MAX / 2, &core->draft),
+                     HF_DECISION_COMMIT);
+    apply_draft(core, line);
+    hf_command_release(&command);
+}
+
+static void compare_line(FILE *golden, const char *line)
+{
+    if (getenv("GOLDEN_WRITE") != NULL) {
+        assert_true(fputs(line, golden) >= 0);
+        return;
+    }
+    static char expected[LINE_BYTES];
+    assert_non_null(fgets(expected, sizeof(expected), golden));
+    assert_string_equal(line, expected);
+}
+
+static void the_script_gives_these_bytes(void **state)
+{
+    (void)state;
+    struct core core = {0};
+    static char line[LINE_BYTES];
+    FILE *golden = fopen(golden_path(), getenv("GOLDEN_WRITE") != NULL ? "w" : "r");
+    assert_non_null(golden);
+    hf_state_init(&core.state, 7);
+    hf_draft_init(&core.draft);
+    struct hf_system takeover = {.epoch = 1, .owner = HF_STR("golden")};
+    assert_int_equal(
+        hf_decide_system(&core.state, HF_EVENT_TAKEOVER, &takeover, 1500000000000000u, &core.draft),
+        HF_DECISION_COMMIT);
+    apply_draft(&core, line);
+    compare_line(golden, line);
+    for (size_t i = 0; i < HF_ARRAY_COUNT(script); i++) {
+        decide_line(&core, i, line);
+        compare_line(golden, line);
+    }
+    struct hf_hash hash;
+    assert_true(hf_state_hash(&core.state, &hash));
+    end_line(hex(line, hash.bytes, 32));
+    compare_line(golden, line);
+    (void)fclose(golden);
+    hf_state_release(&core.state);
+    hf_draft_release(&core.draft);
+}
+
+/* What an older version has stored: decoded, encoded to the same bytes, applied, the same state. */
+static void these_bytes_give_the_state(void **state)
+{
+    (void)state;
+    struct core core = {0};
+    static char line[LINE_BYTES];
+    static uint8_t bytes[LINE_BYTES];
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    hf_state_init(&core.state, 8);
+    FILE *golden = fopen(golden_path(), "r");
+    assert_non_null(golden);
+    unsigned commits = 0;
+    while (fgets(line, sizeof(line), golden) != NULL && strchr(line, ' ') != NULL) {
+        struct hf_commit commit;
+        struct hf_error error = {0};
+        size_t record = unhex(line, bytes);
+        size_t payload = unhex(strchr(line, '-') + 1, bytes + record);
+        hf_arena_clear(&arena);
+        if (hf_commit_decode(bytes, record, bytes + record, payload, &arena, &commit, &error) !=
+                HF_ERR_OK ||
+            hf_commit_verify_texts(&commit, &error) != HF_ERR_OK ||
+            !hf_state_reserve(&core.state, &commit) ||
+            hf_state_apply(&core.state, &commit, &error) != HF_ERR_OK) {
+            fail_msg("commit %u: %s", commits + 1, error.text);
+        }
+        struct hf_buffer again;
+        hf_buffer_init(&again);
+        assert_true(hf_commit_encode(&commit, &again));
+        assert_int_equal(again.size_bytes, 8 + record + payload);
+        assert_memory_equal(again.data + 8, bytes, record + payload);
+        hf_buffer_release(&again);
+        commits++;
+    }
+    (void)fclose(golden);
+    assert_int_equal(commits, HF_ARRAY_COUNT(script) + 1);
+    struct hf_hash hash, expected;
+    assert_true(hf_state_hash(&core.state, &hash));
+    assert_int_equal(unhex(line, expected.bytes), 32);
+    assert_memory_equal(hash.bytes, expected.bytes, 32);
+    hf_state_release(&core.state);
+    hf_arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_script_gives_these_bytes),
+        cmocka_unit_test(these_bytes_give_the_state),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
