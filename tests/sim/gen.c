@@ -15,7 +15,7 @@ void hf_gen_init(struct hf_gen *gen, uint64_t seed)
                                        .short_timeout_ppm = 400000,
                                        .duplicate_ppm = 220000,
                                        .dry_run_ppm = 20000,
-                                       .big_ppm = 60,
+                                       .big_ppm = 150,
                                        .spoil_ppm = 60000};
     for (size_t i = 0; i < HF_GEN_RECIPES; i++) {
         hf_arena_init(&gen->recipes[i].arena);
@@ -76,7 +76,11 @@ static struct hf_str collide(struct hf_gen *gen, struct hf_str text)
 
 struct hf_str hf_gen_account(struct hf_gen *gen, size_t slot)
 {
-    uint32_t generation = gen->accounts[slot].generation;
+    struct hf_gen_account *account = &gen->accounts[slot];
+    if (!account->open && account->version > 0 && hf_gen_percent(gen, 10)) {
+        *account = (struct hf_gen_account){.generation = account->generation + 1};
+    }
+    uint32_t generation = account->generation;
     if (generation > 0 && hf_gen_spoil(gen)) {
         generation--;
     }
@@ -86,7 +90,7 @@ struct hf_str hf_gen_account(struct hf_gen *gen, size_t slot)
 struct hf_str hf_gen_asset(struct hf_gen *gen, size_t slot)
 {
     bool euro = slot >= HF_GEN_EURO_FIRST;
-    return hf_gen_text(gen, "%s", euro != hf_gen_spoil(gen) ? "EUR/2" : "USD/2");
+    return euro != hf_gen_percent(gen, 1) ? HF_STR("EUR/2") : HF_STR("USD/2");
 }
 
 /* Two accounts, mostly of one asset and mostly ones that are open. */
@@ -131,8 +135,14 @@ static struct hf_str reference(struct hf_gen *gen, const struct hf_gen_reference
         return hf_gen_text(gen, "%cp%llu.%u", kind, (unsigned long long)(gen->made / 150),
                            (unsigned)hf_gen_below(gen, 20));
     }
-    uint64_t window = hf_min_u64(count, hf_gen_percent(gen, 60) ? 8 : HF_GEN_REFERENCES);
-    uint64_t at = count - 1 - hf_gen_below(gen, window);
+    uint64_t at = 0;
+    for (int attempt = 0; attempt < 4; attempt++) {
+        uint64_t window = hf_min_u64(count, hf_gen_percent(gen, 60) ? 8 : HF_GEN_REFERENCES);
+        at = count - 1 - hf_gen_below(gen, window);
+        if (!ring[at % HF_GEN_REFERENCES].ended || hf_gen_percent(gen, 10)) {
+            break;
+        }
+    }
     return collide(gen, hf_gen_text(gen, "%s", ring[at % HF_GEN_REFERENCES].text));
 }
 
@@ -249,8 +259,8 @@ static void saw_account(struct hf_gen *gen, const struct hf_name *name, uint64_t
     if (state != 0) {
         account->frozen = state == HF_ACCOUNT_FROZEN;
     }
-    if (state == HF_ACCOUNT_CLOSED && hf_gen_percent(gen, 70)) {
-        *account = (struct hf_gen_account){.generation = generation + 1};
+    if (state == HF_ACCOUNT_CLOSED) {
+        account->open = false; /* the next generation comes later */
     }
 }
 
@@ -262,9 +272,20 @@ static void saw_side(struct hf_gen *gen, const struct hf_side *side, uint64_t ti
 static void saw_reference(struct hf_gen_reference *ring, uint64_t *count,
                           const struct hf_name *name)
 {
+    ring[*count % HF_GEN_REFERENCES].ended = false;
     (void)snprintf(ring[*count % HF_GEN_REFERENCES].text, 64, "%.*s",
                    (int)hf_min_u64(name->text.len, 60), name->text.ptr);
     (*count)++;
+}
+
+/* A hold that has ended, or a transfer that can't be reversed, is asked for less often. */
+static void saw_end(struct hf_gen_reference *ring, const struct hf_name *name)
+{
+    for (size_t i = 0; i < HF_GEN_REFERENCES; i++) {
+        if (hf_str_equal(hf_str_from(ring[i].text), name->text)) {
+            ring[i].ended = true;
+        }
+    }
 }
 
 static size_t slot_of(const struct hf_name *name, size_t count)
@@ -283,6 +304,14 @@ static void saw_posting(struct hf_gen *gen, const struct hf_event *event, uint64
     }
     if (event->type == HF_EVENT_TRANSFER_POSTED || event->type == HF_EVENT_HOLD_CAPTURED) {
         saw_reference(gen->transfers, &gen->transfer_count, &event->posting.transfer.name);
+    }
+    const struct hf_transfer *transfer = &event->posting.transfer;
+    if (event->type == HF_EVENT_TRANSFER_POSTED && transfer->kind == HF_TRANSFER_REVERSAL) {
+        saw_end(gen->transfers, &transfer->name);
+        saw_end(gen->transfers, &transfer->of);
+    }
+    if (event->type != HF_EVENT_TRANSFER_POSTED && event->posting.hold.state != HF_HOLD_OPEN) {
+        saw_end(gen->holds, &event->posting.hold.name);
     }
     if (event->type == HF_EVENT_HOLD_OPENED) {
         saw_reference(gen->holds, &gen->hold_count, &event->posting.hold.name);

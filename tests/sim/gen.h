@@ -58,7 +58,8 @@ struct hf_gen_lease {
 };
 
 struct hf_gen_reference {
-    char text[64]; /* name of a transfer or hold; "" = none */
+    char text[64]; /* name of a transfer or hold */
+    bool ended;    /* the hold has ended, the transfer is or has a reversal */
 };
 
 struct hf_gen_knobs {
@@ -83,11 +84,12 @@ struct hf_gen {
     struct hf_gen_lease leases[HF_GEN_LEASES];            /* l0 … */
     struct hf_gen_reference transfers[HF_GEN_REFERENCES]; /* seen to be posted */
     struct hf_gen_reference holds[HF_GEN_REFERENCES];     /* seen to be open */
-    uint64_t transfer_count;                              /* shown */
-    uint64_t hold_count;                                  /* shown */
-    struct hf_gen_recipe recipes[HF_GEN_RECIPES];         /* ring */
-    uint64_t recipe_count;                                /* made */
-    struct hf_gen_recipe work;                            /* the one being made */
+    size_t big_slot;                              /* document that was made big, plus 1; 0 = none */
+    uint64_t transfer_count;                      /* shown */
+    uint64_t hold_count;                          /* shown */
+    struct hf_gen_recipe recipes[HF_GEN_RECIPES]; /* ring */
+    uint64_t recipe_count;                        /* made */
+    struct hf_gen_recipe work;                    /* the one being made */
 };
 
 void hf_gen_init(struct hf_gen *gen, uint64_t seed);

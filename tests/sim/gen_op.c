@@ -89,8 +89,13 @@ static void account_op(struct hf_gen *gen, struct hf_op_fields *op)
     switch (hf_gen_below(gen, 8)) {
     case 0:
     case 1:
-        hf_gen_opening(gen, op, find_slot(gen, false, false));
-        return;
+        slot = find_slot(gen, false, false);
+        if (!gen->accounts[slot].open || hf_gen_percent(gen, 10)) {
+            hf_gen_opening(gen, op, slot);
+            return;
+        }
+        limits(gen, op, slot);
+        break;
     case 2:
     case 3:
         slot = find_slot(gen, true, hf_gen_percent(gen, 10));
@@ -214,7 +219,9 @@ static void document_op(struct hf_gen *gen, struct hf_op_fields *op)
     bool patch = !put && roll < 88;
     op->op = put ? HF_STR("put") : patch ? HF_STR("patch") : HF_STR("delete");
     if (put || patch) {
-        bool big = hf_sim_random_chance(&gen->random, gen->knobs.big_ppm);
+        bool again = patch && gen->big_slot == slot + 1 && hf_gen_percent(gen, 70);
+        bool big = again || hf_sim_random_chance(&gen->random, gen->knobs.big_ppm);
+        gen->big_slot = again ? 0 : big ? slot + 1 : gen->big_slot;
         op->data = big ? hf_gen_big_json(gen) : hf_gen_json(gen, false);
     }
     if (hf_gen_percent(gen, 45)) {
