@@ -7,7 +7,6 @@
 #include "unit/support.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/json.h"
 #include "unit/contract_answers.h"
@@ -127,76 +126,28 @@ static void check_answer(struct running *r)
     }
 }
 
-static void run_commit(struct running *r, bool cancels)
+static bool is_commit(const char *ask)
 {
-    const struct row *row = r->row;
-    char json[TEXT_MAX];
-    unquote(row->ask, json);
-    uint64_t before = r->rig.state.position;
-    core_rig_commit(&r->rig, cancels ? NULL : json, row->principal, row->key, row->dry_run,
-                    r->now_us, &r->answer);
-    check_answer(r);
-    bool malformed = row->status == 400;
-    bool records = !row->replayed && !row->unrecorded && !row->dry_run && !malformed;
-    if (r->trouble == NULL && r->rig.state.position != before + (records ? 1 : 0)) {
-        r->trouble = records ? "it took no position" : "it took a position";
-    }
-}
-
-/* "get KIND NAME [NUMBER [NUMBER]]" */
-static void run_read(struct running *r)
-{
-    static const struct {
-        const char *kind;
-        enum hf_query_type type;
-    } kinds[] = {
-        {"account", HF_QUERY_ACCOUNT},   {"transfer", HF_QUERY_TRANSFER},
-        {"hold", HF_QUERY_HOLD},         {"stream", HF_QUERY_STREAM},
-        {"document", HF_QUERY_DOCUMENT}, {"lease", HF_QUERY_LEASE},
-        {"key", HF_QUERY_KEY},           {"commit", HF_QUERY_COMMIT},
-        {"entries", HF_QUERY_ENTRIES},   {"events", HF_QUERY_STREAM_EVENTS},
-    };
-    char kind[16], name[200];
-    unsigned long long first = 0, second = 0;
-    int count = sscanf(r->row->ask, "get %15s %199s %llu %llu", kind, name, &first, &second);
-    assert_true(count >= 2);
-    struct hf_query query = {.from = first, .limit = (uint32_t)second};
-    for (size_t i = 0; i < HF_ARRAY_COUNT(kinds); i++) {
-        query.type = strcmp(kinds[i].kind, kind) == 0 ? kinds[i].type : query.type;
-    }
-    assert_true(query.type != 0);
-    struct hf_arena arena;
-    hf_arena_init(&arena);
-    if (query.type == HF_QUERY_COMMIT) {
-        query.position = strtoull(name, NULL, 10);
-    } else if (query.type == HF_QUERY_KEY) {
-        query.principal = hf_str_from(r->row->principal == NULL ? "local" : r->row->principal);
-        query.key = hf_str_from(name);
-    } else {
-        assert_true(hf_name_make(hf_str_from(name), &arena, &query.name));
-        query.has_version = query.type == HF_QUERY_DOCUMENT && count > 2;
-        query.version = first;
-    }
-    core_rig_read(&r->rig, &query, r->now_us, &r->answer);
-    check_answer(r);
-    hf_arena_release(&arena);
+    return ask[0] == '{' || strcmp(ask, "cancel") == 0;
 }
 
 static void run_row(struct running *r)
 {
     const struct row *row = r->row;
+    char ask[TEXT_MAX];
+    unquote(row->ask, ask);
     r->now_us = row->at_us == 0 ? r->now_us + 1 : BEGIN_US + row->at_us;
     r->trouble = NULL;
-    if (strncmp(row->ask, "get ", 4) == 0) {
-        run_read(r);
-    } else if (strcmp(row->ask, "tick") == 0) {
-        if (!core_rig_tick(&r->rig, r->now_us)) {
-            r->trouble = "nothing was due";
-        }
-    } else if (strcmp(row->ask, "takeover") == 0) {
-        core_rig_takeover(&r->rig, r->now_us);
-    } else {
-        run_commit(r, strcmp(row->ask, "cancel") == 0);
+    uint64_t before = r->rig.state.position;
+    struct core_rig_ask question = {ask, row->principal, row->key, row->dry_run, r->now_us};
+    core_rig_ask(&r->rig, &question, &r->answer);
+    if (row->status != 0) {
+        check_answer(r);
+    }
+    bool records = row->status == 0 || (is_commit(ask) && !row->replayed && !row->unrecorded &&
+                                        !row->dry_run && row->status != 400);
+    if (r->trouble == NULL && r->rig.state.position != before + (records ? 1 : 0)) {
+        r->trouble = records ? "it took no position" : "it took a position";
     }
     core_rig_check(&r->rig);
     if (r->trouble != NULL) {

@@ -1,6 +1,7 @@
 #include "unit/core_rig.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/answer_json.h"
 #include "api/commit_json.h"
@@ -9,7 +10,8 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
-#define ROUNDS_MAX 16 /* of asking for cold records */
+#define ROUNDS_MAX      16   /* of asking for cold records */
+#define ROUNDS_READ_MAX 1100 /* a page of entries asks for each */
 
 void core_rig_init(struct core_rig *rig, enum core_rig_mode mode)
 {
@@ -143,26 +145,11 @@ void core_rig_check(const struct core_rig *rig)
 
 /* ---- commands ---- */
 
-static void begin_answer(struct core_rig_answer *answer)
-{
-    hf_buffer_clear(&answer->text);
-    answer->position = 0;
-    answer->replayed = false;
-    answer->failed[0] = '\0';
-}
-
-static void end_answer(struct core_rig_answer *answer)
-{
-    hf_buffer_u8(&answer->text, 0);
-    HF_CHECK(!answer->text.failed);
-}
-
-static void answer_commit(struct core_rig *rig, const struct hf_commit *commit,
-                          const struct hf_command *command, struct core_rig_answer *answer)
+static void answer_commit(const struct hf_commit *commit, const struct hf_command *command,
+                          struct core_rig_answer *answer)
 {
     bool dry_run = command->dry_run && !answer->replayed;
     bool cancels = command->kind == HF_COMMAND_CANCEL_KEY;
-    (void)rig;
     answer->status = cancels ? 200 : hf_answer_status(commit, dry_run);
     answer->code = cancels ? "ok" : hf_err_wire(hf_answer_code(commit));
     answer->position = dry_run ? 0 : commit->position;
@@ -197,17 +184,17 @@ static void run(struct core_rig *rig, const struct hf_command *command, uint64_t
 {
     switch (decide(rig, command, now_us)) {
     case HF_DECISION_COMMIT:
-        answer_commit(rig, &rig->draft.commit, command, answer);
+        answer_commit(&rig->draft.commit, command, answer);
         if (!command->dry_run) {
             record(rig);
         }
         return;
     case HF_DECISION_ANSWER:
-        answer_commit(rig, &rig->draft.commit, command, answer);
+        answer_commit(&rig->draft.commit, command, answer);
         return;
     case HF_DECISION_REPLAY:
         answer->replayed = true;
-        answer_commit(rig, rig->draft.replayed, command, answer);
+        answer_commit(rig->draft.replayed, command, answer);
         return;
     case HF_DECISION_NEEDS:
     case HF_DECISION_OVERLOADED:
@@ -217,40 +204,38 @@ static void run(struct core_rig *rig, const struct hf_command *command, uint64_t
     HF_CHECK(!"a decision");
 }
 
-void core_rig_commit(struct core_rig *rig, const char *json, const char *principal, const char *key,
-                     bool dry_run, uint64_t now_us, struct core_rig_answer *answer)
+/* json NULL: cancels the key. */
+static void run_commit(struct core_rig *rig, const struct core_rig_ask *ask, const char *json,
+                       struct core_rig_answer *answer)
 {
     struct hf_command command;
     struct hf_malformed malformed = {0};
     hf_command_init(&command, json == NULL ? HF_COMMAND_CANCEL_KEY : HF_COMMAND_COMMIT);
-    begin_answer(answer);
-    bool ok = (principal == NULL ||
-               hf_command_set_principal(&command, hf_str_from(principal), &malformed)) &&
-              (key == NULL || hf_command_set_key(&command, hf_str_from(key), &malformed)) &&
-              (json == NULL || hf_commit_json_decode(hf_str_from(json), &command, &malformed)) &&
-              hf_command_finish(&command, &malformed);
-    command.dry_run = dry_run;
+    bool ok =
+        (ask->principal == NULL ||
+         hf_command_set_principal(&command, hf_str_from(ask->principal), &malformed)) &&
+        (ask->key == NULL || hf_command_set_key(&command, hf_str_from(ask->key), &malformed)) &&
+        (json == NULL || hf_commit_json_decode(hf_str_from(json), &command, &malformed)) &&
+        hf_command_finish(&command, &malformed);
+    command.dry_run = ask->dry_run;
     if (ok) {
-        run(rig, &command, now_us, answer);
+        run(rig, &command, ask->now_us, answer);
     } else {
         answer->status = hf_err_status(malformed.code);
         answer->code = hf_err_wire(malformed.code);
-        (void)snprintf(answer->failed, sizeof(answer->failed), "%s", malformed.pointer);
         hf_problem_json(&answer->text, malformed.code, malformed.text, malformed.pointer);
     }
-    end_answer(answer);
     hf_command_release(&command);
 }
 
-void core_rig_read(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
-                   struct core_rig_answer *answer)
+static void run_query(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
+                      struct core_rig_answer *answer)
 {
     struct hf_records records;
     struct hf_reading reading;
     hf_records_init(&records);
-    begin_answer(answer);
     enum hf_decision decision = HF_DECISION_NEEDS;
-    for (int round = 0; decision == HF_DECISION_NEEDS && round < 1100; round++) {
+    for (int round = 0; decision == HF_DECISION_NEEDS && round < ROUNDS_READ_MAX; round++) {
         decision = hf_read(&rig->state, &records, query, now_us, rig->key_retention_us, &rig->draft,
                            &reading);
         if (decision == HF_DECISION_NEEDS) {
@@ -261,12 +246,55 @@ void core_rig_read(struct core_rig *rig, const struct hf_query *query, uint64_t 
     HF_CHECK(decision == HF_DECISION_ANSWER);
     answer->status = hf_reading_json(&answer->text, query, &reading);
     answer->code = hf_err_wire(reading.code);
-    answer->position = reading.position;
-    end_answer(answer);
     hf_records_release(&records);
 }
 
-bool core_rig_tick(struct core_rig *rig, uint64_t now_us)
+static enum hf_query_type query_type_of(const char *kind)
+{
+    static const struct {
+        const char *kind;
+        enum hf_query_type type;
+    } kinds[] = {
+        {"account", HF_QUERY_ACCOUNT},   {"transfer", HF_QUERY_TRANSFER},
+        {"hold", HF_QUERY_HOLD},         {"stream", HF_QUERY_STREAM},
+        {"document", HF_QUERY_DOCUMENT}, {"lease", HF_QUERY_LEASE},
+        {"key", HF_QUERY_KEY},           {"commit", HF_QUERY_COMMIT},
+        {"entries", HF_QUERY_ENTRIES},   {"events", HF_QUERY_STREAM_EVENTS},
+    };
+    for (size_t i = 0; i < HF_ARRAY_COUNT(kinds); i++) {
+        if (strcmp(kinds[i].kind, kind) == 0) {
+            return kinds[i].type;
+        }
+    }
+    HF_CHECK(!"a kind");
+    return (enum hf_query_type)0;
+}
+
+static void run_read(struct core_rig *rig, const struct core_rig_ask *ask,
+                     struct core_rig_answer *answer)
+{
+    char kind[16], name[200];
+    unsigned long long first = 0, second = 0;
+    int count = sscanf(ask->text, "get %15s %199s %llu %llu", kind, name, &first, &second);
+    HF_CHECK(count >= 2);
+    struct hf_query query = {.type = query_type_of(kind), .from = first, .limit = (uint32_t)second};
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    if (query.type == HF_QUERY_COMMIT) {
+        query.position = strtoull(name, NULL, 10);
+    } else if (query.type == HF_QUERY_KEY) {
+        query.principal = hf_str_from(ask->principal == NULL ? "local" : ask->principal);
+        query.key = hf_str_from(name);
+    } else {
+        HF_CHECK(hf_name_make(hf_str_from(name), &arena, &query.name));
+        query.has_version = query.type == HF_QUERY_DOCUMENT && count > 2;
+        query.version = first;
+    }
+    run_query(rig, &query, ask->now_us, answer);
+    hf_arena_release(&arena);
+}
+
+static bool tick(struct core_rig *rig, uint64_t now_us)
 {
     struct hf_due due[64];
     size_t count = hf_state_take_due(&rig->state, now_us, due, HF_ARRAY_COUNT(due));
@@ -278,10 +306,31 @@ bool core_rig_tick(struct core_rig *rig, uint64_t now_us)
     return true;
 }
 
-void core_rig_takeover(struct core_rig *rig, uint64_t now_us)
+static void take_over(struct core_rig *rig, uint64_t now_us)
 {
     struct hf_system system = {.epoch = rig->state.epoch + 1, .owner = HF_STR("test")};
     HF_CHECK(hf_decide_system(&rig->state, HF_EVENT_TAKEOVER, &system, now_us, &rig->draft) ==
              HF_DECISION_COMMIT);
     record(rig);
+}
+
+void core_rig_ask(struct core_rig *rig, const struct core_rig_ask *ask,
+                  struct core_rig_answer *answer)
+{
+    hf_buffer_clear(&answer->text);
+    answer->status = 0;
+    answer->code = "ok";
+    answer->position = 0;
+    answer->replayed = false;
+    if (strncmp(ask->text, "get ", 4) == 0) {
+        run_read(rig, ask, answer);
+    } else if (strcmp(ask->text, "tick") == 0) {
+        (void)tick(rig, ask->now_us);
+    } else if (strcmp(ask->text, "takeover") == 0) {
+        take_over(rig, ask->now_us);
+    } else {
+        run_commit(rig, ask, strcmp(ask->text, "cancel") == 0 ? NULL : ask->text, answer);
+    }
+    hf_buffer_u8(&answer->text, 0);
+    HF_CHECK(!answer->text.failed);
 }

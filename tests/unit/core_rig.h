@@ -34,22 +34,25 @@ struct core_rig_answer {
     const char *code;      /* wire code */
     uint64_t position;     /* of the record; 0: not recorded */
     bool replayed;         /* decided before */
-    char failed[64];       /* malformed: the JSON pointer; else see text */
     struct hf_buffer text; /* rendered, with a NUL behind; init once, reused */
+};
+
+/* What is asked, as text: a commit's JSON; "cancel"; "get account a", "get document d VERSION",
+ * "get events s FROM LIMIT", "get entries a BELOW LIMIT", "get key k", "get commit 7"; "tick": book what is
+ * due; "takeover": a new owner. */
+struct core_rig_ask {
+    const char *text;
+    const char *principal; /* or NULL */
+    const char *key;       /* or NULL */
+    bool dry_run;
+    uint64_t now_us;
 };
 
 void core_rig_init(struct core_rig *rig, enum core_rig_mode mode);
 void core_rig_release(struct core_rig *rig);
 
-/* json NULL: cancels the key. key and principal may be NULL. */
-void core_rig_commit(struct core_rig *rig, const char *json, const char *principal, const char *key,
-                     bool dry_run, uint64_t now_us, struct core_rig_answer *answer);
-void core_rig_read(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
-                   struct core_rig_answer *answer);
-/* The timers: books what is due; returns whether something was. */
-bool core_rig_tick(struct core_rig *rig, uint64_t now_us);
-/* A new owner. */
-void core_rig_takeover(struct core_rig *rig, uint64_t now_us);
+void core_rig_ask(struct core_rig *rig, const struct core_rig_ask *ask,
+                  struct core_rig_answer *answer);
 /* Invariants hold, and the twin has the same canonical bytes. */
 void core_rig_check(const struct core_rig *rig);
 /* A commit's frame, 1 to state.position. */
