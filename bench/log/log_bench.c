@@ -66,7 +66,9 @@ static struct figure figure_of(struct samples *samples)
     HF_CHECK(samples->count > 0);
     qsort(samples->us, samples->count, sizeof(*samples->us), compare_us);
     double seconds = (double)(samples->ended_us - samples->started_us) / 1e6;
-    return (struct figure){samples->us[samples->count / 2], samples->us[samples->count * 99 / 100],
+    size_t half = samples->count / 2;
+    size_t last_hundredth = samples->count * 99 / 100;
+    return (struct figure){samples->us[half], samples->us[last_hundredth],
                            (double)samples->bytes / 1e6 / seconds};
 }
 
@@ -185,7 +187,7 @@ static void measure_start(const struct hf_log_file_options *options)
     printf("read of %llu batches: %.0f MB/s\n", (unsigned long long)head.seq,
            (double)bytes / (double)took_us);
     before_us = o->monotonic_us(o);
-    for (uint64_t i = 0; i < 1000; i++) {
+    for (uint64_t i = 0; i < 1000 && head.seq > 0; i++) {
         uint32_t batches;
         hf_buffer_clear(&out);
         HF_CHECK(log->driver->read(log, 1 + i * 7919 % head.seq, 1, &out, &batches, &error) ==

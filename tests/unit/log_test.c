@@ -499,8 +499,8 @@ static void a_torn_last_batch_is_cut_and_reported(void **state)
     uint64_t last = 0;
     uint64_t end = 0;
     make_small(false, &last, &end);
-    struct hf_log_head head;
-    struct hf_log_recovery recovery;
+    struct hf_log_head head = {0};
+    struct hf_log_recovery recovery = {0};
     struct hf_error error;
     assert_true(flip(FIRST_SEGMENT, last + 200));
     assert_int_equal(try_takeover(&head, &recovery, &error), HF_ERR_OK);
