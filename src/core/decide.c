@@ -457,17 +457,24 @@ static void sign(struct hf_deciding *d)
     commit->metadata = command->metadata;
 }
 
+/* Every new transfer and hold id of the command, once. The draft's own ids are of no use any more. */
 static enum hf_step list_spent(struct hf_deciding *d, struct hf_refused *refused)
 {
     const struct hf_command *command = d->command;
+    struct hf_index_table *listed = &d->draft->ids;
     struct hf_spent *spent =
         hf_arena_alloc(&d->draft->view.arena, command->op_count * sizeof(*spent));
-    if (spent == NULL) {
+    hf_index_table_clear(listed);
+    if (spent == NULL || !hf_index_table_reserve(listed, command->op_count)) {
         return hf_short(d);
     }
+    static const struct hf_index_value none;
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
-        if (op->has_id && op->type != HF_OP_APPEND && !d->known[i]) {
+        struct hf_index_key key = {.kind = index_kind_of(op), .id = op->id.id};
+        if (op->has_id && op->type != HF_OP_APPEND && !d->known[i] &&
+            hf_index_table_get(listed, &key) == NULL) {
+            hf_index_table_put(listed, &key, &none);
             spent[refused->spent_count++] = (struct hf_spent){
                 .kind = op->type == HF_OP_HOLD ? HF_KIND_HOLD : HF_KIND_TRANSFER,
                 .name = op->id,
