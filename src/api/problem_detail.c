@@ -178,6 +178,10 @@ static void hold_not_open(struct sentence *s, const struct hf_entity *current)
         return;
     }
     say_name(s, current->hold.name.text);
+    if (current->hold.state == HF_HOLD_OPEN) {
+        say(s, " would have been ended by an operation of this commit before.");
+        return;
+    }
     say(s, " is %s since ", hf_hold_state_wire(current->hold.state));
     say_time(s, current->hold.modified_at_us);
     say(s, "; ");
@@ -187,12 +191,30 @@ static void hold_not_open(struct sentence *s, const struct hf_entity *current)
     say(s, " were captured.");
 }
 
-static void account_state(struct sentence *s, const struct hf_entity *current)
+/* `current` is as without the commit: the state may have come of an operation before in it. */
+static void account_state(struct sentence *s, const struct hf_entity *current,
+                          enum hf_account_state state)
 {
-    if (current->kind == HF_KIND_ACCOUNT) {
-        say_name(s, current->account.name.text);
-        say(s, " is %s.", hf_account_state_wire(current->account.state));
+    if (current->kind != HF_KIND_ACCOUNT) {
+        return;
     }
+    say_name(s, current->account.name.text);
+    if (current->account.state == state) {
+        say(s, " is %s.", hf_account_state_wire(state));
+    } else {
+        say(s, " would have been %s by an operation of this commit before.",
+            hf_account_state_wire(state));
+    }
+}
+
+static void account_closed(struct sentence *s, const struct hf_entity *current)
+{
+    account_state(s, current, HF_ACCOUNT_CLOSED);
+}
+
+static void account_frozen(struct sentence *s, const struct hf_entity *current)
+{
+    account_state(s, current, HF_ACCOUNT_FROZEN);
 }
 
 static void account_not_empty(struct sentence *s, const struct hf_entity *current)
@@ -230,7 +252,7 @@ static void id_taken(struct sentence *s, const struct hf_entity *current)
         say_name(s, current->stream.name.text);
         say(s, " is at version %llu.", (unsigned long long)current->stream.version);
     } else {
-        say(s, "The id is taken by another commit: see current, and position there.");
+        say(s, "The id is taken by another request: see current.");
     }
 }
 
@@ -247,8 +269,8 @@ static void about(struct sentence *s, enum hf_err code, const struct hf_entity *
         {HF_ERR_FENCED, lease, NULL},
         {HF_ERR_LEASE_HELD, lease, NULL},
         {HF_ERR_HOLD_NOT_OPEN, hold_not_open, NULL},
-        {HF_ERR_ACCOUNT_CLOSED, account_state, NULL},
-        {HF_ERR_ACCOUNT_FROZEN, account_state, NULL},
+        {HF_ERR_ACCOUNT_CLOSED, account_closed, NULL},
+        {HF_ERR_ACCOUNT_FROZEN, account_frozen, NULL},
         {HF_ERR_ACCOUNT_NOT_EMPTY, account_not_empty, NULL},
         {HF_ERR_ASSET_MISMATCH, asset_mismatch, NULL},
         {HF_ERR_TRANSFER_EXISTS, id_taken, NULL},
