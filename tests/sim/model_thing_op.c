@@ -377,8 +377,7 @@ enum hf_err hf_model_operate_thing(struct hf_model_turn *turn, const struct hf_o
     case HF_OP_RELEASE:
         return operate_lease(turn, op);
     default:
-        HF_CHECK(!"an operation of the table");
-        return HF_ERR_OK;
+        return HF_ERR_INVALID_REQUEST; /* never: a command has no other operation */
     }
 }
 
