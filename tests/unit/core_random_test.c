@@ -492,11 +492,48 @@ static void test_coverage(void **context)
     assert_true(enough);
 }
 
+/* An answer may be told before the model has come to where it was seen. */
+static void test_waiting_answers(void **context)
+{
+    (void)context;
+    struct rig *rig = calloc(1, sizeof(*rig));
+    HF_CHECK(rig != NULL);
+    rig_init(rig, 1);
+    assert_true(take_over(rig));
+    struct hf_command command;
+    hf_gen_command(&rig->gen, &command); /* opens accounts, with a key */
+    struct hf_told told = {.command = &command,
+                           .outcome = HF_MODEL_REPLAYED,
+                           .replayed_position = 2,
+                           .saw_position = 2,
+                           .time_us = rig->now_us + 10};
+    assert_true(hf_checker_told(&rig->checker, &told, rig->difference));
+    assert_int_equal(rig->checker.waiting_count, 1);
+    assert_true(take_command(rig, &command));
+    assert_int_equal(rig->checker.waiting_count, 0);
+    assert_int_equal(rig->checker.answers, 1);
+    told.saw_position = 3;
+    told.replayed_position = 1; /* a wrong answer */
+    assert_true(hf_checker_told(&rig->checker, &told, rig->difference));
+    hf_command_release(&command);
+    hf_gen_command(&rig->gen, &command);
+    assert_false(take_command(rig, &command));
+    assert_string_equal(rig->difference,
+                        "answer at commit 3: replays commit 1, model says commit 2");
+    told.command = &command;
+    told.saw_position = 2; /* too late */
+    assert_false(hf_checker_told(&rig->checker, &told, rig->difference));
+    hf_command_release(&command);
+    rig_release(rig);
+    free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_commands),
         cmocka_unit_test(test_coverage),
+        cmocka_unit_test(test_waiting_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
