@@ -1,5 +1,5 @@
 /*
- * The file driver's insides; for its own files and tests. Formats: docs/disk-format-log.md.
+ * The file driver's insides; for its own files and tests. Formats: docs/disk-format.md.
  *
  * DIR/lock                     the kernel's lock lies on it; no content
  * DIR/log/state                two slots of one page: epoch, seal, which segments there are

@@ -1,7 +1,7 @@
 /*
  * Checkpoints: the container of a state at a log position.
  *
- * Owns: the file format (docs/disk-format-store.md), its writer and reader, the choice of the newest
+ * Owns: the file format (docs/disk-format.md), its writer and reader, the choice of the newest
  * good file, the removal of files that nothing needs any more.
  * Must never: know what the state's bytes mean; hand out a byte whose checksum was not compared.
  * Called by: node.

@@ -1,7 +1,7 @@
 /*
  * A run: an immutable sorted file of index records, cold part of the index.
  *
- * Owns: the file format (docs/disk-format-store.md), its writer, its reader, the merge of runs.
+ * Owns: the file format (docs/disk-format.md), its writer, its reader, the merge of runs.
  * Must never: change a file that has its final name; trust a byte whose checksum was not compared.
  * Called by: store/index, checkpoints of the node.
  *
