@@ -10,8 +10,8 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
-#define ROUNDS_MAX      16   /* of asking for cold records */
-#define ROUNDS_READ_MAX 1100 /* a page of entries asks for each */
+#define ROUNDS_MAX      30000 /* of asking for cold records: an operation may need three */
+#define ROUNDS_READ_MAX 1100  /* a page of entries asks for each */
 
 void core_rig_init(struct core_rig *rig, enum core_rig_mode mode)
 {
@@ -105,10 +105,11 @@ static void apply(struct hf_state *state, const struct hf_commit *commit,
 {
     struct hf_error error = {0};
     HF_CHECK(hf_state_reserve(state, commit));
-    if (hf_state_apply(state, commit, &error) != HF_ERR_OK) {
+    bool fits = hf_state_apply(state, commit, &error) == HF_ERR_OK;
+    if (!fits) {
         (void)fprintf(stderr, "%s\n", error.text);
-        HF_CHECK(!"the commit fits");
     }
+    HF_CHECK(fits);
     hf_recent_add_frame(&state->recent, state->position, frame);
 }
 
@@ -201,7 +202,7 @@ static void run(struct core_rig *rig, const struct hf_command *command, uint64_t
     case HF_DECISION_DAMAGED:
         break;
     }
-    HF_CHECK(!"a decision");
+    HF_CHECK(false); /* no decision */
 }
 
 /* json NULL: cancels the key. */
@@ -266,7 +267,7 @@ static enum hf_query_type query_type_of(const char *kind)
             return kinds[i].type;
         }
     }
-    HF_CHECK(!"a kind");
+    HF_CHECK(false); /* no such kind */
     return (enum hf_query_type)0;
 }
 
