@@ -32,19 +32,19 @@ HOLDFAST_API const char *holdfast_version(void); /* "0.1.0"; static */
 /* What can come instead of an answer. Numbers are frozen. */
 enum holdfast_error {
     HOLDFAST_OK = 0,
-    HOLDFAST_IO = 1,              /* a file operation failed */
-    HOLDFAST_NO_SPACE = 2,        /* the disk is full */
+    HOLDFAST_IO = 1,       /* a file operation failed */
+    HOLDFAST_NO_SPACE = 2, /* the disk is full */
     HOLDFAST_NO_MEMORY = 3,
-    HOLDFAST_CORRUPT = 4,         /* stored data is damaged: restore it; nothing was answered from it */
-    HOLDFAST_LOCKED = 5,          /* another process owns the directory */
-    HOLDFAST_NOT_FOUND = 6,       /* no such directory, or no data in it */
-    HOLDFAST_UNKNOWN_FORMAT = 8,  /* written by a newer version */
+    HOLDFAST_CORRUPT = 4,   /* stored data is damaged: restore it; nothing was answered from it */
+    HOLDFAST_LOCKED = 5,    /* another process owns the directory */
+    HOLDFAST_NOT_FOUND = 6, /* no such directory, or no data in it */
+    HOLDFAST_UNKNOWN_FORMAT = 8, /* written by a newer version */
     HOLDFAST_CLOSED = 10,
     HOLDFAST_INVALID_REQUEST = 100, /* malformed; failure.pointer says where */
     HOLDFAST_TOO_LARGE = 106,
-    HOLDFAST_OVERLOADED = 190,    /* too much is waiting; try again later */
-    HOLDFAST_NOT_READY = 191,     /* not leading (any more); nothing has happened */
-    HOLDFAST_READ_ONLY = 192,     /* the disk is full; nothing has happened */
+    HOLDFAST_OVERLOADED = 190,      /* too much is waiting; try again later */
+    HOLDFAST_NOT_READY = 191,       /* not leading (any more); nothing has happened */
+    HOLDFAST_READ_ONLY = 192,       /* the disk is full; nothing has happened */
     HOLDFAST_OUTCOME_UNKNOWN = 193, /* perhaps done: repeat under the same key */
 };
 
@@ -59,12 +59,12 @@ struct holdfast_answer; /* what came of a commit or a read */
 
 /* Zero-initialise; only directory is needed. */
 struct holdfast_options {
-    const char *directory;    /* the data directory */
-    bool create;              /* make it if it is not there */
-    bool wait_for_lock;       /* wait until another owner is gone, instead of HOLDFAST_LOCKED */
-    bool no_checkpoints;      /* don't store checkpoints (every start replays the whole log) */
+    const char *directory;     /* the data directory */
+    bool create;               /* make it if it is not there */
+    bool wait_for_lock;        /* wait until another owner is gone, instead of HOLDFAST_LOCKED */
+    bool no_checkpoints;       /* don't store checkpoints (every start replays the whole log) */
     uint64_t key_retention_ms; /* how long idempotency keys are kept; 0 = 7 days */
-    const char *name;         /* who this is, in takeover records; NULL = "libholdfast" */
+    const char *name;          /* who this is, in takeover records; NULL = "libholdfast" */
     /* Called while the log is replayed at opening, on the opening thread; NULL = silent. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context;
@@ -112,6 +112,21 @@ HOLDFAST_API enum holdfast_error holdfast_commit(struct holdfast *db,
                                                  size_t count, struct holdfast_answer **answer,
                                                  struct holdfast_failure *failure);
 
+/* The same without waiting: several commits of one thread can be under way; in which order they are decided is
+ * not promised. *pending must be given to holdfast_pending_finish, before holdfast_close; the
+ * operations and their texts may be freed at once. */
+struct holdfast_pending;
+HOLDFAST_API enum holdfast_error
+holdfast_commit_start(struct holdfast *db, const struct holdfast_caller *caller,
+                      const struct holdfast_operation *operations, size_t count,
+                      struct holdfast_pending **pending, struct holdfast_failure *failure);
+/* Would finish return at once? */
+HOLDFAST_API bool holdfast_pending_done(struct holdfast_pending *pending);
+/* Waits, gives what holdfast_commit would have given, and frees pending in any case. */
+HOLDFAST_API enum holdfast_error holdfast_pending_finish(struct holdfast_pending *pending,
+                                                         struct holdfast_answer **answer,
+                                                         struct holdfast_failure *failure);
+
 /* Records that the caller's key will never do anything, unless it has an answer; answers what is recorded. */
 HOLDFAST_API enum holdfast_error holdfast_cancel_key(struct holdfast *db,
                                                      const struct holdfast_caller *caller,
@@ -120,11 +135,9 @@ HOLDFAST_API enum holdfast_error holdfast_cancel_key(struct holdfast *db,
 
 /* Reads one thing as JSON. kind: account transfer hold stream document lease key commit; id: its name, for
  * commit the position in digits. For a document the answer's text is the document itself, byte for byte. */
-HOLDFAST_API enum holdfast_error holdfast_read(struct holdfast *db,
-                                               const struct holdfast_caller *caller,
-                                               const char *kind, const char *id,
-                                               struct holdfast_answer **answer,
-                                               struct holdfast_failure *failure);
+HOLDFAST_API enum holdfast_error
+holdfast_read(struct holdfast *db, const struct holdfast_caller *caller, const char *kind,
+              const char *id, struct holdfast_answer **answer, struct holdfast_failure *failure);
 
 /* A page: kind "events" of a stream (from: first number, 1 = the beginning) or "entries" of an account (newest
  * first, from: below this version, 0 = from the newest). limit 1 to 1000. */
@@ -134,11 +147,16 @@ HOLDFAST_API enum holdfast_error holdfast_read_page(struct holdfast *db,
                                                     uint32_t limit, struct holdfast_answer **answer,
                                                     struct holdfast_failure *failure);
 
-HOLDFAST_API int holdfast_answer_status(const struct holdfast_answer *answer);  /* HTTP status: 201, 422, … */
-HOLDFAST_API const char *holdfast_answer_code(const struct holdfast_answer *answer); /* "ok", "insufficient_funds", …; static */
-HOLDFAST_API uint64_t holdfast_answer_position(const struct holdfast_answer *answer); /* of the record; 0 = not recorded */
-HOLDFAST_API uint64_t holdfast_answer_seen_position(const struct holdfast_answer *answer); /* state that was seen */
-HOLDFAST_API bool holdfast_answer_replayed(const struct holdfast_answer *answer); /* decided before */
+HOLDFAST_API int
+holdfast_answer_status(const struct holdfast_answer *answer); /* HTTP status: 201, 422, … */
+HOLDFAST_API const char *holdfast_answer_code(
+    const struct holdfast_answer *answer); /* "ok", "insufficient_funds", …; static */
+HOLDFAST_API uint64_t holdfast_answer_position(
+    const struct holdfast_answer *answer); /* of the record; 0 = not recorded */
+HOLDFAST_API uint64_t
+holdfast_answer_seen_position(const struct holdfast_answer *answer); /* state that was seen */
+HOLDFAST_API bool
+holdfast_answer_replayed(const struct holdfast_answer *answer); /* decided before */
 /* The answer's JSON (or document), rendered at the first call; lives as long as the answer. NULL: memory is short. */
 HOLDFAST_API const char *holdfast_answer_text(struct holdfast_answer *answer, size_t *bytes);
 HOLDFAST_API void holdfast_answer_free(struct holdfast_answer *answer); /* NULL is fine */

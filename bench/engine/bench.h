@@ -26,6 +26,7 @@ struct bench_load {
     uint64_t transfers; /* in all */
     unsigned accounts;  /* that money moves between */
     bool hot;           /* every transfer debits the same account */
+    unsigned depth;     /* commits that a thread has under way; 1: it waits for each */
 };
 
 uint64_t bench_now_ns(void);

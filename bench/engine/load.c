@@ -7,8 +7,8 @@
 #include "bench.h"
 #include "holdfast.h"
 
-#define TRANSFERS_PER_COMMIT_MAX 1000
-#define FUND                     "1000000000000"
+#define DEPTH_MAX 16 /* commits under way */
+#define FUND      "1000000000000"
 
 struct worker {
     struct holdfast *db;
@@ -56,36 +56,79 @@ static void set_up(struct holdfast *db, unsigned accounts)
     }
 }
 
+/* The texts of one commit's operations. */
+struct texts {
+    char id[48];
+    char from[48];
+    char to[48];
+};
+
+static void fill(const struct worker *worker, uint64_t commit, uint64_t *random,
+                 struct holdfast_operation *operations, struct texts *texts)
+{
+    const struct bench_load *load = worker->load;
+    for (unsigned t = 0; t < load->transfers_per_commit; t++) {
+        *random = *random * 6364136223846793005u + 1442695040888963407u;
+        unsigned from = load->hot ? 0 : (unsigned)((*random >> 33) % load->accounts);
+        unsigned to =
+            (from + 1 + (unsigned)((*random >> 13) % (load->accounts - 1))) % load->accounts;
+        (void)snprintf(texts[t].id, sizeof(texts[t].id), "w%u-%llu-%u", worker->number,
+                       (unsigned long long)commit, t);
+        (void)snprintf(texts[t].from, sizeof(texts[t].from), "bench:%u", from);
+        (void)snprintf(texts[t].to, sizeof(texts[t].to), "bench:%u", to);
+        operations[t] = (struct holdfast_operation){.op = "transfer",
+                                                    .id = texts[t].id,
+                                                    .from = texts[t].from,
+                                                    .to = texts[t].to,
+                                                    .asset = "USD/2",
+                                                    .amount = "1"};
+    }
+}
+
+/* Ends the commit that was started `depth` ago in this slot. */
+static void finish(struct worker *worker, struct holdfast_pending *pending, uint64_t started_ns,
+                   uint64_t commit)
+{
+    struct holdfast_answer *answer;
+    struct holdfast_failure failure = {0};
+    if (holdfast_pending_finish(pending, &answer, &failure) != HOLDFAST_OK) {
+        stop("commit", failure.text);
+    }
+    if (strcmp(holdfast_answer_code(answer), "ok") != 0) {
+        stop("refused", holdfast_answer_code(answer));
+    }
+    holdfast_answer_free(answer);
+    worker->samples_ns[commit] = bench_now_ns() - started_ns;
+}
+
 static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
     const struct bench_load *load = worker->load;
     struct holdfast_operation *operations = calloc(load->transfers_per_commit, sizeof(*operations));
-    char(*texts)[3][48] = calloc(load->transfers_per_commit, sizeof(*texts));
-    if (operations == NULL || texts == NULL) {
+    struct texts *texts = calloc(load->transfers_per_commit, sizeof(*texts));
+    struct holdfast_pending *pending[DEPTH_MAX] = {NULL};
+    uint64_t started_ns[DEPTH_MAX];
+    if (operations == NULL || texts == NULL || load->depth > DEPTH_MAX) {
         stop("memory", "short");
     }
     uint64_t random = worker->number * 0x9E3779B97F4A7C15u + 1;
-    for (uint64_t i = 0; i < worker->commits; i++) {
-        for (unsigned t = 0; t < load->transfers_per_commit; t++) {
-            random = random * 6364136223846793005u + 1442695040888963407u;
-            unsigned from = load->hot ? 0 : (unsigned)((random >> 33) % load->accounts);
-            unsigned to =
-                (from + 1 + (unsigned)((random >> 13) % (load->accounts - 1))) % load->accounts;
-            (void)snprintf(texts[t][0], 48, "w%u-%llu-%u", worker->number, (unsigned long long)i,
-                           t);
-            (void)snprintf(texts[t][1], 48, "bench:%u", from);
-            (void)snprintf(texts[t][2], 48, "bench:%u", to);
-            operations[t] = (struct holdfast_operation){.op = "transfer",
-                                                        .id = texts[t][0],
-                                                        .from = texts[t][1],
-                                                        .to = texts[t][2],
-                                                        .asset = "USD/2",
-                                                        .amount = "1"};
+    for (uint64_t i = 0; i < worker->commits + load->depth; i++) {
+        unsigned slot = (unsigned)(i % load->depth);
+        if (pending[slot] != NULL) {
+            finish(worker, pending[slot], started_ns[slot], i - load->depth);
+            pending[slot] = NULL;
         }
-        uint64_t before = bench_now_ns();
-        commit_all(worker->db, operations, load->transfers_per_commit);
-        worker->samples_ns[i] = bench_now_ns() - before;
+        if (i >= worker->commits) {
+            continue;
+        }
+        fill(worker, i, &random, operations, texts);
+        struct holdfast_failure failure = {0};
+        started_ns[slot] = bench_now_ns();
+        if (holdfast_commit_start(worker->db, NULL, operations, load->transfers_per_commit,
+                                  &pending[slot], &failure) != HOLDFAST_OK) {
+            stop("commit", failure.text);
+        }
     }
     free(operations);
     free(texts);

@@ -35,11 +35,12 @@ void bench_percentiles(struct bench_result *result, uint64_t *samples_ns, size_t
 }
 
 static const struct bench_load loads[] = {
-    {"1 thread x 1 transfer", 1, 1, 10000, 1000, false},
-    {"64 threads x 1 transfer", 64, 1, 256000, 1000, false},
-    {"64 threads x 1 transfer, one hot account", 64, 1, 256000, 1000, true},
-    {"1 thread x 1,000 transfers", 1, 1000, 1000000, 1000, false},
-    {"1 thread x 1,000 transfers, one hot account", 1, 1000, 1000000, 1000, true},
+    {"1 thread x 1 transfer", 1, 1, 10000, 1000, false, 1},
+    {"64 threads x 1 transfer", 64, 1, 256000, 1000, false, 1},
+    {"64 threads x 1 transfer, one hot account", 64, 1, 256000, 1000, true, 1},
+    {"1 thread x 1,000 transfers", 1, 1000, 1000000, 1000, false, 1},
+    {"1 thread x 1,000 transfers, one hot account", 1, 1000, 1000000, 1000, true, 1},
+    {"1 thread x 1,000 transfers, 4 under way", 1, 1000, 1000000, 1000, false, 4},
 };
 
 #define LOAD_COUNT (sizeof(loads) / sizeof(loads[0]))

@@ -227,8 +227,7 @@ static void wait_for(struct hf_call *call)
     }
 }
 
-/* No decision: why? */
-static enum holdfast_error undecided(struct holdfast *db, enum hf_err code,
+enum holdfast_error hf_lib_undecided(struct holdfast *db, enum hf_err code,
                                      struct holdfast_failure *failure)
 {
     struct hf_node_status status;
@@ -237,27 +236,45 @@ static enum holdfast_error undecided(struct holdfast *db, enum hf_err code,
     return hf_lib_fail(failure, code, "", why ? status.error : hf_err_title(code));
 }
 
-enum holdfast_error hf_lib_run(struct holdfast *db, struct hf_call *call,
-                               struct holdfast_answer **answer, struct holdfast_failure *failure)
+enum hf_err hf_lib_start(struct holdfast *db, struct hf_call *call)
 {
     call->request.done = call_done;
     call->request.context = call;
     atomic_init(&call->state, CALL_UNDER_WAY);
-    enum hf_err err = hf_node_submit(db->node, &call->request);
-    if (err == HF_ERR_OK) {
-        wait_for(call);
-        call->answer->answer = call->request.answer;
-        if (!call->request.answer.decided) {
-            err = call->request.answer.code;
-        }
-    }
-    if (err == HF_ERR_OK && call->short_memory) {
+    return hf_node_submit(db->node, &call->request);
+}
+
+bool hf_lib_is_done(struct hf_call *call)
+{
+    return atomic_load(&call->state) == CALL_DONE;
+}
+
+enum holdfast_error hf_lib_finish(struct holdfast *db, struct hf_call *call,
+                                  struct holdfast_answer **answer, struct holdfast_failure *failure)
+{
+    wait_for(call);
+    enum hf_err err = HF_ERR_OK;
+    call->answer->answer = call->request.answer;
+    if (!call->request.answer.decided) {
+        err = call->request.answer.code;
+    } else if (call->short_memory) {
         err = HF_ERR_NO_MEMORY;
     }
     if (err != HF_ERR_OK) {
         holdfast_answer_free(call->answer);
-        return undecided(db, err, failure);
+        return hf_lib_undecided(db, err, failure);
     }
     *answer = call->answer;
     return HOLDFAST_OK;
+}
+
+enum holdfast_error hf_lib_run(struct holdfast *db, struct hf_call *call,
+                               struct holdfast_answer **answer, struct holdfast_failure *failure)
+{
+    enum hf_err err = hf_lib_start(db, call);
+    if (err != HF_ERR_OK) {
+        holdfast_answer_free(call->answer);
+        return hf_lib_undecided(db, err, failure);
+    }
+    return hf_lib_finish(db, call, answer, failure);
 }

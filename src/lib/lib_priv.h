@@ -49,8 +49,29 @@ struct hf_call {
 enum holdfast_error hf_lib_fail(struct holdfast_failure *failure, enum hf_err code,
                                 const char *pointer, const char *text);
 
+/* Why there is no decision: fills failure, returns its error. */
+enum holdfast_error hf_lib_undecided(struct holdfast *db, enum hf_err code,
+                                     struct holdfast_failure *failure);
+
+/* Submits the call's request; on OK hf_lib_finish must follow, else nothing has happened. */
+enum hf_err hf_lib_start(struct holdfast *db, struct hf_call *call) HF_WARN_UNUSED;
+bool hf_lib_is_done(struct hf_call *call);
+/* Waits. On OK *answer is the caller's, else the call's answer is freed. */
+enum holdfast_error hf_lib_finish(struct holdfast *db, struct hf_call *call,
+                                  struct holdfast_answer **answer,
+                                  struct holdfast_failure *failure);
+
 /* Submits the call's request and waits. On OK *answer is the caller's, else the call's answer is freed. */
 enum holdfast_error hf_lib_run(struct holdfast *db, struct hf_call *call,
                                struct holdfast_answer **answer, struct holdfast_failure *failure);
+
+/* Builds a command of operations, not finished. false: malformed says why. */
+bool hf_lib_build(struct hf_command *command, const struct holdfast_caller *caller,
+                  const struct holdfast_operation *operations, size_t count,
+                  struct hf_malformed *malformed);
+struct holdfast_answer *
+hf_lib_answer_new(enum holdfast_answer_kind kind); /* NULL: short of memory */
+/* Sets what follows from the decision: dry run, status. */
+void hf_lib_settle(struct holdfast_answer *answer, const struct hf_command *command);
 
 #endif

@@ -19,7 +19,7 @@ static enum holdfast_error short_memory(struct holdfast_failure *failure)
     return hf_lib_fail(failure, HF_ERR_NO_MEMORY, "", "out of memory");
 }
 
-static struct holdfast_answer *new_answer(enum holdfast_answer_kind kind)
+struct holdfast_answer *hf_lib_answer_new(enum holdfast_answer_kind kind)
 {
     struct holdfast_answer *answer = hf_calloc(1, sizeof(*answer));
     if (answer != NULL) {
@@ -49,6 +49,13 @@ static int commit_status(const struct hf_answer *answer, bool dry_run)
     return dry_run && !answer->replayed ? 200 : 201;
 }
 
+void hf_lib_settle(struct holdfast_answer *answer, const struct hf_command *command)
+{
+    bool cancels = command->kind == HF_COMMAND_CANCEL_KEY;
+    answer->dry_run = command->dry_run && !answer->answer.replayed;
+    answer->status = cancels ? 200 : commit_status(&answer->answer, answer->dry_run);
+}
+
 /* Decides a command that is finished but for its fingerprints, and lets go of it. */
 static enum holdfast_error run_command(struct holdfast *db, struct hf_command *command, bool built,
                                        struct hf_malformed *malformed,
@@ -61,13 +68,12 @@ static enum holdfast_error run_command(struct holdfast *db, struct hf_command *c
         error = malformed_failure(malformed, failure);
     } else {
         struct hf_call call = {.request.command = command};
-        call.answer = new_answer(cancels ? ANSWER_CANCEL : ANSWER_COMMIT);
+        call.answer = hf_lib_answer_new(cancels ? ANSWER_CANCEL : ANSWER_COMMIT);
         error =
             call.answer == NULL ? short_memory(failure) : hf_lib_run(db, &call, answer, failure);
     }
     if (error == HOLDFAST_OK) {
-        (*answer)->dry_run = command->dry_run && !(*answer)->answer.replayed;
-        (*answer)->status = cancels ? 200 : commit_status(&(*answer)->answer, (*answer)->dry_run);
+        hf_lib_settle(*answer, command);
     }
     hf_command_release(command);
     return error;
@@ -138,6 +144,21 @@ static bool make_room(struct hf_command *command, size_t count, struct hf_malfor
            hf_malformed_set(malformed, HF_ERR_NO_MEMORY, "", "out of memory");
 }
 
+bool hf_lib_build(struct hf_command *command, const struct holdfast_caller *caller,
+                  const struct holdfast_operation *operations, size_t count,
+                  struct hf_malformed *malformed)
+{
+    hf_command_init(command, HF_COMMAND_COMMIT);
+    bool built = set_caller(command, caller == NULL ? &nobody : caller, malformed) &&
+                 make_room(command, count, malformed);
+    for (size_t i = 0; built && i < count; i++) {
+        struct hf_op_fields fields;
+        take_fields(&fields, &operations[i]);
+        built = hf_command_add_op(command, &fields, malformed);
+    }
+    return built;
+}
+
 enum holdfast_error holdfast_commit(struct holdfast *db, const struct holdfast_caller *caller,
                                     const struct holdfast_operation *operations, size_t count,
                                     struct holdfast_answer **answer,
@@ -146,14 +167,7 @@ enum holdfast_error holdfast_commit(struct holdfast *db, const struct holdfast_c
     *answer = NULL;
     struct hf_malformed malformed = {0};
     struct hf_command command;
-    hf_command_init(&command, HF_COMMAND_COMMIT);
-    bool built = set_caller(&command, caller == NULL ? &nobody : caller, &malformed) &&
-                 make_room(&command, count, &malformed);
-    for (size_t i = 0; built && i < count; i++) {
-        struct hf_op_fields fields;
-        take_fields(&fields, &operations[i]);
-        built = hf_command_add_op(&command, &fields, &malformed);
-    }
+    bool built = hf_lib_build(&command, caller, operations, count, &malformed);
     return run_command(db, &command, built, &malformed, answer, failure);
 }
 
@@ -192,7 +206,7 @@ static enum holdfast_error run_query(struct holdfast *db, const struct hf_query 
                                      struct holdfast_failure *failure)
 {
     struct hf_call call = {.request = {.query = query, .render = render}};
-    call.answer = new_answer(ANSWER_READ);
+    call.answer = hf_lib_answer_new(ANSWER_READ);
     return call.answer == NULL ? short_memory(failure) : hf_lib_run(db, &call, answer, failure);
 }
 
