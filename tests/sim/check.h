@@ -69,12 +69,11 @@ bool hf_checker_entity(struct hf_checker *checker, enum hf_kind kind, const stru
                        char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
 
 /* Two events, word for word, but the patched document's bytes (JSON is compared). `what` begins the
- * difference. */
+ * difference, which has room for HF_DIFFERENCE_BYTES. */
 bool hf_compare_event(const char *what, const struct hf_event *real, const struct hf_event *model,
-                      char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
+                      char *difference) HF_WARN_UNUSED;
 bool hf_compare_entity(const char *what, const struct hf_entity *real,
-                       const struct hf_entity *model,
-                       char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
+                       const struct hf_entity *model, char *difference) HF_WARN_UNUSED;
 
 /* Lines "operation transfer accepted 17" … of everything that is counted; returns how many of those that
  * must not be 0 are. */

@@ -7,7 +7,7 @@
 struct compare {
     const char *what; /* "commit 17 op 2" */
     const char *part; /* "debit side" or "" */
-    char *text;       /* of the difference */
+    char *text;       /* of the difference; HF_DIFFERENCE_BYTES */
 };
 
 static bool differ(const struct compare *c, const char *field, const char *real, const char *model)
@@ -236,9 +236,10 @@ static bool same_document_change(const struct compare *c, const struct hf_docume
 }
 
 bool hf_compare_event(const char *what, const struct hf_event *real, const struct hf_event *model,
-                      char difference[HF_DIFFERENCE_BYTES])
+                      char *difference)
 {
-    const struct compare c = {what, "", difference};
+    struct compare c = {.what = what, .part = ""};
+    c.text = difference;
     if (real->type != model->type) {
         return differ(&c, "event", hf_event_wire(real->type), hf_event_wire(model->type));
     }
@@ -274,9 +275,10 @@ bool hf_compare_event(const char *what, const struct hf_event *real, const struc
 }
 
 bool hf_compare_entity(const char *what, const struct hf_entity *real,
-                       const struct hf_entity *model, char difference[HF_DIFFERENCE_BYTES])
+                       const struct hf_entity *model, char *difference)
 {
-    const struct compare c = {what, "current", difference};
+    struct compare c = {.what = what, .part = "current"};
+    c.text = difference;
     if (real->kind != model->kind) {
         return differ(&c, "kind", hf_kind_wire(real->kind), hf_kind_wire(model->kind));
     }

@@ -176,8 +176,8 @@ struct hf_str hf_gen_amount(struct hf_gen *gen)
     if (roll < 38) {
         return HF_STR("100000000000000000000000000000000000000");
     }
-    return hf_gen_text(gen, "%llu",
-                       (unsigned long long)(1 + hf_gen_below(gen, roll < 300 ? 200 : 20)));
+    unsigned long long amount = hf_gen_below(gen, roll < 300 ? 200 : 20);
+    return hf_gen_text(gen, "%llu", amount + 1);
 }
 
 /* --- JSON -------------------------------------------------------------------------------------- */
@@ -244,10 +244,11 @@ static void saw_account(struct hf_gen *gen, const struct hf_name *name, uint64_t
                         uint64_t time_us, const struct hf_totals *totals, int state)
 {
     char text[64];
-    unsigned slot, generation;
+    char *end;
     (void)snprintf(text, sizeof(text), "%.*s", (int)hf_min_u64(name->text.len, 60), name->text.ptr);
-    if (sscanf(text, "a%u.%u", &slot, &generation) != 2 || slot >= HF_GEN_ACCOUNTS ||
-        generation != gen->accounts[slot].generation) {
+    unsigned long slot = strtoul(text + 1, &end, 10);
+    if (text[0] != 'a' || *end != '.' || slot >= HF_GEN_ACCOUNTS ||
+        strtoul(end + 1, NULL, 10) != gen->accounts[slot].generation) {
         return;
     }
     struct hf_gen_account *account = &gen->accounts[slot];

@@ -12,8 +12,8 @@ static uint64_t timeout(struct hf_gen *gen)
 
 static struct hf_str limit(struct hf_gen *gen, int64_t low, int64_t high)
 {
-    return hf_gen_text(gen, "%lld",
-                       (long long)(low + (int64_t)hf_gen_below(gen, (uint64_t)(high - low + 1))));
+    long long value = low + (int64_t)hf_gen_below(gen, (uint64_t)(high - low + 1));
+    return hf_gen_text(gen, "%lld", value);
 }
 
 void hf_gen_opening(struct hf_gen *gen, struct hf_op_fields *op, size_t slot)
@@ -281,18 +281,18 @@ void hf_gen_op(struct hf_gen *gen, struct hf_op_fields *op)
 static void comparison(struct hf_gen *gen, hf_i128 value, struct hf_str *operands)
 {
     uint64_t at = hf_gen_below(gen, HF_COMPARE_COUNT);
-    int64_t small =
+    long long small =
         value > 1000000 || value < -1000000 ? (value > 0 ? 1000000 : -1000000) : (int64_t)value;
-    int64_t by = hf_gen_percent(gen, 15) ? (int64_t)hf_gen_below(gen, 40) - 20 : 0;
+    long long by = hf_gen_percent(gen, 15) ? (int64_t)hf_gen_below(gen, 40) - 20 : 0;
     if (at == HF_COMPARE_GT) {
         by -= 1;
     } else if (at == HF_COMPARE_LT) {
         by += 1;
     }
-    operands[at] = hf_gen_text(gen, "%lld", (long long)(small + by));
+    operands[at] = hf_gen_text(gen, "%lld", small + by);
     if (hf_gen_percent(gen, 15)) {
-        operands[HF_COMPARE_GTE] = hf_gen_text(gen, "%lld", (long long)(small - 30));
-        operands[HF_COMPARE_LTE] = hf_gen_text(gen, "%lld", (long long)(small + 30));
+        operands[HF_COMPARE_GTE] = hf_gen_text(gen, "%lld", small - 30);
+        operands[HF_COMPARE_LTE] = hf_gen_text(gen, "%lld", small + 30);
     }
 }
 

@@ -43,7 +43,7 @@ struct hf_event *hf_model_event(struct hf_model *model, enum hf_event_type type,
 void hf_model_spend(struct hf_model *model, enum hf_kind kind, const struct hf_name *name);
 
 /* A change of an account, after its totals were changed: one entry. */
-struct hf_side hf_model_entry(struct hf_model_turn *turn, struct hf_model_thing *account);
+struct hf_side hf_model_entry(struct hf_model_turn *turn, struct hf_model_thing *thing);
 void hf_model_book_expiry(struct hf_model_turn *turn, struct hf_model_thing *thing);
 bool hf_model_is_due(const struct hf_model_thing *thing, uint64_t time_us);
 

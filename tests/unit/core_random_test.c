@@ -72,10 +72,10 @@ static void keep_frame(struct rig *rig, uint64_t position, struct hf_shared_byte
 {
     if (position >= rig->frame_capacity) {
         size_t capacity = position * 2 + 64;
-        rig->frames = realloc(rig->frames, capacity * sizeof(frame));
+        rig->frames = realloc(rig->frames, capacity * sizeof(struct hf_shared_bytes *));
         HF_CHECK(rig->frames != NULL);
         memset(rig->frames + rig->frame_capacity, 0,
-               (capacity - rig->frame_capacity) * sizeof(frame));
+               (capacity - rig->frame_capacity) * sizeof(struct hf_shared_bytes *));
         rig->frame_capacity = capacity;
     }
     rig->frames[position] = frame;
