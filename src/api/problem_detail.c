@@ -15,9 +15,9 @@ static void say(struct sentence *s, const char *format, ...) HF_PRINTF(2, 3);
 
 static void say(struct sentence *s, const char *format, ...)
 {
+    size_t room = HF_PROBLEM_DETAIL_BYTES - s->used;
     va_list arguments;
     va_start(arguments, format);
-    size_t room = HF_PROBLEM_DETAIL_BYTES - s->used;
     int written = vsnprintf(s->text + s->used, room, format, arguments);
     va_end(arguments);
     if (written > 0) {

@@ -4,6 +4,7 @@
 #include "api/commit_json.h"
 #include "api/reading_json.h"
 #include "base/alloc.h"
+#include "base/check.h"
 #include "lib/lib_priv.h"
 
 static const struct holdfast_caller nobody;
@@ -73,6 +74,7 @@ static enum holdfast_error run_command(struct holdfast *db, struct hf_command *c
             call.answer == NULL ? short_memory(failure) : hf_lib_run(db, &call, answer, failure);
     }
     if (error == HOLDFAST_OK) {
+        HF_CHECK(*answer != NULL);
         hf_lib_settle(*answer, command);
     }
     hf_command_release(command);
