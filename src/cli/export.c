@@ -94,7 +94,12 @@ static enum hf_err export_log(struct hf_outside *outside, const struct hf_cli *c
     }
     hf_walk_init(&walk, log);
     hf_cli_progress_init(&progress, "export: commit");
-    code = write_all(&walk, to, &progress, error);
+    if (hf_walk_is_owned(cli->operands[0])) {
+        code = hf_walk_limit(&walk, error);
+    }
+    if (code == HF_ERR_OK) {
+        code = write_all(&walk, to, &progress, error);
+    }
     hf_cli_progress_end(&progress);
     *head = walk.head;
     hf_walk_release(&walk);

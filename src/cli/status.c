@@ -1,8 +1,4 @@
 /* holdfast status DIR: what is there and how it was left, without taking it over. */
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/alloc.h"
 #include "base/time_text.h"
 #include "cli/cli.h"
@@ -21,24 +17,6 @@ struct status {
     uint64_t checkpoint_file;               /* newest stored; 0 = none */
     bool owned;                             /* a process holds the lock */
 };
-
-/* Asks the kernel for the lock's holder without touching the lock. */
-static bool is_owned(const char *directory)
-{
-    char path[4096];
-    int length = snprintf(path, sizeof(path), "%s/lock", directory);
-    if (length < 0 || (size_t)length >= sizeof(path)) {
-        return false;
-    }
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    bool owned = fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
-    (void)close(fd);
-    return owned;
-}
 
 static void take_commit(struct status *status, const struct hf_commit *commit)
 {
@@ -69,7 +47,9 @@ static enum hf_err look(struct hf_outside *outside, const char *directory, struc
         return code;
     }
     hf_walk_init(&walk, log);
-    while ((code = hf_walk_next(&walk, error)) == HF_ERR_OK && !walk.end) {
+    status->owned = hf_walk_is_owned(directory);
+    code = status->owned ? hf_walk_limit(&walk, error) : HF_ERR_OK;
+    while (code == HF_ERR_OK && (code = hf_walk_next(&walk, error)) == HF_ERR_OK && !walk.end) {
         take_commit(status, &walk.commit);
     }
     status->head = walk.head;
@@ -159,7 +139,7 @@ int hf_cli_status(int argc, char **argv)
         return result;
     }
     struct hf_error error = {0};
-    struct status status = {.owned = is_owned(cli.operands[0])};
+    struct status status = {0};
     struct hf_buffer out;
     struct hf_outside *outside = hf_outside_linux_new();
     if (outside == NULL) {

@@ -9,7 +9,7 @@
  * ceilings entry by entry; the state's hash at each recorded checkpoint; each stored checkpoint file and
  * each index run against the replayed state and index. At the end Σ debits = Σ credits per asset.
  *
- * A living owner may go on meanwhile: what is verified is the log up to where the first pass met its end.
+ * A living owner may go on meanwhile: what is verified is what was in the log when it began.
  */
 #ifndef HF_CLI_VERIFY_H
 #define HF_CLI_VERIFY_H

@@ -103,13 +103,14 @@ static bool count_commit(struct hf_verify_report *report, const struct hf_commit
 }
 
 /* Everything that can be said of the log's bytes without a state. */
-static enum hf_err scan(struct pass *pass, struct hf_log *log, struct hf_error *error)
+static enum hf_err scan(struct pass *pass, const char *directory, struct hf_log *log,
+                        struct hf_error *error)
 {
     struct hf_verify_report *report = pass->report;
     struct hf_walk walk;
     hf_walk_init(&walk, log);
-    enum hf_err code;
-    for (;;) {
+    enum hf_err code = hf_walk_is_owned(directory) ? hf_walk_limit(&walk, error) : HF_ERR_OK;
+    while (code == HF_ERR_OK) {
         code = hf_walk_next(&walk, error);
         if (code != HF_ERR_OK || walk.end) {
             break;
@@ -226,7 +227,7 @@ enum hf_err hf_verify(struct hf_outside *outside, const char *directory,
     hf_state_init(&state, STATE_SEED);
     code = hf_verify_list_files(outside, directory, report, error);
     if (code == HF_ERR_OK) {
-        code = scan(&pass, log, error);
+        code = scan(&pass, directory, log, error);
     }
     if (code == HF_ERR_OK) {
         pass.total = 2 * report->commits;

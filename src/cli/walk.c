@@ -1,5 +1,8 @@
 #include "cli/walk.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/check.h"
 #include "log/log_file.h"
 
@@ -26,6 +29,56 @@ void hf_walk_release(struct hf_walk *walk)
 {
     hf_buffer_release(&walk->bytes);
     hf_arena_release(&walk->arena);
+}
+
+bool hf_walk_is_owned(const char *directory)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof(path), "%s/lock", directory);
+    int fd = length < 0 || (size_t)length >= sizeof(path) ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool owned = fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+    (void)close(fd);
+    return owned;
+}
+
+/* Is this position in the log? */
+static enum hf_err has_position(struct hf_log *log, uint64_t position, bool *has,
+                                struct hf_error *error)
+{
+    uint64_t seq;
+    enum hf_err code = log->driver->seek(log, position, &seq, error);
+    *has = code == HF_ERR_OK;
+    return code == HF_ERR_NOT_FOUND ? HF_ERR_OK : code;
+}
+
+enum hf_err hf_walk_limit(struct hf_walk *walk, struct hf_error *error)
+{
+    uint64_t low = 0; /* in the log, or 0 */
+    uint64_t high = 1;
+    bool has = true;
+    while (has && high < UINT64_MAX / 2) { /* the first power of two that is beyond the head */
+        enum hf_err code = has_position(walk->log, high, &has, error);
+        if (code != HF_ERR_OK) {
+            return code;
+        }
+        low = has ? high : low;
+        high = has ? 2 * high : high;
+    }
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        enum hf_err code = has_position(walk->log, middle, &has, error);
+        if (code != HF_ERR_OK) {
+            return code;
+        }
+        low = has ? middle : low;
+        high = has ? high : middle;
+    }
+    walk->limit = low == 0 ? 1 : low;
+    return HF_ERR_OK;
 }
 
 static enum hf_err broken(const struct hf_walk *walk, struct hf_error *error, const char *what)
@@ -125,6 +178,10 @@ static enum hf_err take_commit(struct hf_walk *walk, struct hf_error *error)
 enum hf_err hf_walk_next(struct hf_walk *walk, struct hf_error *error)
 {
     if (walk->batch_left == 0) {
+        walk->end = walk->limit != 0 && walk->head.position >= walk->limit;
+        if (walk->end) {
+            return HF_ERR_OK;
+        }
         if (walk->bytes_at == walk->bytes.size_bytes) {
             enum hf_err code = read_more(walk, error);
             if (code != HF_ERR_OK || walk->end) {

@@ -26,11 +26,16 @@ struct hf_walk {
     struct hf_arena arena;        /* the commit */
     struct hf_commit commit;      /* decoded */
     struct hf_commit_frame frame; /* its bytes */
-    bool end;                     /* the log's end was met: no commit */
+    uint64_t limit;               /* ends with the batch that holds this position; 0 = never */
+    bool end;                     /* the log's end, or the limit, was met: no commit */
 };
 
 void hf_walk_init(struct hf_walk *walk, struct hf_log *log);
 void hf_walk_release(struct hf_walk *walk);
+/* Limits the walk to what is in the log now: a living owner may write faster than a walk reads. */
+enum hf_err hf_walk_limit(struct hf_walk *walk, struct hf_error *error) HF_WARN_UNUSED;
+/* Does a process hold the directory's lock? Asks without touching the lock. */
+bool hf_walk_is_owned(const char *directory);
 /* The next commit, or walk->end. CORRUPT: damage, and the text says where; IO, NO_MEMORY. */
 enum hf_err hf_walk_next(struct hf_walk *walk, struct hf_error *error) HF_WARN_UNUSED;
 

@@ -25,6 +25,7 @@ ROUNDS = int(os.environ.get("KILL_ROUNDS") or ("100" if LONG else "10"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
 DELAY_S = 2.0
 STANDBY_S_MAX = 1.0
+ROUNDS_A_DIRECTORY = 10  # then a new one, so that verify and the checks stay short
 
 
 def find_load():
@@ -111,46 +112,73 @@ def verify(directory):
     return done.returncode == 0 and report.get("ok") is True, report.get("position", 0), done.stdout
 
 
-def kill_rounds(tap, work):
-    rng = random.Random(SEED)
-    directory = os.path.join(work, "kill")
-    state = os.path.join(work, "state")
-    same = in_flight = committed = torn = early = 0
-    for number in range(1, ROUNDS + 1):
-        process = Process("run", directory, state)
-        # Some die while they open and check; most under full load.
-        if number > 1 and rng.random() < 0.2:
-            early += 1
-            time.sleep(rng.uniform(0.0, 0.1))
-        elif process.wait_for("ready", 120) is None:
-            process.kill()
-            tap.result(False, f"round {number} begins", "; ".join(process.lines[-3:]))
-            return
-        else:
-            time.sleep(rng.uniform(0.02, 0.5))
-        process.kill()
-        if process.wrong():
-            tap.result(False, f"round {number}", process.wrong()[0])
-            return
-        for line in process.lines:
+class Kills:
+    """Rounds of kill -9 and what came of them."""
+
+    def __init__(self):
+        self.rng = random.Random(SEED)
+        self.same = self.in_flight = self.committed = self.torn = self.early = self.commits = 0
+        self.rounds = 0
+
+    def read_counts(self, lines):
+        for line in lines:
             if line.startswith("checked "):
                 counts = [int(word) for word in line.split()[1:]]
-                same += counts[0]
-                in_flight += counts[1]
-                committed += counts[2]
-        good, position, said = verify(directory) if os.path.isdir(directory) else (True, 0, "")
-        if not good:
-            tap.result(False, f"round {number}: verify", said)
-            return
-    done = subprocess.run([LOAD, "check", directory, state], capture_output=True, text=True,
-                          check=False)
-    good, position, said = verify(directory)
-    torn = json.loads(said)["torn_tails"] if good else 0
-    tap.result(done.returncode == 0 and good and same > 0 and in_flight > 0,
-               f"{ROUNDS} rounds of kill -9 under load from 8 threads, seed {SEED}",
-               f"{early} of them while opening; {same} acknowledged commands answered the same again, "
-               f"{in_flight} were in flight ({committed} of them committed), {torn} torn tails cut, "
-               f"{position} commits, each verify ok {done.stdout.strip() if done.returncode else ''}")
+                self.same += counts[0]
+                self.in_flight += counts[1]
+                self.committed += counts[2]
+
+    def kill_once(self, directory, state, first):
+        """None, or what was wrong."""
+        process = Process("run", directory, state)
+        # Some die while they open and check; most under full load.
+        if not first and self.rng.random() < 0.2:
+            self.early += 1
+            time.sleep(self.rng.uniform(0.0, 0.1))
+        elif process.wait_for("ready", 120) is None:
+            process.kill()
+            return "; ".join(process.lines[-3:])
+        else:
+            time.sleep(self.rng.uniform(0.02, 0.5))
+        process.kill()
+        self.rounds += 1
+        self.read_counts(process.lines)
+        if process.wrong():
+            return process.wrong()[0]
+        good, _, said = verify(directory)
+        return None if good else "verify: " + said
+
+    def run(self, work, rounds):
+        """Rounds on one directory; None, or what was wrong."""
+        directory = os.path.join(work, "kill")
+        state = os.path.join(work, "state")
+        for number in range(rounds):
+            wrong = self.kill_once(directory, state, number == 0)
+            if wrong is not None:
+                return wrong
+        done = subprocess.run([LOAD, "check", directory, state], capture_output=True, text=True,
+                              check=False)
+        self.read_counts(done.stdout.splitlines())
+        good, position, said = verify(directory)
+        if done.returncode != 0 or not good:
+            return done.stdout + said
+        self.torn += json.loads(said)["torn_tails"]
+        self.commits += position
+        shutil.rmtree(directory)
+        os.remove(state)
+        return None
+
+
+def kill_rounds(tap, work):
+    kills = Kills()
+    wrong = None
+    while wrong is None and kills.rounds < ROUNDS:
+        wrong = kills.run(work, min(ROUNDS_A_DIRECTORY, ROUNDS - kills.rounds))
+    good = wrong is None and kills.same > 0 and kills.in_flight > 0
+    tap.result(good, f"{ROUNDS} rounds of kill -9 under load from 8 threads, seed {SEED}",
+               wrong or f"{kills.early} of them while opening; {kills.same} acknowledged commands "
+               f"answered the same again, {kills.in_flight} were in flight ({kills.committed} of them "
+               f"committed), {kills.torn} torn tails cut, {kills.commits} commits, each verify ok")
 
 
 def parse_trace(path):

@@ -382,7 +382,7 @@ static void flip_file(const char *name)
 {
     char path[5 * PATH_BYTES];
     struct stat about;
-    (void)snprintf(path, sizeof(path), "%s/%s", work, name);
+    assert_in_range(snprintf(path, sizeof(path), "%s/%s", work, name), 1, sizeof(path) - 1);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0 && fstat(fd, &about) == 0);
     unsigned tried = 0;
