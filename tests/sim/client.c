@@ -1,0 +1,282 @@
+/* Clients: what they ask for, how long they wait, what they do when they don't know. */
+#include "base/check.h"
+#include "sim/run.h"
+#include "sim/sim_memory.h"
+
+#define ATTEMPTS_MAX  10
+#define PATIENCE_US   60000u
+#define BURST_OPS_MAX 24u
+
+static bool percent(struct run *run, unsigned chance)
+{
+    return hf_sim_random_below(&run->client_random, 100) < chance;
+}
+
+static uint64_t between(struct run *run, uint64_t low, uint64_t high)
+{
+    return hf_sim_random_between(&run->client_random, low, high);
+}
+
+struct run_house *client_choose_house(struct run *run)
+{
+    struct run_house *leader = percent(run, 92) ? house_leader(run) : NULL;
+    return leader != NULL ? leader : &run->houses[between(run, 0, run->house_count - 1)];
+}
+
+/* ---- what is asked for ---- */
+
+static struct run_op *op_new(struct run *run, uint32_t client, bool chained)
+{
+    struct run_op *op = hf_sim_calloc(1, sizeof(*op));
+    run->ops = hf_sim_grow(run->ops, run->op_count, &run->op_capacity, sizeof(struct run_op *));
+    run->ops[run->op_count++] = op;
+    run->ops_open++;
+    *op =
+        (struct run_op){.run = run, .number = run->op_count, .client = client, .chained = chained};
+    return op;
+}
+
+static struct hf_str keep_text(struct run *run, const char *text)
+{
+    struct hf_str copy = hf_arena_copy(&run->arena, hf_str_from(text));
+    HF_CHECK(copy.ptr != NULL);
+    return copy;
+}
+
+static enum hf_kind kind_of_query(enum hf_query_type type)
+{
+    switch (type) {
+    case HF_QUERY_TRANSFER:
+        return HF_KIND_TRANSFER;
+    case HF_QUERY_HOLD:
+        return HF_KIND_HOLD;
+    case HF_QUERY_STREAM:
+    case HF_QUERY_STREAM_EVENTS:
+        return HF_KIND_STREAM;
+    case HF_QUERY_DOCUMENT:
+        return HF_KIND_DOCUMENT;
+    case HF_QUERY_LEASE:
+        return HF_KIND_LEASE;
+    case HF_QUERY_ACCOUNT:
+    case HF_QUERY_ENTRIES:
+        return HF_KIND_ACCOUNT;
+    case HF_QUERY_KEY:
+    case HF_QUERY_COMMIT:
+    case HF_QUERY_TYPE_COUNT:
+        break;
+    }
+    return HF_KIND_NONE;
+}
+
+static void make_query(struct run_op *op)
+{
+    struct run *run = op->run;
+    struct hf_query *query = hf_arena_alloc_zero(&run->arena, 1, sizeof(*query));
+    HF_CHECK(query != NULL);
+    op->query = query;
+    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TYPE_COUNT - 1);
+    char text[64];
+    char principal[64];
+    enum hf_kind kind = kind_of_query(query->type);
+    if (kind != HF_KIND_NONE) {
+        hf_gen_name(&run->gen, kind, text);
+        HF_CHECK(hf_name_make(keep_text(run, text), &run->arena, &query->name));
+    } else if (query->type == HF_QUERY_KEY) {
+        hf_gen_key(&run->gen, text, principal);
+        query->key = keep_text(run, text);
+        query->principal = keep_text(run, principal);
+    } else {
+        query->position = between(run, 1, run->told + 3);
+    }
+    query->has_version = percent(run, 30);
+    query->version = between(run, 1, 8);
+    query->from = query->type == HF_QUERY_ENTRIES ? between(run, 0, 30) : between(run, 1, 12);
+    query->limit = (uint32_t)between(run, 1, 12);
+    op->min_position = percent(run, 20) ? between(run, 0, run->told) : 0;
+}
+
+static void make_command(struct run_op *op)
+{
+    op->command = hf_sim_calloc(1, sizeof(*op->command));
+    hf_gen_command(&op->run->gen, op->command);
+}
+
+/* ---- sending ---- */
+
+struct sending {
+    struct run_op *op;
+    uint64_t wait; /* of a timer: which wait it ends */
+    bool again;    /* a duplicate, not the one that the client waits for */
+};
+
+static void later(struct run_op *op, uint64_t delay_us, hf_world_fn fn, bool again)
+{
+    struct run *run = op->run;
+    struct sending *sending = hf_arena_alloc_zero(&run->arena, 1, sizeof(*sending));
+    HF_CHECK(sending != NULL);
+    *sending = (struct sending){op, op->wait, again};
+    hf_world_after(run->world, NULL, delay_us, fn, sending);
+}
+
+static void begin_next(void *context);
+
+static void go_on(struct run *run, uint32_t client)
+{
+    struct run_client *own = &run->clients[client];
+    uint64_t gap_us = between(run, 0, run->gap_us_max);
+    hf_world_after(run->world, NULL, gap_us, begin_next, own);
+}
+
+static void op_end(struct run_op *op)
+{
+    struct run *run = op->run;
+    op->wait++;
+    op->ended = true;
+    run->ops_open--;
+    if (op->chained) {
+        go_on(run, op->client);
+    }
+}
+
+static void attempt(struct run_op *op);
+
+static void attempt_event(void *context)
+{
+    struct sending *sending = context;
+    struct run_op *op = sending->op;
+    if (sending->again) {
+        op->run->report->duplicates++;
+        submission_send(op, client_choose_house(op->run), false);
+    } else if (!op->ended && sending->wait == op->wait) {
+        attempt(op);
+    }
+}
+
+/* The client has waited long enough. */
+static void give_up_event(void *context)
+{
+    struct sending *sending = context;
+    struct run_op *op = sending->op;
+    if (op->ended || sending->wait != op->wait) {
+        return;
+    }
+    op->run->report->gave_up++;
+    attempt(op);
+}
+
+static void attempt(struct run_op *op)
+{
+    struct run *run = op->run;
+    op->wait++;
+    if (op->attempts >= ATTEMPTS_MAX && !run->calm) {
+        run->report->abandoned++;
+        op_end(op);
+        return;
+    }
+    op->attempts++;
+    run->report->retries += op->attempts > 1;
+    /* The timer first: the answer may come at once. */
+    later(op, percent(run, 4) && !run->calm ? between(run, 100, 2500) : PATIENCE_US, give_up_event,
+          false);
+    if (op->command != NULL && percent(run, 8)) {
+        later(op, percent(run, 50) ? 0 : between(run, 0, 8000), attempt_event, true);
+    }
+    submission_send(op, client_choose_house(run), true);
+}
+
+static void learn(struct run *run, const struct hf_answer *answer)
+{
+    struct hf_commit commit;
+    struct hf_commit_frame frame;
+    size_t at = 0;
+    if (answer->position == 0 || answer->replayed) {
+        return;
+    }
+    hf_arena_clear(&run->scratch);
+    HF_CHECK(hf_commit_frame_next(answer->frame->data, answer->frame->size_bytes, &at, &frame));
+    if (hf_commit_decode(frame.record, frame.record_bytes, frame.payload, frame.payload_bytes,
+                         &run->scratch, &commit, NULL) == HF_ERR_OK) {
+        hf_gen_saw(&run->gen, &commit);
+    }
+}
+
+void client_ended(struct run_submission *submission)
+{
+    struct run_op *op = submission->op;
+    struct run *run = op->run;
+    const struct hf_answer *answer = &submission->answer;
+    bool decided = submission->end == RUN_END_ANSWERED && answer->decided;
+    if (decided && op->command != NULL && answer->frame != NULL) {
+        learn(run, answer);
+    }
+    if (op->ended || !submission->primary) {
+        return;
+    }
+    if (decided) {
+        op_end(op);
+        if (op->command != NULL && percent(run, 5)) {
+            later(op, between(run, 0, 30000), attempt_event, true);
+        }
+        return;
+    }
+    op->wait++;
+    /* A page far down a cold history is more than the node is willing to fetch. */
+    bool too_deep = op->query != NULL && op->query->type == HF_QUERY_ENTRIES &&
+                    answer->code == HF_ERR_OVERLOADED;
+    if (too_deep || (!run->calm && percent(run, 15))) {
+        run->report->abandoned++;
+        op_end(op);
+        return;
+    }
+    later(op, between(run, 100, 1000ull << (op->attempts < 5 ? op->attempts : 5)), attempt_event,
+          false);
+}
+
+/* ---- the flow ---- */
+
+static void begin(struct run *run, uint32_t client, bool chained)
+{
+    struct run_op *op = op_new(run, client, chained);
+    if (op->number > 2 && percent(run, 18)) {
+        make_query(op);
+    } else {
+        make_command(op);
+    }
+    attempt(op);
+}
+
+static void begin_next(void *context)
+{
+    struct run_client *client = context;
+    struct run *run = client->run;
+    if (run->calm) {
+        return;
+    }
+    if (percent(run, 2)) {
+        uint64_t burst = between(run, 4, BURST_OPS_MAX);
+        for (uint64_t i = 0; i < burst; i++) {
+            begin(run, client->number, false);
+        }
+    }
+    begin(run, client->number, true);
+}
+
+void client_start(struct run *run)
+{
+    for (uint32_t i = 0; i < RUN_CLIENTS; i++) {
+        run->clients[i] = (struct run_client){run, i};
+        hf_world_after(run->world, NULL, 2000 + i * 100u, begin_next, &run->clients[i]);
+    }
+}
+
+void client_release(struct run *run)
+{
+    for (size_t i = 0; i < run->op_count; i++) {
+        if (run->ops[i]->command != NULL) {
+            hf_command_release(run->ops[i]->command);
+            free(run->ops[i]->command);
+        }
+        free(run->ops[i]);
+    }
+    free(run->ops);
+}

@@ -1,0 +1,44 @@
+/*
+ * Inside the judgement: the log as it was read back, and the answers in the order of what they saw.
+ *
+ * Owns: nothing beyond one judgement. Must never: change what the run kept, but for its own marks.
+ * Called by: judge.c, judge_read.c.
+ */
+#ifndef HF_TESTS_SIM_JUDGE_PRIV_H
+#define HF_TESTS_SIM_JUDGE_PRIV_H
+
+#include <stdio.h>
+
+#include "sim/check.h"
+#include "sim/run.h"
+
+/* A commit of the log; position - 1 is its place. */
+struct judge_commit {
+    struct hf_str frame; /* in the judge's arena */
+    uint64_t checksum;   /* of the frame */
+    struct hf_commit commit;
+    struct run_op *op; /* whose; NULL: the system's */
+    bool told_new;     /* somebody was told that it was new */
+};
+
+struct judge {
+    struct run *run;
+    struct hf_arena arena;        /* frames and decoded commits */
+    struct hf_arena scratch;      /* one answer */
+    struct judge_commit *commits; /* owned */
+    size_t count;
+    size_t capacity;
+    struct hf_table commands;        /* by identity: the first struct run_op of it */
+    struct run_submission **answers; /* owned; by seen position */
+    size_t answer_count;
+    struct hf_checker checker;
+    const struct hf_state *zero; /* replayed from nothing */
+};
+
+/* A reading against the model and the log up to the model's position. */
+bool judge_reading(struct judge *judge, const struct run_submission *submission,
+                   char difference[HF_DIFFERENCE_BYTES]);
+/* What was asked for, in a few words. */
+void judge_describe(const struct run_op *op, char text[200]);
+
+#endif

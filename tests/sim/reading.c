@@ -1,0 +1,112 @@
+#include "sim/reading.h"
+
+#include "base/check.h"
+#include "base/checksum.h"
+
+static struct hf_str copy_text(struct hf_arena *arena, struct hf_str text)
+{
+    if (!hf_str_present(text)) {
+        return text;
+    }
+    struct hf_str copy = hf_arena_copy(arena, text);
+    HF_CHECK(copy.ptr != NULL);
+    return copy;
+}
+
+static void copy_name(struct hf_arena *arena, struct hf_name *name)
+{
+    name->text = copy_text(arena, name->text);
+}
+
+/* The texts of an entity that was copied by value. */
+static void copy_entity(struct hf_arena *arena, struct hf_entity *entity)
+{
+    entity->last_change_key = copy_text(arena, entity->last_change_key);
+    switch (entity->kind) {
+    case HF_KIND_ACCOUNT:
+        copy_name(arena, &entity->account.name);
+        return;
+    case HF_KIND_TRANSFER:
+        copy_name(arena, &entity->transfer.name);
+        copy_name(arena, &entity->transfer.from);
+        copy_name(arena, &entity->transfer.to);
+        copy_name(arena, &entity->transfer.of);
+        entity->transfer.metadata.text = copy_text(arena, entity->transfer.metadata.text);
+        return;
+    case HF_KIND_HOLD:
+        copy_name(arena, &entity->hold.name);
+        copy_name(arena, &entity->hold.from);
+        copy_name(arena, &entity->hold.to);
+        return;
+    case HF_KIND_STREAM:
+        copy_name(arena, &entity->stream.name);
+        return;
+    case HF_KIND_DOCUMENT:
+        copy_name(arena, &entity->document.name);
+        return;
+    case HF_KIND_LEASE:
+        copy_name(arena, &entity->lease.name);
+        entity->lease.owner = copy_text(arena, entity->lease.owner);
+        return;
+    case HF_KIND_NONE:
+    case HF_KIND_EVENT:
+    case HF_KIND_KEY:
+    case HF_KIND_COUNT:
+        return;
+    }
+}
+
+static uint64_t commit_checksum(const struct hf_commit *commit)
+{
+    struct hf_buffer bytes;
+    hf_buffer_init(&bytes);
+    HF_CHECK(hf_commit_encode(commit, &bytes));
+    uint64_t checksum = hf_checksum(bytes.data, bytes.size_bytes);
+    hf_buffer_release(&bytes);
+    return checksum;
+}
+
+static struct run_item copy_item(const struct hf_page_item *item)
+{
+    struct run_item copy = {.position = item->commit->position,
+                            .commit_checksum = commit_checksum(item->commit),
+                            .event = UINT32_MAX};
+    for (uint32_t i = 0; i < item->commit->event_count; i++) {
+        if (item->commit->events[i] == item->event) {
+            copy.event = i;
+        }
+    }
+    if (item->side != NULL) {
+        copy.has_side = true;
+        copy.side_version = item->side->version;
+        copy.side_totals = item->side->totals;
+    }
+    return copy;
+}
+
+struct run_reading *reading_copy(struct hf_arena *arena, const struct hf_reading *reading)
+{
+    struct run_reading *copy = hf_arena_alloc_zero(arena, 1, sizeof(*copy));
+    HF_CHECK(copy != NULL);
+    copy->code = reading->code;
+    copy->position = reading->position;
+    copy->time_us = reading->time_us;
+    if (reading->code != HF_ERR_OK) {
+        return copy;
+    }
+    copy->entity = reading->entity;
+    copy_entity(arena, &copy->entity);
+    copy->text = copy_text(arena, reading->text.text);
+    copy->more = reading->more;
+    copy->item_count = reading->item_count;
+    if (reading->commit != NULL) {
+        copy->commit_position = reading->commit->position;
+        copy->commit_checksum = commit_checksum(reading->commit);
+    }
+    copy->items = hf_arena_alloc_zero(arena, reading->item_count + 1u, sizeof(*copy->items));
+    HF_CHECK(copy->items != NULL);
+    for (uint32_t i = 0; i < reading->item_count; i++) {
+        copy->items[i] = copy_item(&reading->items[i]);
+    }
+    return copy;
+}
