@@ -17,7 +17,7 @@
 #define BEGIN_US UINT64_C(1700000000000000) /* 2023-11-14T22:13:20Z */
 #define TEXT_MAX 4096
 
-static const struct scenario scenarios[] = {
+static struct scenario scenarios[] = {
     {"opening", opening},
     {"names", names},
     {"floors", floors},
@@ -191,12 +191,11 @@ int main(int count, char **arguments)
     struct CMUnitTest tests[2 * SCENARIOS] = {0};
     static char test_names[2 * SCENARIOS][48];
     for (size_t i = 0; i < HF_ARRAY_COUNT(tests); i++) {
-        const struct scenario *scenario = &scenarios[i / 2];
+        struct scenario *scenario = &scenarios[i / 2];
         (void)snprintf(test_names[i], sizeof(test_names[i]), "%s %s", scenario->name,
                        i % 2 == 0 ? "in RAM" : "cold");
-        tests[i] = (struct CMUnitTest){.name = test_names[i],
-                                       .test_func = i % 2 == 0 ? hot : cold,
-                                       .initial_state = (void *)(uintptr_t)scenario};
+        tests[i] = (struct CMUnitTest){
+            .name = test_names[i], .test_func = i % 2 == 0 ? hot : cold, .initial_state = scenario};
     }
     if (count > 1) {
         cmocka_set_test_filter(arguments[1]);

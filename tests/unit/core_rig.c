@@ -128,7 +128,9 @@ static void record(struct core_rig *rig)
              memcmp(again->data, frame->data, frame->size_bytes) == 0);
     hf_shared_bytes_unref(again);
     hf_arena_release(&arena);
-    rig->frames = hf_realloc(rig->frames, rig->state.position * sizeof(*rig->frames));
+    size_t size_bytes = rig->state.position *
+                        sizeof(struct hf_shared_bytes *); /* NOLINT(bugprone-sizeof-expression) */
+    rig->frames = hf_realloc(rig->frames, size_bytes);
     HF_CHECK(rig->frames != NULL);
     rig->frames[rig->state.position - 1] = frame;
     if (rig->mode == CORE_RIG_COLD) {
@@ -275,9 +277,12 @@ static void run_read(struct core_rig *rig, const struct core_rig_ask *ask,
                      struct core_rig_answer *answer)
 {
     char kind[16], name[200];
-    unsigned long long first = 0, second = 0;
-    int count = sscanf(ask->text, "get %15s %199s %llu %llu", kind, name, &first, &second);
-    HF_CHECK(count >= 2);
+    int words_bytes = 0;
+    HF_CHECK(sscanf(ask->text, "get %15s %199s%n", kind, name, &words_bytes) == 2);
+    char *rest = NULL;
+    bool has_first = ask->text[words_bytes] != '\0';
+    uint64_t first = strtoull(ask->text + words_bytes, &rest, 10);
+    uint64_t second = strtoull(rest, NULL, 10);
     struct hf_query query = {.type = query_type_of(kind), .from = first, .limit = (uint32_t)second};
     struct hf_arena arena;
     hf_arena_init(&arena);
@@ -288,7 +293,7 @@ static void run_read(struct core_rig *rig, const struct core_rig_ask *ask,
         query.key = hf_str_from(name);
     } else {
         HF_CHECK(hf_name_make(hf_str_from(name), &arena, &query.name));
-        query.has_version = query.type == HF_QUERY_DOCUMENT && count > 2;
+        query.has_version = query.type == HF_QUERY_DOCUMENT && has_first;
         query.version = first;
     }
     run_query(rig, &query, ask->now_us, answer);

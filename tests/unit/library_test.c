@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <ftw.h>
 #include <holdfast.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,12 +29,18 @@ static int make_directory(void **state)
     return mkdtemp(directory) == NULL;
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
 static int remove_directory(void **state)
 {
     (void)state;
-    char command[128];
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-    return system(command);
+    return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static struct holdfast *open_or_fail(void)
