@@ -23,7 +23,7 @@ enum holdfast_error hf_bank_open_account(struct holdfast *db, const struct hf_ba
                                          struct holdfast_answer **answer,
                                          struct holdfast_failure *failure);
 /* Posts a row as the transfer trans:<trans_id>. */
-enum holdfast_error hf_bank_post_row(struct holdfast *db, const struct hf_bank *bank, size_t row,
+enum holdfast_error hf_bank_post_row(struct holdfast *db, const struct hf_bank *bank, size_t index,
                                      const char *principal, struct holdfast_answer **answer,
                                      struct holdfast_failure *failure);
 

@@ -58,8 +58,9 @@ enum hf_err hf_lines_next(struct hf_lines *lines, struct hf_str *line, struct hf
     for (;;) {
         size_t left = lines->buffer.size_bytes - lines->at;
         const char *begin = left == 0 ? NULL : (const char *)lines->buffer.data + lines->at;
-        const char *found =
-            left == searched ? NULL : memchr(begin + searched, '\n', left - searched);
+        const char *found = begin == NULL || left == searched
+                                ? NULL
+                                : memchr(begin + searched, '\n', left - searched);
         if (found != NULL || (lines->end && left > 0)) {
             size_t length = found == NULL ? left : (size_t)(found - begin);
             *line = (struct hf_str){begin, length};

@@ -5,8 +5,10 @@
 #include "unit/support.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "api/commit_json.h"
@@ -132,25 +134,35 @@ static int make(void **state)
     return 0;
 }
 
-static void shell(const char *what, const char *from, const char *to)
+/* Runs a program of the system and waits for it. */
+static void call(const char *const arguments[])
 {
-    char command[4 * PATH_BYTES];
-    (void)snprintf(command, sizeof(command), "%s '%s' %s", what, from, to);
-    assert_int_equal(system(command), 0);
+    pid_t child;
+    int status = 0;
+    assert_int_equal(posix_spawnp(&child, arguments[0], NULL, NULL,
+                                  (char *const *)(uintptr_t)arguments, environ),
+                     0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void remove_tree(const char *path)
+{
+    call((const char *const[]){"rm", "-rf", path, NULL});
 }
 
 static int unmake(void **state)
 {
     (void)state;
     hf_outside_linux_free(outside);
-    shell("rm -rf", root, "");
+    remove_tree(root);
     return 0;
 }
 
 static void copy(void)
 {
-    shell("rm -rf", work, "");
-    shell("cp -r", whole, work);
+    remove_tree(work);
+    call((const char *const[]){"cp", "-r", whole, work, NULL});
 }
 
 /* ---- verifying it ---- */
@@ -381,7 +393,7 @@ static void test_forged_runs(void **state)
 static void flip_file(const char *name)
 {
     char path[5 * PATH_BYTES];
-    struct stat about;
+    struct stat about = {0};
     assert_in_range(snprintf(path, sizeof(path), "%s/%s", work, name), 1, sizeof(path) - 1);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0 && fstat(fd, &about) == 0);
