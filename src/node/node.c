@@ -336,8 +336,8 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
     uint64_t next_us = UINT64_MAX;
     uint64_t monotonic_us = node->outside->monotonic_us(node->outside);
     uint64_t due_us = hf_state_next_due_us(&node->state);
-    bool has_room = node->building.body.size_bytes < node->limits.batch_bytes_max;
-    if (due_us != UINT64_MAX && (has_room || !node->in_flight)) {
+    /* What can't be booked now is no reason to wake up: room comes with the doorbell. */
+    if (due_us != UINT64_MAX && hf_node_has_room(node) && node->read_only_until_us == 0) {
         uint64_t now_us = hf_clock_now(&node->clock, node->outside);
         next_us = due_us > now_us ? monotonic_us + (due_us - now_us) : monotonic_us;
         next_us = hf_max_u64(next_us, node->retry_tick_us);

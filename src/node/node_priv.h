@@ -124,6 +124,8 @@ void hf_node_answer(struct hf_node *node, struct hf_request *request); /* calls 
 void hf_node_refuse(struct hf_node *node, struct hf_request *request, enum hf_err code);
 
 /* pipeline.c */
+/* May another commit be decided before the log has taken those that there are? */
+bool hf_node_has_room(const struct hf_node *node);
 bool hf_node_decide_some(struct hf_node *node);
 bool hf_node_tick(struct hf_node *node);
 /* Records a system event as a commit of its own; false: not now (memory, read-only). */

@@ -12,7 +12,7 @@
 
 /* ---- recording ---- */
 
-static bool batch_has_room(const struct hf_node *node)
+bool hf_node_has_room(const struct hf_node *node)
 {
     return node->building.commit_count < node->limits.batch_commits_max &&
            node->building.body.size_bytes < node->limits.batch_bytes_max &&
@@ -277,7 +277,7 @@ bool hf_node_decide_some(struct hf_node *node)
     if (node->ready.first == NULL) {
         take_queue(node);
     }
-    while (node->ready.first != NULL && batch_has_room(node)) {
+    while (node->ready.first != NULL && hf_node_has_room(node)) {
         decide_request(node, hf_list_pop(&node->ready));
         did = true;
         if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
@@ -304,7 +304,7 @@ bool hf_node_decide_some(struct hf_node *node)
 bool hf_node_tick(struct hf_node *node)
 {
     uint64_t now_us = hf_clock_now(&node->clock, node->outside);
-    if (hf_state_next_due_us(&node->state) > now_us || !batch_has_room(node) ||
+    if (hf_state_next_due_us(&node->state) > now_us || !hf_node_has_room(node) ||
         node->read_only_until_us != 0 ||
         node->outside->monotonic_us(node->outside) < node->retry_tick_us) {
         return false;
