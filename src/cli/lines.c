@@ -29,7 +29,7 @@ static enum hf_err read_more(struct hf_lines *lines, struct hf_error *error)
 {
     struct hf_buffer *buffer = &lines->buffer;
     size_t left = buffer->size_bytes - lines->at;
-    if (lines->at > 0) {
+    if (lines->at > 0 && buffer->data != NULL) {
         memmove(buffer->data, buffer->data + lines->at, left);
         buffer->size_bytes = left;
         lines->at = 0;

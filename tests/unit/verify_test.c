@@ -135,20 +135,18 @@ static int make(void **state)
 }
 
 /* Runs a program of the system and waits for it. */
-static void call(const char *const arguments[])
+static void call(char *arguments[])
 {
     pid_t child;
     int status = 0;
-    assert_int_equal(posix_spawnp(&child, arguments[0], NULL, NULL,
-                                  (char *const *)(uintptr_t)arguments, environ),
-                     0);
+    assert_int_equal(posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
 }
 
-static void remove_tree(const char *path)
+static void remove_tree(char *path)
 {
-    call((const char *const[]){"rm", "-rf", path, NULL});
+    call((char *[]){"rm", "-rf", path, NULL});
 }
 
 static int unmake(void **state)
@@ -162,7 +160,7 @@ static int unmake(void **state)
 static void copy(void)
 {
     remove_tree(work);
-    call((const char *const[]){"cp", "-r", whole, work, NULL});
+    call((char *[]){"cp", "-r", whole, work, NULL});
 }
 
 /* ---- verifying it ---- */
