@@ -1,0 +1,39 @@
+#!/bin/sh
+# Builds the simulator once for each planted bug (meson option planted_bug) and runs seeds until one
+# is caught. Each must be: by a difference between the node and the model, or by an invariant.
+#
+#   tools/planted-bugs.sh [BUG...]       all of them by default
+#
+# RUNS (500) is the number of seeds at most, SEED (1) the first one. Exit status 1 if one is not caught.
+set -eu
+cd "$(dirname "$0")/.."
+runs=${RUNS:-500}
+seed=${SEED:-1}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT INT TERM
+
+if [ $# -eq 0 ]; then
+    set -- answer_before_durable dedupe_off floor_ignores_pending show_run_ahead \
+        ambiguous_is_failure fenced_ignored refused_id_usable checkpoint_position
+fi
+status=0
+meson setup "$work/build" -Dbuildtype=release >"$work/log" 2>&1 || {
+    cat "$work/log" >&2
+    exit 1
+}
+for bug in "$@"; do
+    meson configure "$work/build" "-Dplanted_bug=$bug"
+    if ! ninja -C "$work/build" -j "${JOBS:-2}" tests/sim/holdfast-sim >"$work/log" 2>&1; then
+        tail -n 20 "$work/log" >&2
+        exit 1
+    fi
+    if "$work/build/tests/sim/holdfast-sim" --seed "$seed" --runs "$runs" >"$work/said" 2>&1 ||
+        ! grep -q '^FAILED' "$work/said"; then
+        printf 'NOT CAUGHT  %s: %s seeds were clean\n' "$bug" "$runs"
+        status=1
+    else
+        printf 'caught  %s\n' "$bug"
+        grep '^FAILED' "$work/said" | sed 's/^/        /'
+    fi
+done
+exit $status
