@@ -269,7 +269,6 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
     command->replays_by_id = is_commit && command->condition_count == 0;
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
-        command->names_new_ids = command->names_new_ids || op->has_id;
         command->spends_ids = command->spends_ids || (op->has_id && op->type != HF_OP_APPEND);
         command->replays_by_id = command->replays_by_id && op->has_id;
     }

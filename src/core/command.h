@@ -161,7 +161,6 @@ struct hf_command {
     uint32_t op_capacity;
     struct hf_payload metadata; /* of the commit, or absent */
     bool dry_run;               /* decide only */
-    bool names_new_ids;         /* some op names a new transfer, hold or event id */
     bool spends_ids;            /* some op names a new transfer or hold id: a refusal is recorded */
     bool replays_by_id;         /* no conditions, and every op names a new id */
     uint8_t fingerprint[16];    /* with a key: of the whole request */

@@ -164,7 +164,7 @@ struct hf_commit {
     struct hf_str principal; /* client's; absent for the system */
     struct hf_str key;       /* or absent */
     bool has_fingerprint;    /* with a key */
-    bool has_ops_hash;       /* some operation named a new id */
+    bool has_ops_hash; /* it replays by id: no condition, and every operation named a new id */
     uint8_t fingerprint[16];
     uint8_t ops_hash[16];
     uint32_t operation_count;   /* of the command */

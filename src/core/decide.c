@@ -173,6 +173,16 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
     if (step != STEP_OK || known_count == 0) {
         return step;
     }
+    const struct hf_needs *needs = &d->draft->view.needs;
+    for (uint32_t i = first; i < command->op_count && needs->position_count < HF_GATHER_MAX; i++) {
+        const struct hf_event *event; /* the makers of all known ids are asked for at once */
+        if (d->known[i]) {
+            (void)maker_of(d, &command->ops[i], &values[i], &event);
+        }
+    }
+    if (!hf_view_complete(&d->draft->view)) {
+        return STEP_STOP;
+    }
     const struct hf_commit *made_by = NULL;
     const struct hf_event *first_event = NULL;
     bool replays = command->replays_by_id && known_count == command->op_count;
@@ -450,7 +460,7 @@ static void sign(struct hf_deciding *d)
     commit->principal = command->principal;
     commit->key = command->key;
     commit->has_fingerprint = hf_str_present(command->key);
-    commit->has_ops_hash = command->names_new_ids;
+    commit->has_ops_hash = command->replays_by_id;
     memcpy(commit->fingerprint, command->fingerprint, sizeof(commit->fingerprint));
     memcpy(commit->ops_hash, command->ops_hash, sizeof(commit->ops_hash));
     commit->operation_count = command->op_count;
@@ -582,6 +592,9 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
     }
     if (decision == HF_DECISION_REPLAY) {
         return decision;
+    }
+    if (step == STEP_OK) {
+        step = hf_gather(d);
     }
     if (step == STEP_OK) {
         step = book_expiries(d);

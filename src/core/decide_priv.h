@@ -97,6 +97,12 @@ hf_u128 hf_floor_room(const struct hf_account *account);
 enum hf_step hf_end_hold(struct hf_deciding *d, struct hf_hold *hold, enum hf_event_type type);
 enum hf_step hf_expire_lease(struct hf_deciding *d, struct hf_lease *lease);
 
+#define HF_GATHER_MAX 256u /* commits asked for at once: each may hold a large text */
+
+/* Asks at once for the cold records of all operations and conditions; one by one a long commit would
+ * take as many rounds as it has operations. */
+enum hf_step hf_gather(struct hf_deciding *d);
+
 enum hf_step hf_decide_conditions(struct hf_deciding *d);
 enum hf_step hf_decide_account_op(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_transfer(struct hf_deciding *d, const struct hf_op *op);

@@ -147,6 +147,7 @@ bool hf_name_id_matches(const struct hf_name *name)
     bool folded;
     if (!parse_hex(name->text, &id, &folded)) {
         id = hash_id(name->text);
+        folded = false; /* it was no hex form after all */
     }
     return !folded && hf_id_equal(&id, &name->id);
 }

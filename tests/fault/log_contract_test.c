@@ -147,7 +147,7 @@ static void check_trim(enum rig_kind kind, uint64_t seed)
 static void arm_somewhere(struct rig *rig, unsigned machine)
 {
     struct hf_world_point point = {
-        .op = HF_OP_COUNT,
+        .op = HF_WORLD_OP_COUNT,
         .file = HF_CLASS_COUNT,
         .n = 1 + hf_sim_random_below(&rig->random, 40),
         .action = (enum hf_world_action)hf_sim_random_below(&rig->random, 3),
@@ -356,7 +356,7 @@ static bool check_nth(enum hf_world_action action, enum hf_crash_kind crash, uin
     hf_world_arm(
         rig->machine[0],
         (struct hf_world_point){
-            .op = HF_OP_COUNT, .file = HF_CLASS_COUNT, .n = n, .action = action, .crash = crash});
+            .op = HF_WORLD_OP_COUNT, .file = HF_CLASS_COUNT, .n = n, .action = action, .crash = crash});
     scenario(rig);
     rig->first_seq = rig->count / 2 + 1;
     bool met = !hf_world_armed(rig->machine[0]);

@@ -68,7 +68,7 @@ static bool check_header(const struct hf_command *command, const struct hf_commi
     if (real->has_ops_hash && memcmp(real->ops_hash, command->ops_hash, 16) != 0) {
         return say(difference, "commit %llu: the hash of the operations is not the command's", at);
     }
-    if (command->names_new_ids && !real->has_ops_hash) {
+    if (command->replays_by_id != real->has_ops_hash) {
         return say(difference, "commit %llu: the hash of the operations is missing", at);
     }
     if (real->operation_count != command->op_count) {

@@ -125,7 +125,8 @@ static uint64_t same_commit(const struct hf_model_turn *turn)
         position = thing->made_position;
     }
     const struct hf_command *was = turn->model->commands[position];
-    bool same = command->condition_count == 0 && was->op_count == command->op_count;
+    bool same = command->condition_count == 0 && was->condition_count == 0 &&
+                was->op_count == command->op_count;
     for (uint32_t i = 0; same && i < command->op_count; i++) {
         same = hf_model_same_op(&command->ops[i], &was->ops[i]);
     }
