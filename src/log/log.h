@@ -41,26 +41,26 @@ struct hf_log_head {
 
 /* What recovery met at the end of the log. */
 struct hf_log_recovery {
-    bool sealed;             /* the former owner stopped cleanly */
-    bool torn_tail;          /* an incomplete record was cut */
-    uint64_t torn_segment;   /* where */
-    uint64_t torn_offset;    /* bytes from the start of the segment */
-    uint64_t torn_bytes;     /* from there to behind the last byte that was not zero */
+    bool sealed;           /* the former owner stopped cleanly */
+    bool torn_tail;        /* an incomplete record was cut */
+    uint64_t torn_segment; /* where */
+    uint64_t torn_offset;  /* bytes from the start of the segment */
+    uint64_t torn_bytes;   /* from there to behind the last byte that was not zero */
 };
 
 struct hf_log_batch {
-    uint32_t space;           /* name space of all of its commits; 0 for now */
-    uint64_t seq;             /* head.seq + 1 */
-    uint64_t epoch;           /* of the appender */
-    uint64_t first_position;  /* head.position + 1 */
-    uint32_t commit_count;    /* > 0 */
-    uint8_t batch_id[16];     /* random; tells the same bytes resent from another batch */
-    uint64_t log_tag;         /* set by the driver: random per log, so that no client's text and no other
+    uint32_t space;          /* name space of all of its commits; 0 for now */
+    uint64_t seq;            /* head.seq + 1 */
+    uint64_t epoch;          /* of the appender */
+    uint64_t first_position; /* head.position + 1 */
+    uint32_t commit_count;   /* > 0 */
+    uint8_t batch_id[16];    /* random; tells the same bytes resent from another batch */
+    uint64_t log_tag; /* set by the driver: random per log, so that no client's text and no other
                                  log's record passes for one of this log; not part of any answer */
     struct hf_hash hash_before; /* of the chain, before the first commit */
     struct hf_hash hash_after;  /* of the chain, behind the last commit */
-    const uint8_t *body;      /* commit frames */
-    size_t body_bytes;        /* > 0 */
+    const uint8_t *body;        /* commit frames */
+    size_t body_bytes;          /* > 0 */
 };
 
 enum hf_append_outcome {
@@ -77,7 +77,7 @@ enum hf_resolve_outcome {
     HF_RESOLVE_COMMITTED, /* it is in the log */
     HF_RESOLVE_NEVER,     /* it is not and never will be */
     HF_RESOLVE_RETRY,     /* it is not, yet may be appended: send the same bytes again */
-    HF_RESOLVE_FENCED,    /* another owner has taken over; nothing of this owner will follow (the batch
+    HF_RESOLVE_FENCED, /* another owner has taken over; nothing of this owner will follow (the batch
                              may be in the log: the new owner knows) */
 };
 
@@ -97,8 +97,9 @@ struct hf_log_driver {
     const char *name; /* "file", "simulated" */
     /* Fences all earlier owners, recovers, returns the head. HF_ERR_LOCKED: another process owns it
      * (wait = false) ; wait = true blocks until it is free. HF_ERR_CORRUPT: damage that is no torn tail. */
-    enum hf_err (*takeover)(struct hf_log *log, struct hf_str me, bool wait, struct hf_log_head *head,
-                            struct hf_log_recovery *recovery, struct hf_error *error);
+    enum hf_err (*takeover)(struct hf_log *log, struct hf_str me, bool wait,
+                            struct hf_log_head *head, struct hf_log_recovery *recovery,
+                            struct hf_error *error);
     /* The batch and its body must stay as they are until the append has ended (poll). */
     void (*append_start)(struct hf_log *log, const struct hf_log_batch *batch);
     enum hf_append_outcome (*append_poll)(struct hf_log *log, struct hf_error *error);
@@ -114,7 +115,8 @@ struct hf_log_driver {
                         uint32_t *batches, struct hf_error *error);
     /* *seq = the batch that holds commit `position` (>= 1). HF_ERR_NOT_FOUND: beyond the head, or
      * trimmed. Blocks on disk; thread-safe; also without takeover. */
-    enum hf_err (*seek)(struct hf_log *log, uint64_t position, uint64_t *seq, struct hf_error *error);
+    enum hf_err (*seek)(struct hf_log *log, uint64_t position, uint64_t *seq,
+                        struct hf_error *error);
     /* First seq that can be read (1 unless trimmed). */
     uint64_t (*first_seq)(struct hf_log *log);
     /* Forgets whole segments below up_to; never the newest. Only behind a recorded checkpoint. */
@@ -146,8 +148,8 @@ bool hf_log_header_decode(const uint8_t from[HF_LOG_HEADER_BYTES], struct hf_log
                           uint64_t *body_checksum);
 /* Takes the next whole batch from [*at, size) of data; checks both checksums, the frames and that they
  * fill the body; advances *at. HF_ERR_CORRUPT otherwise. body points into data. */
-enum hf_err hf_log_batch_decode(const uint8_t *data, size_t size, size_t *at, struct hf_log_batch *batch,
-                                struct hf_error *error);
+enum hf_err hf_log_batch_decode(const uint8_t *data, size_t size, size_t *at,
+                                struct hf_log_batch *batch, struct hf_error *error);
 
 /* A commit inside a batch's body. */
 struct hf_commit_frame {
@@ -159,10 +161,12 @@ struct hf_commit_frame {
 
 /* Takes the next frame from [*at, body_bytes); false at the end or if malformed (*at is then unchanged
  * and not body_bytes if malformed). */
-bool hf_commit_frame_next(const uint8_t *body, size_t body_bytes, size_t *at, struct hf_commit_frame *frame);
+bool hf_commit_frame_next(const uint8_t *body, size_t body_bytes, size_t *at,
+                          struct hf_commit_frame *frame);
 
 /* hash(n) from hash(n-1) and the record (I5). */
-struct hf_hash hf_log_chain(const struct hf_hash *before, const uint8_t *record, size_t record_bytes);
+struct hf_hash hf_log_chain(const struct hf_hash *before, const uint8_t *record,
+                            size_t record_bytes);
 
 /* Recomputes the chain over a batch's frames; false if hash_after does not come out. */
 bool hf_log_batch_chain_ok(const struct hf_log_batch *batch);

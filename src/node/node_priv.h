@@ -38,6 +38,8 @@ struct hf_fetch_job {
 struct hf_checkpoint_job {
     struct hf_job job;
     struct hf_node *node;
+    /* Set by the worker at its end. Away from the flags below: compilers read neighbours together. */
+    atomic_bool done;
     uint64_t
         from_position; /* of the checkpoint that it starts from; 0 = an empty state; set at start */
     uint64_t seed;     /* of the job's state */
@@ -46,8 +48,7 @@ struct hf_checkpoint_job {
     bool wanted;       /* begin at the next batch's end */
     bool waits;        /* frozen; begins when position is durable */
     bool running;
-    atomic_bool done; /* set by the worker at its end */
-    enum hf_err err;  /* how it ended */
+    enum hf_err err; /* how it ended */
     struct hf_error error;
     struct hf_hash state_hash;
     bool has_unadded;          /* a stored checkpoint's run could not be opened yet */

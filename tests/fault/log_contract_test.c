@@ -353,10 +353,11 @@ static bool check_nth(enum hf_world_action action, enum hf_crash_kind crash, uin
     rig_takeover_calm(rig, 0, NULL); /* so that recovery meets something */
     append_all(rig, 0, 3);
     rig_close(rig, 0);
-    hf_world_arm(
-        rig->machine[0],
-        (struct hf_world_point){
-            .op = HF_WORLD_OP_COUNT, .file = HF_CLASS_COUNT, .n = n, .action = action, .crash = crash});
+    hf_world_arm(rig->machine[0], (struct hf_world_point){.op = HF_WORLD_OP_COUNT,
+                                                          .file = HF_CLASS_COUNT,
+                                                          .n = n,
+                                                          .action = action,
+                                                          .crash = crash});
     scenario(rig);
     rig->first_seq = rig->count / 2 + 1;
     bool met = !hf_world_armed(rig->machine[0]);

@@ -49,7 +49,7 @@ static bool read_log(struct judge *judge, struct hf_log *log, uint64_t until_seq
         hf_buffer_clear(&bytes);
         ok = log->driver->read(log, seq, 100000, &bytes, &batches, &error) == HF_ERR_OK &&
              batches > 0;
-        for (uint32_t i = 0; ok && i < batches; i++, seq++) {
+        for (uint32_t i = 0; ok && i < batches && seq <= until_seq; i++, seq++) {
             ok =
                 hf_log_batch_decode(bytes.data, bytes.size_bytes, &at, &batch, &error) == HF_ERR_OK;
             size_t inside = 0;

@@ -129,8 +129,11 @@ static void run_here(const struct options *options, uint64_t seed, struct result
             return;
         }
     }
-    (void)run_whole(seed, driver_of(options, seed), options->verbose, trace, &result->report,
-                    result->failure);
+    struct run_plan plan = {.seed = seed,
+                            .driver = driver_of(options, seed),
+                            .verbose = options->verbose,
+                            .trace = trace};
+    (void)run_whole(&plan, &result->report, result->failure);
     if (trace != NULL) {
         (void)fclose(trace);
     }

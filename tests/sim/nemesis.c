@@ -242,6 +242,10 @@ static void strike(void *context)
 void nemesis_start(struct run *run)
 {
     fair_weather(run);
+    if (run->plan->only != NULL) {
+        hf_world_arm(run->houses[0].machine, *run->plan->only);
+        return;
+    }
     hf_world_after(run->world, NULL, between(run, 5000, 20000), strike, run);
 }
 
@@ -249,7 +253,8 @@ void nemesis_calm(struct run *run)
 {
     fair_weather(run);
     run->crash_in_flight = false;
-    for (uint32_t i = 0; i < run->house_count; i++) {
+    /* The one fault of a plan may come as late as in the stop or in the last start. */
+    for (uint32_t i = 0; i < run->house_count && run->plan->only == NULL; i++) {
         hf_world_disarm(run->houses[i].machine);
     }
 }

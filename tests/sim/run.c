@@ -52,6 +52,12 @@ static struct hf_limits small_limits(struct run *run)
     limits.key_retention_us = choose(run, retention_us, HF_ARRAY_COUNT(retention_us));
     limits.index_block_bytes = 512u << hf_sim_random_below(&run->random, 3);
     limits.index_runs_max = (uint32_t)hf_sim_random_between(&run->random, 1, 3);
+    if (run->plan->only != NULL) {
+        /* Several checkpoints and merges in a short scenario, everything cold. */
+        limits.checkpoint_every_records = 100;
+        limits.index_runs_max = 1;
+        limits.recent_bytes_max = 0;
+    }
     return limits;
 }
 
@@ -62,6 +68,11 @@ static void set_up(struct run *run)
     run->client_random = hf_sim_random_fork(hf_world_random(run->world));
     run->limits = small_limits(run);
     run->ops_wanted = OPS_MIN + hf_sim_random_below(&run->random, OPS_SPREAD);
+    run->ends_wanted = ENDS_MIN;
+    if (run->plan->only != NULL) {
+        run->ops_wanted = run->plan->operations;
+        run->ends_wanted = 0;
+    }
     run->gap_us_max = 200u << hf_sim_random_below(&run->random, 5);
     hf_world_knobs(run->world)->drift_ppm_max = 200;
     hf_arena_init(&run->arena);
@@ -73,6 +84,9 @@ static void set_up(struct run *run)
     run->log_sim = files ? NULL : hf_log_sim_new(run->world);
     run->house_count = files ? 1 + (uint32_t)hf_sim_random_below(&run->random, 2)
                              : 2 + (uint32_t)hf_sim_random_below(&run->random, 2);
+    if (run->plan->only != NULL) {
+        run->house_count = 1;
+    }
     struct hf_world_machine *first = NULL;
     for (uint32_t i = 0; i < run->house_count; i++) {
         struct hf_world_machine *machine = hf_world_machine_new(run->world, first);
@@ -117,9 +131,9 @@ static bool is_failed(const struct run *run)
 /* Clients and faults until there was enough of both. */
 static void run_storm(struct run *run)
 {
-    client_start(run);
     nemesis_start(run);
-    while (!is_failed(run) && (run->op_count < run->ops_wanted || run->ends < ENDS_MIN)) {
+    client_start(run);
+    while (!is_failed(run) && (run->op_count < run->ops_wanted || run->ends < run->ends_wanted)) {
         hf_world_run(run->world, LOOK_US);
         if (hf_world_now_us(run->world) > RUN_US_MAX) {
             (void)run_fail(run, "stuck: %zu operations and %llu ends in %u virtual seconds",
@@ -183,6 +197,11 @@ static struct run_house *wait_for_leader(struct run *run)
     uint64_t from_us = hf_world_now_us(run->world);
     while (!is_failed(run)) {
         struct run_house *leader = house_leader(run);
+        if (leader != NULL && run->log_sim != NULL &&
+            leader->status.epoch != hf_log_sim_head(run->log_sim).epoch) {
+            house_crash(leader, HF_CRASH_KILL); /* idle, and deposed without knowing */
+            leader = NULL;
+        }
         if (leader != NULL && leader->status.position == leader->status.durable_position &&
             leader->shown) {
             return leader;
@@ -205,7 +224,8 @@ static void stop_cleanly(struct run *run)
     uint64_t stops = run->report->phases[HF_NODE_STOPPED];
     uint64_t from_us = hf_world_now_us(run->world);
     house_stop(leader);
-    while (!is_failed(run) && run->report->phases[HF_NODE_STOPPED] == stops) {
+    while (!is_failed(run) && run->report->phases[HF_NODE_STOPPED] == stops &&
+           (run->plan->only == NULL || hf_world_armed(run->houses[0].machine))) {
         hf_world_run(run->world, LOOK_US);
         if (hf_world_now_us(run->world) - from_us > STUCK_US) {
             (void)run_fail(run, "stuck: the node does not stop%s", describe_stuck(run));
@@ -214,13 +234,16 @@ static void stop_cleanly(struct run *run)
     hf_world_run(run->world, 50000);
 }
 
-bool run_whole(uint64_t seed, enum run_driver driver, bool verbose, void *trace,
-               struct report *report, char failure[RUN_FAILURE_MAX])
+bool run_whole(struct run_plan *plan, struct report *report, char failure[RUN_FAILURE_MAX])
 {
-    struct run run = {.seed = seed, .driver = driver, .report = report, .verbose = verbose};
-    run.verbose_answers = trace != NULL;
+    struct run run = {.plan = plan,
+                      .seed = plan->seed,
+                      .driver = plan->driver,
+                      .report = report,
+                      .verbose = plan->verbose,
+                      .verbose_answers = plan->trace != NULL};
     set_up(&run);
-    hf_world_trace_text(run.world, trace);
+    hf_world_trace_text(run.world, plan->trace);
     run_storm(&run);
     if (!is_failed(&run)) {
         run_calm(&run);
@@ -229,6 +252,8 @@ bool run_whole(uint64_t seed, enum run_driver driver, bool verbose, void *trace,
         stop_cleanly(&run);
     }
     struct run_house *leader = is_failed(&run) ? NULL : wait_for_leader(&run);
+    plan->met = !hf_world_armed(run.houses[0].machine);
+    hf_world_disarm(run.houses[0].machine);
     if (leader != NULL) {
         (void)judge(&run, leader);
     }

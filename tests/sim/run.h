@@ -112,6 +112,7 @@ struct run_client {
 };
 
 struct run {
+    struct run_plan *plan; /* borrowed */
     uint64_t seed;
     enum run_driver driver;
     struct hf_world *world;
@@ -127,6 +128,7 @@ struct run {
     size_t op_count;
     size_t op_capacity;
     uint64_t ops_wanted;
+    uint64_t ends_wanted;
     uint64_t ops_open;                   /* begun, not ended */
     struct run_submission **submissions; /* owned, in the order of sending */
     size_t submission_count;
@@ -149,9 +151,19 @@ struct run {
     bool verbose_answers;          /* and of every answer */
 };
 
-/* A whole run with its judgement; true: nothing was wrong. trace may be NULL. */
-bool run_whole(uint64_t seed, enum run_driver driver, bool verbose, void *trace,
-               struct report *report, char failure[RUN_FAILURE_MAX]);
+/* How a run is to be. */
+struct run_plan {
+    uint64_t seed;
+    enum run_driver driver;
+    bool verbose;                      /* tell of starts and ends */
+    void *trace;                       /* FILE: every event and answer; NULL = none */
+    const struct hf_world_point *only; /* the only fault, at the first machine; NULL = storms of them */
+    uint64_t operations;               /* with `only`: so many */
+    bool met;                          /* with `only`: it came to it; set by run_whole */
+};
+
+/* A whole run with its judgement; true: nothing was wrong. */
+bool run_whole(struct run_plan *plan, struct report *report, char failure[RUN_FAILURE_MAX]);
 
 /* The first failure counts. Returns false. */
 bool run_fail(struct run *run, const char *format, ...) HF_PRINTF(2, 3);
@@ -185,6 +197,7 @@ void client_ended(struct run_submission *submission);
 struct run_house *client_choose_house(struct run *run);
 
 /* nemesis.c */
+/* Faults of every kind from now on; or the plan's one alone. */
 void nemesis_start(struct run *run);
 void nemesis_calm(struct run *run);
 

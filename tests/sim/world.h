@@ -95,17 +95,18 @@ struct hf_world_knobs {
 
 /* Totals since hf_world_new. */
 struct hf_world_counters {
-    uint64_t events;                       /* run */
-    uint64_t jobs;                         /* run */
-    uint64_t operations[HF_WORLD_OP_COUNT];      /* of files, by living processes */
-    uint64_t crashes[HF_CRASH_KIND_COUNT]; /* all of them */
-    uint64_t jobs_dropped;                 /* were waiting when their process died */
-    uint64_t points[HF_WORLD_OP_COUNT][HF_CLASS_COUNT][HF_ACT_COUNT]; /* armed points that were met */
-    uint64_t faults[HF_WORLD_OP_COUNT][HF_CLASS_COUNT];               /* errors by chance */
-    uint64_t no_space;                                          /* refused for the budget */
-    uint64_t slow_jobs;                                         /* that met a slow disk */
-    uint64_t wall_steps;                                        /* jumps of a wall clock */
-    uint64_t lock_refusals;                                     /* HF_ERR_LOCKED */
+    uint64_t events;                        /* run */
+    uint64_t jobs;                          /* run */
+    uint64_t operations[HF_WORLD_OP_COUNT]; /* of files, by living processes */
+    uint64_t crashes[HF_CRASH_KIND_COUNT];  /* all of them */
+    uint64_t jobs_dropped;                  /* were waiting when their process died */
+    uint64_t points[HF_WORLD_OP_COUNT][HF_CLASS_COUNT]
+                   [HF_ACT_COUNT];                      /* armed points that were met */
+    uint64_t faults[HF_WORLD_OP_COUNT][HF_CLASS_COUNT]; /* errors by chance */
+    uint64_t no_space;                                  /* refused for the budget */
+    uint64_t slow_jobs;                                 /* that met a slow disk */
+    uint64_t wall_steps;                                /* jumps of a wall clock */
+    uint64_t lock_refusals;                             /* HF_ERR_LOCKED */
 };
 
 typedef void (*hf_world_fn)(void *context);

@@ -170,7 +170,8 @@ static enum verdict judge(struct world_process *process, enum hf_world_op op,
         world->counters.faults[op][class]++;
         return VERDICT_FAIL;
     }
-    if (op == HF_WORLD_OP_WRITE && hf_sim_random_chance(&world->chance, world->knobs.write_short_ppm)) {
+    if (op == HF_WORLD_OP_WRITE &&
+        hf_sim_random_chance(&world->chance, world->knobs.write_short_ppm)) {
         world->counters.faults[op][class]++;
         return VERDICT_SHORT;
     }

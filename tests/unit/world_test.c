@@ -241,9 +241,10 @@ static void test_a_failed_sync_strands(void **state)
     hf_world_knobs(f.world)->loss = loss_of(0, 0);
     struct hf_file *file = file_of_a(&f);
     must_write(f.o, file, 0, 'b', SECTOR);
-    hf_world_arm(f.machine,
-                 (struct hf_world_point){
-                     .op = HF_WORLD_OP_SYNC, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL});
+    hf_world_arm(f.machine, (struct hf_world_point){.op = HF_WORLD_OP_SYNC,
+                                                    .file = HF_CLASS_COUNT,
+                                                    .n = 1,
+                                                    .action = HF_ACT_FAIL});
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_IO);
     assert_false(hf_world_armed(f.machine));
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_OK); /* Linux thinks the page clean */
@@ -259,9 +260,10 @@ static void test_a_failed_sync_strands(void **state)
 
     /* Written again it is dirty again. */
     must_write(f.o, file, 0, 'c', SECTOR);
-    hf_world_arm(f.machine,
-                 (struct hf_world_point){
-                     .op = HF_WORLD_OP_SYNC, .file = HF_CLASS_COUNT, .n = 1, .action = HF_ACT_FAIL});
+    hf_world_arm(f.machine, (struct hf_world_point){.op = HF_WORLD_OP_SYNC,
+                                                    .file = HF_CLASS_COUNT,
+                                                    .n = 1,
+                                                    .action = HF_ACT_FAIL});
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_IO);
     must_write(f.o, file, 0, 'd', SECTOR);
     assert_int_equal(f.o->sync(f.o, file, NULL), HF_ERR_OK);
@@ -402,8 +404,8 @@ static void test_crash_points(void **state)
         assert_int_equal(sector_fill(f.o, file, 0), 'b');
         char last = sector_fill(f.o, file, 3);
         assert_int_equal(last == 'c', action == HF_ACT_CRASH_AFTER);
-        assert_int_equal(hf_world_counters(f.world)->points[HF_WORLD_OP_WRITE][HF_CLASS_OTHER][action],
-                         1);
+        assert_int_equal(
+            hf_world_counters(f.world)->points[HF_WORLD_OP_WRITE][HF_CLASS_OTHER][action], 1);
         hf_world_free(f.world);
     }
 }
