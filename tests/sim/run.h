@@ -155,11 +155,12 @@ struct run {
 struct run_plan {
     uint64_t seed;
     enum run_driver driver;
-    bool verbose;                      /* tell of starts and ends */
-    void *trace;                       /* FILE: every event and answer; NULL = none */
-    const struct hf_world_point *only; /* the only fault, at the first machine; NULL = storms of them */
-    uint64_t operations;               /* with `only`: so many */
-    bool met;                          /* with `only`: it came to it; set by run_whole */
+    bool verbose; /* tell of starts and ends */
+    void *trace;  /* FILE: every event and answer; NULL = none */
+    const struct hf_world_point
+        *only;           /* the only fault, at the first machine; NULL = storms of them */
+    uint64_t operations; /* with `only`: so many */
+    bool met;            /* with `only`: it came to it; set by run_whole */
 };
 
 /* A whole run with its judgement; true: nothing was wrong. */
