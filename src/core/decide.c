@@ -67,8 +67,7 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_o
     if ((at->flags & HF_INDEX_SPENT) != 0) {
         return hf_view_commit(view, at->position);
     }
-    *event = hf_view_event(view, at,
-                           HF_TRANSFER_EVENTS | HF_HOLD_EVENTS | 1u << HF_EVENT_STREAM_APPENDED);
+    *event = hf_view_event(view, at, HF_POSTING_EVENTS | 1u << HF_EVENT_STREAM_APPENDED);
     if (*event == NULL) {
         return NULL;
     }
@@ -557,7 +556,7 @@ static uint64_t size_bound(const struct hf_commit *commit)
             bytes += event->opened_metadata.text.len + HF_NAME_BYTES_MAX;
         } else if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
             bytes += event->changed.metadata.text.len + HF_NAME_BYTES_MAX;
-        } else if ((HF_TRANSFER_EVENTS | HF_HOLD_EVENTS) & (1u << event->type)) {
+        } else if (HF_POSTING_EVENTS & (1u << event->type)) {
             const struct hf_posting *posting = &event->posting;
             bytes += name_bound(&posting->transfer.name) + name_bound(&posting->transfer.of) +
                      name_bound(&posting->debit.account) + name_bound(&posting->credit.account) +

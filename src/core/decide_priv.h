@@ -81,6 +81,7 @@ void hf_draft_entry(struct hf_deciding *d, struct hf_account *account, struct hf
 #define HF_HOLD_EVENTS                                                                             \
     (1u << HF_EVENT_HOLD_OPENED | 1u << HF_EVENT_HOLD_CAPTURED | 1u << HF_EVENT_HOLD_VOIDED |      \
      1u << HF_EVENT_HOLD_EXPIRED | 1u << HF_EVENT_HOLD_EXTENDED)
+#define HF_POSTING_EVENTS  (1u << HF_EVENT_TRANSFER_POSTED | HF_HOLD_EVENTS) /* either */
 #define HF_TRANSFER_EVENTS (1u << HF_EVENT_TRANSFER_POSTED | 1u << HF_EVENT_HOLD_CAPTURED)
 
 /* May money move by this much? Limits first, then funds. */

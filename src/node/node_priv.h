@@ -40,13 +40,12 @@ struct hf_checkpoint_job {
     struct hf_node *node;
     /* Set by the worker at its end. Away from the flags below: compilers read neighbours together. */
     atomic_bool done;
-    uint64_t
-        from_position; /* of the checkpoint that it starts from; 0 = an empty state; set at start */
-    uint64_t seed;     /* of the job's state */
-    uint64_t position; /* to store */
-    uint64_t seq;      /* of the batch that ends with it */
-    bool wanted;       /* begin at the next batch's end */
-    bool waits;        /* frozen; begins when position is durable */
+    uint64_t from_position; /* of the checkpoint that it starts from; 0 = none; set at start */
+    uint64_t seed;          /* of the job's state */
+    uint64_t position;      /* to store */
+    uint64_t seq;           /* of the batch that ends with it */
+    bool wanted;            /* begin at the next batch's end */
+    bool waits;             /* frozen; begins when position is durable */
     bool running;
     enum hf_err err; /* how it ended */
     struct hf_error error;

@@ -187,7 +187,7 @@ static void test_names_need_a_directory_sync(void **state)
     assert_true(exists(f.o, "d/moved"));
 
     assert_int_equal(f.o->make_directory(f.o, "d/sub", NULL), HF_ERR_OK);
-    file = must_open(f.o, "d/sub/x", HF_OPEN_CREATE_NEW);
+    (void)must_open(f.o, "d/sub/x", HF_OPEN_CREATE_NEW);
     assert_int_equal(f.o->sync_directory(f.o, "d/sub", NULL), HF_ERR_OK);
     fixture_reboot(&f, HF_CRASH_POWER);
     assert_false(exists(f.o, "d/sub/x")); /* its directory went */
@@ -462,7 +462,9 @@ static void run_test_job(struct hf_job *job)
     test->o->ring(test->o);
 }
 
-static void submit_all(struct hf_outside *o, struct test_job *jobs, size_t count, unsigned *order)
+static void
+submit_all(struct hf_outside *o, struct test_job *jobs, size_t count,
+           unsigned *order) /* NOLINT(readability-non-const-parameter): jobs count in it */
 {
     for (size_t i = 0; i < count; i++) {
         jobs[i] = (struct test_job){.job = {.run = run_test_job}, .o = o, .order = order};
@@ -551,12 +553,12 @@ static void test_a_shared_disk_loses_what_the_dead_left(void **state)
     struct fixture f = fixture_new(33);
     hf_world_knobs(f.world)->loss = loss_of(HF_PPM, HF_PPM);
     struct hf_world_machine *other = hf_world_machine_new(f.world, f.machine);
-    struct hf_outside *standby = hf_world_boot(other);
+    (void)hf_world_boot(other);
     struct hf_file *file = file_of_a(&f);
     must_write(f.o, file, 0, 'b', SECTOR);
     hf_world_crash(other, HF_CRASH_POWER); /* the standby's power is not the owner's */
     assert_int_equal(sector_fill(f.o, file, 0), 'b');
-    standby = hf_world_boot(other);
+    struct hf_outside *standby = hf_world_boot(other);
     hf_world_crash(f.machine, HF_CRASH_KILL);
     file = must_open(standby, "d/file", HF_OPEN_READ);
     assert_int_equal(sector_fill(standby, file, 0), 'b');
@@ -617,6 +619,8 @@ static void soak_reopen(struct soak *soak)
         memset(soak->files, 0, sizeof(soak->files));
     }
     struct hf_outside *o = soak->o;
+    assert_non_null(o);
+    HF_CHECK(o != NULL);
     (void)o->make_directory(o, "d", NULL);
     (void)o->make_directory(o, "d/log", NULL);
     for (size_t i = 0; i < 4; i++) {
