@@ -109,6 +109,7 @@ static enum hf_step refuse_known(struct hf_deciding *d, const struct hf_op *op,
                                  const struct hf_event *event)
 {
     if (op->type == HF_OP_APPEND) {
+        HF_CHECK(event != NULL); /* a refusal spends no event id */
         bool only_appends = d->command->replays_by_id;
         for (uint32_t i = 0; i < d->command->op_count; i++) {
             only_appends = only_appends && d->command->ops[i].type == HF_OP_APPEND;

@@ -143,6 +143,11 @@ enum hf_step hf_draft_document_get(struct hf_deciding *d, const struct hf_name *
 enum hf_step hf_draft_lease(struct hf_deciding *d, const struct hf_name *name,
                             struct hf_lease **out)
 {
+    const struct hf_lease *own = hf_table_get(&d->draft->leases, &name->id);
+    if (own != NULL && !own->held && !hf_str_equal(own->name.text, name->text)) {
+        *out = NULL; /* what this commit has let go of is in nobody's way */
+        return STEP_OK;
+    }
     void *thing;
     enum hf_step step = overlay(d, &d->draft->leases, hf_state_lease(d->state, &name->id),
                                 sizeof(struct hf_lease), sizeof(struct hf_lease), name, &thing);
