@@ -506,6 +506,10 @@ static enum hf_step make_refusal(struct hf_deciding *d, bool recorded)
     if (step == STEP_OK) {
         step = fill_current(d, &refused.current);
     }
+    if (step == STEP_REFUSED) {
+        refused.current.kind = HF_KIND_NONE; /* without the effects the name is another thing's */
+        step = STEP_OK;
+    }
     if (!recorded) {
         d->draft->commit.event_count = 0;
     }
