@@ -385,6 +385,41 @@ static void operations_by_field(void **state)
     close_or_fail(db);
 }
 
+/* Several commits of one thread are under way at once; each is finished and answered once. */
+static void commits_under_way(void **state)
+{
+    (void)state;
+    enum { COUNT = 20 };
+    struct holdfast *db = open_or_fail();
+    struct holdfast_failure failure;
+    struct holdfast_pending *pending[COUNT];
+    struct holdfast_operation bad = {.op = "transfer", .from = "a"};
+    assert_int_equal(holdfast_commit_start(db, NULL, &bad, 1, &pending[0], &failure),
+                     HOLDFAST_INVALID_REQUEST);
+    assert_null(pending[0]);
+    assert_string_equal(failure.pointer, "/do/0/to");
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "p%d", i / 2);
+        struct holdfast_operation open = {.op = "open_account", .account = name, .asset = "USD/2"};
+        assert_int_equal(holdfast_commit_start(db, NULL, &open, 1, &pending[i], &failure),
+                         HOLDFAST_OK);
+        memset(name, 'x', sizeof(name)); /* its texts were copied */
+    }
+    int opened = 0;
+    for (int i = COUNT - 1; i >= 0; i--) {
+        struct holdfast_answer *answer;
+        assert_int_equal(holdfast_pending_finish(pending[i], &answer, &failure), HOLDFAST_OK);
+        bool created = holdfast_answer_status(answer) == 201;
+        opened += created;
+        assert_string_equal(holdfast_answer_code(answer), created ? "ok" : "account_exists");
+        holdfast_answer_free(answer);
+    }
+    assert_int_equal(opened, COUNT / 2);
+    expect_read(db, "account", "p9", 200, "\"version\":0");
+    close_or_fail(db);
+}
+
 int main(void)
 {
 #define IN_A_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
@@ -396,6 +431,7 @@ int main(void)
         IN_A_DIRECTORY(a_directory_has_one_owner),
         IN_A_DIRECTORY(many_threads_commit_once_each),
         IN_A_DIRECTORY(operations_by_field),
+        IN_A_DIRECTORY(commits_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
