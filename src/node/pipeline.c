@@ -40,7 +40,8 @@ static void evolve(struct hf_node *node)
     struct hf_error error = {0};
     if (hf_state_apply(&node->state, &node->draft.commit, &error) != HF_ERR_OK) {
         (void)fprintf(stderr, "holdfast: a decision contradicts the state: %s\n", error.text);
-        HF_CHECK(!"the decision fits the state");
+        bool decision_fits_the_state = false;
+        HF_CHECK(decision_fits_the_state);
     }
 }
 
