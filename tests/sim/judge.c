@@ -440,7 +440,7 @@ static bool walk(struct judge *judge)
 static void collect_answers(struct judge *judge)
 {
     struct run *run = judge->run;
-    judge->answers = hf_sim_calloc(run->submission_count + 1, sizeof(*judge->answers));
+    judge->answers = hf_sim_calloc(run->submission_count + 1, sizeof(struct run_submission *));
     for (size_t i = 0; i < run->submission_count; i++) {
         struct run_submission *submission = run->submissions[i];
         submission->number = i;
@@ -448,7 +448,7 @@ static void collect_answers(struct judge *judge)
             judge->answers[judge->answer_count++] = submission;
         }
     }
-    qsort(judge->answers, judge->answer_count, sizeof(*judge->answers), compare_seen);
+    qsort(judge->answers, judge->answer_count, sizeof(struct run_submission *), compare_seen);
 }
 
 /* ---- from zero ---- */
