@@ -220,10 +220,7 @@ void client_ended(struct run_submission *submission)
         return;
     }
     op->wait++;
-    /* A page far down a cold history is more than the node is willing to fetch. */
-    bool too_deep = op->query != NULL && op->query->type == HF_QUERY_ENTRIES &&
-                    answer->code == HF_ERR_OVERLOADED;
-    if (too_deep || (!run->calm && percent(run, 15))) {
+    if (!run->calm && percent(run, 15)) {
         run->report->abandoned++;
         op_end(op);
         return;
