@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "core/decide_priv.h"
 
+#define PREFETCH_AHEAD 8u /* look-ups whose memory is asked for early */
+
 /* ---- keys ---- */
 
 static enum hf_step decide_key(struct hf_deciding *d, uint64_t retention_us,
@@ -134,6 +136,11 @@ static enum hf_step look_up_ids(struct hf_deciding *d, struct hf_index_value *va
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
         d->known[i] = false;
+        if (i + PREFETCH_AHEAD < command->op_count) {
+            const struct hf_op *ahead = &command->ops[i + PREFETCH_AHEAD];
+            struct hf_index_key key = {.kind = index_kind_of(ahead), .id = ahead->id.id};
+            hf_index_table_prefetch(&d->state->recent.current, &key);
+        }
         if (!op->has_id) {
             continue;
         }

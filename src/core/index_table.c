@@ -27,16 +27,28 @@ void hf_index_table_clear(struct hf_index_table *table)
     }
 }
 
-static struct hf_index_slot *find(const struct hf_index_table *table,
-                                  const struct hf_index_key *key)
+static size_t home_of(const struct hf_index_table *table, const struct hf_index_key *key)
 {
     uint64_t hash = hf_id_hash(&key->id, table->seed ^ key->sub * 0x9E3779B97F4A7C15u ^
                                              (uint64_t)key->kind << 56);
-    size_t at = (size_t)hash & (table->capacity - 1);
+    return (size_t)hash & (table->capacity - 1);
+}
+
+static struct hf_index_slot *find(const struct hf_index_table *table,
+                                  const struct hf_index_key *key)
+{
+    size_t at = home_of(table, key);
     while (table->slots[at].key.kind != 0 && !hf_index_key_equal(&table->slots[at].key, key)) {
         at = (at + 1) & (table->capacity - 1);
     }
     return &table->slots[at];
+}
+
+void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key)
+{
+    if (table->capacity > 0) {
+        __builtin_prefetch(&table->slots[home_of(table, key)], 1);
+    }
 }
 
 bool hf_index_table_reserve(struct hf_index_table *table, size_t more)

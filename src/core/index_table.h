@@ -30,6 +30,8 @@ void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key 
 /* NULL if it is not there; valid until the next put or reserve. */
 const struct hf_index_value *hf_index_table_get(const struct hf_index_table *table,
                                                 const struct hf_index_key *key);
+/* Asks the CPU for the slot that a get or put of key will look at: a table is far larger than its caches. */
+void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key);
 /* Walk in no particular order: `size_t at = 0; while ((slot = …_next(table, &at)) != NULL)`. */
 const struct hf_index_slot *hf_index_table_next(const struct hf_index_table *table, size_t *at);
 

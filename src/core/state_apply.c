@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "core/state_priv.h"
 
+#define PREFETCH_AHEAD    8u /* events whose memory is asked for early */
 #define RECORDS_PER_EVENT 4u /* a reversal: its id, the newest reversal, two entries */
 
 struct applying {
@@ -508,6 +509,16 @@ static bool apply_system(struct applying *a)
     return true;
 }
 
+/* The slot of the index that a transfer will be put into. */
+static void prefetch(const struct hf_state *state, const struct hf_event *event)
+{
+    if (event->type == HF_EVENT_TRANSFER_POSTED) {
+        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER,
+                                   .id = event->posting.transfer.name.id};
+        hf_index_table_prefetch(&state->recent.current, &key);
+    }
+}
+
 static bool apply_event(struct applying *a)
 {
     switch (a->event->type) {
@@ -562,6 +573,9 @@ enum hf_err hf_state_apply(struct hf_state *state, const struct hf_commit *commi
     }
     for (a.index = 0; ok && a.index < commit->event_count; a.index++) {
         a.event = commit->events[a.index];
+        if (a.index + PREFETCH_AHEAD < commit->event_count) {
+            prefetch(state, commit->events[a.index + PREFETCH_AHEAD]);
+        }
         ok = apply_event(&a);
     }
     if (!ok) {
