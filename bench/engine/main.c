@@ -1,4 +1,5 @@
 /* holdfast-bench --directory DIR [--rounds N] [--json] */
+#include <ftw.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +31,10 @@ void bench_percentiles(struct bench_result *result, uint64_t *samples_ns, size_t
         return;
     }
     qsort(samples_ns, count, sizeof(*samples_ns), compare_u64);
-    result->p50_us = (double)samples_ns[count / 2] / 1000;
-    result->p99_us = (double)samples_ns[count - 1 - count / 100] / 1000;
+    size_t middle = count / 2;
+    size_t high = count - 1 - count / 100;
+    result->p50_us = (double)samples_ns[middle] / 1000;
+    result->p99_us = (double)samples_ns[high] / 1000;
 }
 
 static const struct bench_load loads[] = {
@@ -54,6 +57,14 @@ static const char *row_name(size_t row)
     return row < LOAD_COUNT ? loads[row].name : others[row - LOAD_COUNT];
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
 static struct bench_result run_row(const char *directory, size_t row, int round)
 {
     if (row == LOAD_COUNT) {
@@ -64,11 +75,9 @@ static struct bench_result run_row(const char *directory, size_t row, int round)
                                 row == LOAD_COUNT + 1 ? 1 : 1000, 1000);
     }
     char path[4096];
-    char command[4200];
     (void)snprintf(path, sizeof(path), "%s/load-%d-%zu", directory, round, row);
     struct bench_result result = bench_load_run(path, &loads[row]);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", path);
-    if (system(command) != 0) {
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0) {
         fprintf(stderr, "bench: could not remove %s\n", path);
     }
     return result;

@@ -162,13 +162,13 @@ struct hf_event *hf_draft_event(struct hf_deciding *d, enum hf_event_type type)
     if (commit->event_count == draft->event_capacity) {
         uint32_t capacity = draft->event_capacity == 0 ? 4 : draft->event_capacity * 4;
         struct hf_event **events =
-            hf_arena_alloc(&draft->view.arena, capacity * sizeof(*commit->events));
+            hf_arena_alloc(&draft->view.arena, capacity * sizeof(struct hf_event *));
         if (events == NULL) {
             (void)hf_short(d);
             return NULL;
         }
         if (commit->event_count > 0) {
-            memcpy(events, commit->events, commit->event_count * sizeof(*events));
+            memcpy(events, commit->events, commit->event_count * sizeof(struct hf_event *));
         }
         commit->events = events;
         draft->event_capacity = capacity;
