@@ -254,17 +254,13 @@ void hf_log_prepare_release(struct hf_log_file *log)
     HF_CHECK(pthread_mutex_destroy(&log->prepare.mutex) == 0);
 }
 
-/* How much of the next segment should be zeroed by now: nothing while the active one is less than
- * half full, all of it at seven eighths, in proportion between. So the zeroes compete with the
- * batches in small portions and are there in time. */
+/* How much of the next segment should be zeroed by now: in proportion to how far the active one is
+ * filled, all of it at seven eighths. So the zeroes compete with the batches in small, even portions
+ * and are there in time. */
 static uint64_t wanted_bytes(const struct hf_log_file *log, uint64_t next_bytes)
 {
-    uint64_t half = log->active_bytes / 2;
-    if (log->active_offset <= half) {
-        return 0;
-    }
-    uint64_t ramp = hf_max_u64(log->active_bytes / 8 * 3, 1);
-    uint64_t gone = hf_min_u64(log->active_offset - half, ramp);
+    uint64_t ramp = hf_max_u64(log->active_bytes / 8 * 7, 1);
+    uint64_t gone = hf_min_u64(log->active_offset, ramp);
     uint64_t wanted = (uint64_t)((hf_u128)next_bytes * gone / ramp);
     uint64_t steps = (wanted + HF_LOG_ZERO_STEP_BYTES - 1) / HF_LOG_ZERO_STEP_BYTES;
     return hf_min_u64(steps * HF_LOG_ZERO_STEP_BYTES, next_bytes);
