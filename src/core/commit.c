@@ -386,7 +386,7 @@ enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void
         hf_codec_fail(&codec, "events");
         return decode_failed(&codec, error);
     }
-    commit->events = hf_arena_alloc_zero(arena, commit->event_count, sizeof(*commit->events));
+    commit->events = hf_arena_alloc_zero(arena, commit->event_count, sizeof(struct hf_event *));
     for (uint32_t i = 0; commit->events != NULL && i < commit->event_count; i++) {
         struct hf_event *event = hf_arena_alloc_zero(arena, 1, sizeof(*event));
         if (event == NULL) {

@@ -66,9 +66,11 @@ enum hf_step hf_check_accounts(struct hf_deciding *d, const struct hf_name *from
     if (step == STEP_OK && *to == NULL) {
         step = hf_refuse(d, HF_ERR_ACCOUNT_NOT_FOUND, HF_KIND_NONE, NULL);
     }
-    if (step == STEP_OK) {
-        step = check_open(d, *from);
+    if (step != STEP_OK) {
+        return step;
     }
+    HF_CHECK(*from != NULL && *to != NULL);
+    step = check_open(d, *from);
     if (step == STEP_OK) {
         step = check_open(d, *to);
     }

@@ -46,7 +46,7 @@ static bool reserve_frame(struct hf_recent *recent)
     struct hf_recent larger = *recent;
     larger.frame_capacity =
         recent->frame_capacity == 0 ? FRAME_CAPACITY_MIN : recent->frame_capacity * 2;
-    larger.frames = hf_calloc(larger.frame_capacity, sizeof(*larger.frames));
+    larger.frames = hf_calloc(larger.frame_capacity, sizeof(struct hf_shared_bytes *));
     if (larger.frames == NULL) {
         return false;
     }

@@ -171,7 +171,9 @@ void hf_state_loader_init(struct hf_state_loader *loader, struct hf_state *state
 
 static bool insert_thing(struct hf_state *state, enum stage stage, const void *thing)
 {
-    struct hf_table *table = (struct hf_table *)(uintptr_t)table_of(state, stage);
+    struct hf_table *const tables[] = {&state->accounts, &state->holds, &state->streams,
+                                       &state->documents, &state->leases};
+    struct hf_table *table = tables[stage];
     void *stored = NULL;
     if (!hf_table_reserve(table, 1) || !hf_due_reserve(&state->due, 1)) {
         return false;

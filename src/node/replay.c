@@ -52,8 +52,8 @@ static enum hf_err apply_commit(struct hf_replay *replay, const struct hf_commit
     enum hf_err err = hf_commit_decode(frame->record, frame->record_bytes, frame->payload,
                                        frame->payload_bytes, arena, &commit, error);
     if (err != HF_ERR_OK) {
-        return hf_error_wrap(error, "commit %llu",
-                             (unsigned long long)(replay->state->position + 1));
+        unsigned long long position = replay->state->position;
+        return hf_error_wrap(error, "the commit behind %llu", position);
     }
     if (!hf_state_reserve(replay->state, &commit)) {
         return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory after commit %llu",

@@ -95,6 +95,7 @@ static void slot_set(struct hf_fs *fs, struct hf_fs_file **slot, struct hf_fs_fi
     }
     *slot = file;
     if (old != NULL) {
+        /* References are counted. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         file_drop(fs, old);
     }
 }

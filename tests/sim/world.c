@@ -323,9 +323,11 @@ struct hf_world_machine *hf_world_machine_of(const struct hf_outside *outside)
 
 static uint32_t machines_at_risk(const struct hf_world_machine *machine)
 {
+    HF_CHECK(machine->number < 32);
     uint32_t mask = 1u << machine->number;
     for (const struct hf_world_machine *m = machine->world->machines; m != NULL; m = m->next) {
         if (m->disk == machine->disk && m->process == NULL) {
+            HF_CHECK(m->number < 32);
             mask |= 1u << m->number;
         }
     }
