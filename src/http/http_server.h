@@ -1,0 +1,93 @@
+/*
+ * The server: listeners, connections, TLS, limits and time-outs around exchanges.
+ *
+ * Owns: sockets, connections, their buffers, one loop thread (epoll). Must never: know a path or a
+ * body's meaning; wait for anything but epoll; let one connection's slowness or hostility touch another.
+ * Called by: cli's serve (starts and stops it); tests.
+ *
+ * 1. A connection has one exchange under way; while it is, nothing more is read from it than its buffer
+ *    takes (back-pressure by TCP).
+ * 2. What is malformed is answered (400, 413, 431, 505 …, problem details through `refuse`) and the
+ *    connection is closed; framing that could be read in two ways is malformed (RFC 9112 §6.3).
+ * 3. Every wait has an end: head_ms_max from the first byte to the end of the head, body_ms_max for the body
+ *    (or a minimum rate), idle_ms_max between requests, write_ms_max for a peer that does not read.
+ * 4. Beyond connections_max a new connection replaces the one that has been idle longest, else it is closed.
+ */
+#ifndef HF_HTTP_HTTP_SERVER_H
+#define HF_HTTP_HTTP_SERVER_H
+
+#include "base/errors.h"
+#include "http/http_exchange.h"
+
+struct hf_http_limits {
+    size_t head_bytes_max;      /* request line and headers: 16 KiB */
+    uint32_t headers_max;       /* 64 */
+    size_t body_bytes_max;      /* HF_REQUEST_BYTES_MAX */
+    uint32_t connections_max;   /* 10,000, less if the process may not open as many files */
+    uint32_t head_ms_max;       /* 10,000 */
+    uint32_t body_ms_max;       /* 30,000 */
+    uint32_t idle_ms_max;       /* 75,000 */
+    uint32_t write_ms_max;      /* 30,000 */
+    uint64_t body_bytes_in_all; /* of all exchanges under way; beyond it 429: 256 MiB */
+};
+
+struct hf_http_limits hf_http_limits_default(void);
+
+struct hf_http_handler {
+    void *context;
+    /* A whole request. */
+    void (*handle)(void *context, struct hf_http_exchange *exchange);
+    /* hf_http_resume was called for it. */
+    void (*resume)(void *context, struct hf_http_exchange *exchange);
+    /* Writes a problem document for what the server itself refuses: status 400, 408, 413, 414, 417, 429, 431,
+     * 501, 505 with a sentence about what was wrong. */
+    void (*refuse)(void *context, int status, const char *detail, struct hf_buffer *body,
+                   const char **content_type);
+    /* Before the head's end is answered with 100 Continue and the body is read: 0, or a status with a problem
+     * document in exchange->answer (401, 405, 413, 415): the body is then never read. */
+    int (*admit)(void *context, struct hf_http_exchange *exchange, const char **content_type);
+};
+
+struct hf_http_tls; /* a certificate and its key, ready for use */
+
+/* PEM files. TLS 1.2 and up. */
+enum hf_err hf_http_tls_load(const char *certificate_path, const char *key_path,
+                             struct hf_http_tls **tls, struct hf_error *error);
+void hf_http_tls_free(struct hf_http_tls *tls); /* NULL is fine */
+
+struct hf_http_server;
+
+/* A server without listeners; handler is copied. */
+enum hf_err hf_http_server_new(const struct hf_http_limits *limits,
+                               const struct hf_http_handler *handler,
+                               struct hf_http_server **server, struct hf_error *error);
+
+/* Listens on "127.0.0.1:7070", "[::1]:7070", "localhost:7070" or "unix:PATH" (mode 0600; a stale socket file
+ * is replaced, a living one is HF_ERR_EXISTS). Port 0: any. tls NULL: plain; it must outlive the server. */
+enum hf_err hf_http_server_listen(struct hf_http_server *server, const char *address,
+                                  struct hf_http_tls *tls, struct hf_error *error);
+/* The port of the n-th listener as bound (0 for a Unix socket). */
+uint16_t hf_http_server_port(const struct hf_http_server *server, size_t n);
+
+/* Starts the loop's thread. */
+enum hf_err hf_http_server_start(struct hf_http_server *server, struct hf_error *error);
+
+/* Stops accepting, closes idle connections, answers what is under way (at most drain_ms), ends the thread.
+ * Every exchange handed to the handler has been answered or dropped when it returns, provided the handler
+ * goes on answering. Then frees everything. */
+void hf_http_server_stop(struct hf_http_server *server, uint32_t drain_ms);
+
+struct hf_http_counts {
+    uint64_t connections;     /* open now */
+    uint64_t accepted;        /* since start */
+    uint64_t requests;        /* whole heads since start */
+    uint64_t refused;         /* answered by the server itself since start */
+    uint64_t timed_out;       /* connections cut off since start */
+    uint64_t received_bytes;  /* since start */
+    uint64_t sent_bytes;      /* since start */
+    uint64_t body_bytes_held; /* of exchanges under way */
+};
+/* Thread-safe. */
+void hf_http_server_counts(struct hf_http_server *server, struct hf_http_counts *counts);
+
+#endif
