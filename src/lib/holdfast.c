@@ -1,13 +1,11 @@
-/* Opening, closing, the node's thread, and how a caller waits for it. */
+/* Opening, closing, and how a caller waits for the node's thread. */
 #include <linux/futex.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/check.h"
 #include "lib/lib_priv.h"
-#include "log/log_file.h"
 
 /* The public numbers are those of the table of errors. */
 #define SAME(name)                                                                                 \
@@ -63,49 +61,9 @@ enum holdfast_error hf_lib_fail(struct holdfast_failure *failure, enum hf_err co
     return error;
 }
 
-/* ---- the node's thread ---- */
-
-static bool node_has_ended(struct holdfast *db)
-{
-    struct hf_node_status status;
-    hf_node_status(db->node, &status);
-    return status.phase != HF_NODE_LEADING && status.phase != HF_NODE_STOPPING;
-}
-
-static void *run_node(void *context)
-{
-    struct holdfast *db = context;
-    bool told = false;
-    for (;;) {
-        if (!told && atomic_load(&db->stopping)) {
-            hf_node_stop(db->node);
-            told = true;
-        }
-        while (hf_node_step(db->node)) {
-        }
-        if (told && node_has_ended(db)) {
-            return NULL;
-        }
-        uint64_t now_us = db->outside->monotonic_us(db->outside);
-        uint64_t next_us = hf_node_next_step_us(db->node);
-        if (next_us > now_us) {
-            hf_outside_linux_wait(db->outside,
-                                  next_us == UINT64_MAX ? UINT64_MAX : next_us - now_us);
-        }
-    }
-}
-
 /* ---- open and close ---- */
 
-static void discard(struct holdfast *db)
-{
-    hf_node_free(db->node);
-    hf_outside_linux_free(db->outside);
-    hf_free(db);
-}
-
-static enum hf_err open_node(struct holdfast *db, const struct holdfast_options *options,
-                             struct hf_error *error)
+static struct hf_limits limits_of(const struct holdfast_options *options)
 {
     struct hf_limits limits = hf_limits_default();
     if (options->key_retention_ms != 0) {
@@ -113,32 +71,7 @@ static enum hf_err open_node(struct holdfast *db, const struct holdfast_options 
                                       ? UINT64_MAX / 4
                                       : options->key_retention_ms * 1000;
     }
-    struct hf_log_file_options log_options = {
-        .directory = options->directory,
-        .create = options->create,
-        .segment_bytes_first = limits.segment_bytes_first,
-        .segment_bytes_max = limits.segment_bytes_max,
-    };
-    struct hf_log *log;
-    enum hf_err err = hf_log_file_open(db->outside, &log_options, &log, error);
-    if (err != HF_ERR_OK) {
-        return err;
-    }
-    struct hf_node_options node_options = {
-        .outside = db->outside,
-        .log = log,
-        .directory = options->directory,
-        .name = options->name == NULL ? "libholdfast" : options->name,
-        .limits = limits,
-        .checkpoints = !options->no_checkpoints,
-    };
-    db->node = hf_node_new(&node_options);
-    if (db->node == NULL) {
-        log->driver->close(log);
-        return hf_error_set(error, HF_ERR_NO_MEMORY, "open: out of memory");
-    }
-    return hf_node_start(db->node, options->wait_for_lock, options->progress,
-                         options->progress_context, error);
+    return limits;
 }
 
 enum holdfast_error holdfast_open(const struct holdfast_options *options, struct holdfast **db,
@@ -153,21 +86,22 @@ enum holdfast_error holdfast_open(const struct holdfast_options *options, struct
         return hf_lib_fail(failure, HF_ERR_NO_MEMORY, "", "open: out of memory");
     }
     struct hf_error error = {0};
-    enum hf_err err = HF_ERR_NO_MEMORY;
-    opening->outside = hf_outside_linux_new();
-    if (opening->outside == NULL) {
-        (void)hf_error_set(&error, err, "open: out of memory");
+    struct hf_engine_options engine_options = {
+        .directory = options->directory,
+        .create = options->create,
+        .wait_for_lock = options->wait_for_lock,
+        .checkpoints = !options->no_checkpoints,
+        .name = options->name == NULL ? "libholdfast" : options->name,
+        .limits = limits_of(options),
+        .progress = options->progress,
+        .progress_context = options->progress_context,
+    };
+    enum hf_err err = hf_engine_open(&engine_options, &opening->engine, &error);
+    if (err != HF_ERR_OK) {
         hf_free(opening);
         return hf_lib_fail(failure, err, "", error.text);
     }
-    err = open_node(opening, options, &error);
-    if (err == HF_ERR_OK && pthread_create(&opening->thread, NULL, run_node, opening) != 0) {
-        err = hf_error_set(&error, HF_ERR_NO_MEMORY, "open: can't start a thread");
-    }
-    if (err != HF_ERR_OK) {
-        discard(opening);
-        return hf_lib_fail(failure, err, "", error.text);
-    }
+    opening->node = hf_engine_node(opening->engine);
     *db = opening;
     return HOLDFAST_OK;
 }
@@ -177,19 +111,10 @@ enum holdfast_error holdfast_close(struct holdfast *db, struct holdfast_failure 
     if (db == NULL) {
         return HOLDFAST_OK;
     }
-    atomic_store(&db->stopping, true);
-    db->outside->ring(db->outside);
-    HF_CHECK(pthread_join(db->thread, NULL) == 0);
-    struct hf_node_status status;
-    hf_node_status(db->node, &status);
-    enum holdfast_error error = HOLDFAST_OK;
-    if (status.phase == HF_NODE_DEPOSED) {
-        error = hf_lib_fail(failure, HF_ERR_DEPOSED, "", "close: another owner has taken over");
-    } else if (status.phase != HF_NODE_STOPPED) {
-        error = hf_lib_fail(failure, HF_ERR_IO, "", status.error);
-    }
-    discard(db);
-    return error;
+    struct hf_error error = {0};
+    enum hf_err err = hf_engine_close(db->engine, &error);
+    hf_free(db);
+    return err == HF_ERR_OK ? HOLDFAST_OK : hf_lib_fail(failure, err, "", error.text);
 }
 
 /* ---- waiting ---- */

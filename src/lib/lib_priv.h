@@ -1,25 +1,22 @@
 /*
  * What the library's files share: the open database, a waiting request, an answer.
  *
- * One thread of the library's own steps the node; callers build a request on their stack, submit it
+ * The engine's thread steps the node; callers build a request on their stack, submit it
  * and sleep on a futex in it. An answer keeps the commit's frame and is rendered when it is asked for.
  */
 #ifndef HF_LIB_LIB_PRIV_H
 #define HF_LIB_LIB_PRIV_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/buffer.h"
-#include "node/node.h"
+#include "node/engine.h"
 
 #include "holdfast.h"
 
 struct holdfast {
-    struct hf_outside *outside; /* owned */
-    struct hf_node *node;       /* owned; owns the log */
-    pthread_t thread;           /* steps the node */
-    atomic_bool stopping;       /* the thread is to stop the node and end */
+    struct hf_engine *engine; /* owned; its thread steps the node */
+    struct hf_node *node;     /* the engine's */
 };
 
 enum holdfast_answer_kind {
