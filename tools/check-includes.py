@@ -27,10 +27,11 @@ ARROWS = {
     "deliver": ["node", "core", "http", "base", "outside"],
     "api": ["node", "core", "log", "store", "http", "observe", "deliver", "base", "outside"],
     "lib": ["api", "node", "core", "log", "store", "base", "outside"],
+    "client": ["base"],
     "cli": ["api", "node", "core", "log", "store", "http", "observe", "deliver", "base", "outside"],
 }
 # Who may use the installed headers of include/: the two doors, and everybody outside src/.
-PUBLIC_USERS = ["api", "cli", "lib", "node"]
+PUBLIC_USERS = ["api", "cli", "client", "lib", "node"]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
