@@ -43,9 +43,12 @@ struct hf_http_handler {
      * 501, 505 with a sentence about what was wrong. */
     void (*refuse)(void *context, int status, const char *detail, struct hf_buffer *body,
                    const char **content_type);
-    /* Before the head's end is answered with 100 Continue and the body is read: 0, or a status with a problem
-     * document in exchange->answer (401, 405, 413, 415): the body is then never read. */
-    int (*admit)(void *context, struct hf_http_exchange *exchange, const char **content_type);
+    /* Asked before a body is read that waits for 100 Continue, or whose Content-Length is above 64 KiB or above
+     * body_bytes_max (which is refused afterwards): shall it be read? false: exchange->answer with *response is
+     * the answer (401, 405, 413, 415), the body is never read and the connection is closed. exchange->body is
+     * empty yet; what is left in arena and user is there when `handle` is called. */
+    bool (*admit)(void *context, struct hf_http_exchange *exchange,
+                  struct hf_http_response *response);
 };
 
 struct hf_http_tls; /* a certificate and its key, ready for use */
