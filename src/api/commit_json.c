@@ -96,7 +96,8 @@ static const struct hf_str compare_names[HF_COMPARE_COUNT] = {
 
 struct decoding {
     struct hf_json json;            /* where we are in the text */
-    struct hf_command *command;     /* grows */
+    struct hf_command *command;     /* grows; NULL for a resource's body */
+    struct hf_arena *arena;         /* for strings with escapes */
     struct hf_malformed *malformed; /* filled on failure */
     char place[PLACE_BYTES];        /* JSON pointer to the value being read */
 };
@@ -148,7 +149,7 @@ static void leave(struct decoding *d, size_t before)
  * there, else the pointer stays at the object. */
 static bool refuse_member(struct decoding *d)
 {
-    struct hf_str name = hf_json_string(&d->json, &d->command->arena);
+    struct hf_str name = hf_json_string(&d->json, d->arena);
     char steps[2 * PLACE_BYTES];
     size_t used = 0;
     if (name.len < PLACE_BYTES / 2) {
@@ -177,7 +178,7 @@ static bool take_text(struct decoding *d, struct hf_str *text)
     if (hf_json_next(&d->json) != HF_JSON_STRING) {
         return refuse_token(d, "must be a string");
     }
-    *text = hf_json_string(&d->json, &d->command->arena);
+    *text = hf_json_string(&d->json, d->arena);
     return hf_str_present(*text) ||
            hf_malformed_set(d->malformed, HF_ERR_NO_MEMORY, "", "out of memory while decoding");
 }
@@ -189,7 +190,7 @@ static bool take_decimal(struct decoding *d, bool negative_too, struct hf_str *t
     int64_t value;
     enum hf_json_token token = d->json.token;
     if (token == HF_JSON_STRING) {
-        *text = hf_json_string(&d->json, &d->command->arena);
+        *text = hf_json_string(&d->json, d->arena);
         return hf_str_present(*text) ||
                hf_malformed_set(d->malformed, HF_ERR_NO_MEMORY, "", "out of memory while decoding");
     }
@@ -369,6 +370,7 @@ bool hf_commit_json_decode(struct hf_str text, struct hf_command *command,
     struct decoding decoding;
     struct decoding *d = &decoding;
     d->command = command;
+    d->arena = &command->arena;
     d->malformed = malformed;
     d->place[0] = '\0';
     hf_json_init(&d->json, text, &command->arena);
@@ -379,6 +381,86 @@ bool hf_commit_json_decode(struct hf_str text, struct hf_command *command,
         if (!take_member(d)) {
             return false;
         }
+    }
+    return hf_json_next(&d->json) == HF_JSON_END || refuse_text(d);
+}
+
+/* ---- resources ---- */
+
+static const struct member state_member =
+    OP_TEXT(type, FORM_TEXT); /* an account's state travels in `type`, which no account has */
+
+/* The member of that name if the resource has it. */
+static const struct member *resource_member(const struct decoding *d, hf_resource_members members)
+{
+    for (; *members != NULL; members++) {
+        if (!hf_json_is(&d->json, hf_str_from(*members))) {
+            continue;
+        }
+        if (strcmp(*members, "state") == 0) {
+            return &state_member;
+        }
+        for (size_t i = 0; i < HF_ARRAY_COUNT(op_members); i++) {
+            if (hf_str_equal(op_members[i].name, hf_str_from(*members))) {
+                return &op_members[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool take_resource(struct decoding *d, hf_resource_members members,
+                          struct hf_op_fields *fields)
+{
+    if (d->json.token != HF_JSON_OBJECT_BEGIN) {
+        return refuse_token(d, "must be an object");
+    }
+    while (hf_json_next(&d->json) == HF_JSON_NAME) {
+        const struct member *member = resource_member(d, members);
+        if (member == NULL) {
+            return refuse_member(d);
+        }
+        bool state = member == &state_member;
+        size_t before = enter(d, state ? HF_STR("state") : member->name);
+        if (!take_value(d, member, (char *)fields)) {
+            return false;
+        }
+        leave(d, before);
+    }
+    return d->json.token == HF_JSON_OBJECT_END || refuse_text(d);
+}
+
+bool hf_resource_json_decode(struct hf_str text, hf_resource_members members, bool *array,
+                             struct hf_arena *arena, hf_resource_fn each, void *context,
+                             struct hf_malformed *malformed)
+{
+    struct decoding decoding;
+    struct decoding *d = &decoding;
+    d->command = NULL;
+    d->arena = arena;
+    d->malformed = malformed;
+    d->place[0] = '\0';
+    hf_json_init(&d->json, text, arena);
+    bool list = hf_json_next(&d->json) == HF_JSON_ARRAY_BEGIN && array != NULL;
+    if (list) {
+        (void)hf_json_next(&d->json);
+    }
+    uint32_t index = 0;
+    while (!list || d->json.token != HF_JSON_ARRAY_END) {
+        struct hf_op_fields fields = {0};
+        size_t before = list ? enter_index(d, index) : 0;
+        if (!take_resource(d, members, &fields) || !each(context, index, &fields, malformed)) {
+            return false;
+        }
+        leave(d, before);
+        index++;
+        if (!list) {
+            break;
+        }
+        (void)hf_json_next(&d->json);
+    }
+    if (array != NULL) {
+        *array = list;
     }
     return hf_json_next(&d->json) == HF_JSON_END || refuse_text(d);
 }

@@ -20,4 +20,20 @@
 bool hf_commit_json_decode(struct hf_str text, struct hf_command *command,
                            struct hf_malformed *malformed) HF_WARN_UNUSED;
 
+/* The members that a resource's body may have: names as in an operation, "state" (an account's, given in
+ * fields->type), NULL at the end. */
+typedef const char *const *hf_resource_members;
+
+/* Called for each object of the text in order, with op not yet set. index: its place in the array, 0 if
+ * there is none. */
+typedef bool (*hf_resource_fn)(void *context, uint32_t index, struct hf_op_fields *fields,
+                               struct hf_malformed *malformed);
+
+/* A resource's body: one object, or, if array is not NULL, also an array of them (*array then tells which).
+ * Strings live in the text or in arena. Pointers go into the text: "/amount", "/2/data". The caller's
+ * function may have acted before a later object is refused. */
+bool hf_resource_json_decode(struct hf_str text, hf_resource_members members, bool *array,
+                             struct hf_arena *arena, hf_resource_fn each, void *context,
+                             struct hf_malformed *malformed) HF_WARN_UNUSED;
+
 #endif

@@ -36,6 +36,13 @@
     X(UNSUPPORTED_MEDIA_TYPE, 105, 415, "unsupported_media_type", "Unsupported media type")        \
     X(TOO_LARGE, 106, 413, "too_large", "Too large")                                               \
     X(PRECONDITION_REQUIRED, 107, 428, "precondition_required", "A precondition is required")      \
+    X(NO_ROUTE, 108, 404, "not_found", "No such resource")                                         \
+    X(REQUEST_TIMEOUT, 109, 408, "request_timeout", "The request took too long")                   \
+    X(URI_TOO_LONG, 110, 414, "uri_too_long", "The request's target is too long")                  \
+    X(EXPECTATION_FAILED, 111, 417, "expectation_failed", "The expectation can't be met")          \
+    X(HEADERS_TOO_LARGE, 112, 431, "headers_too_large", "The headers are too large")               \
+    X(NOT_IMPLEMENTED, 113, 501, "not_implemented", "Not implemented")                             \
+    X(HTTP_VERSION, 114, 505, "http_version_not_supported", "HTTP version not supported")          \
     X(ACCOUNT_NOT_FOUND, 120, 404, "account_not_found", "No such account")                         \
     X(TRANSFER_NOT_FOUND, 121, 404, "transfer_not_found", "No such transfer")                      \
     X(HOLD_NOT_FOUND, 122, 404, "hold_not_found", "No such hold")                                  \

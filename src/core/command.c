@@ -221,7 +221,15 @@ static void encode_condition(struct hf_buffer *to, const struct hf_condition *co
 {
     hf_buffer_u8(to, (uint8_t)condition->kind);
     hf_buffer_str(to, condition->subject.text);
-    tag_number(to, condition->has_version, condition->version);
+    if (condition->has_versions) {
+        hf_buffer_u8(to, 2); /* where a single version has 0 or 1 */
+        hf_buffer_varint(to, condition->version_count);
+        for (uint32_t i = 0; i < condition->version_count; i++) {
+            hf_buffer_varint(to, condition->versions[i]);
+        }
+    } else {
+        tag_number(to, condition->has_version, condition->version);
+    }
     tag_number(to, condition->has_modified_at, condition->modified_at_us);
     tag_number(to, condition->has_exists, condition->exists);
     encode_comparison(to, &condition->available);

@@ -123,15 +123,20 @@ enum hf_hold_state {
     HF_HOLD_EXPIRED,
 };
 
+#define HF_CONDITION_VERSIONS_MAX 32
+
 /* One or more tests of one thing; all must hold. */
 struct hf_condition {
     enum hf_condition_kind kind;
     struct hf_name subject;
     bool has_version;               /* account, stream, document */
     bool has_modified_at;           /* account, stream, document */
+    bool has_versions;              /* account, stream, document: one of `versions` instead */
     bool has_exists;                /* stream, document, account, transfer */
     bool exists;                    /* if has_exists */
     uint64_t version;               /* if has_version */
+    const uint64_t *versions;       /* if has_versions; in arena */
+    uint32_t version_count;         /* of versions; 0: it never holds */
     uint64_t modified_at_us;        /* if has_modified_at */
     struct hf_comparison available; /* account */
     struct hf_comparison posted;    /* account */
@@ -198,7 +203,10 @@ struct hf_condition_fields {
     struct hf_str available[HF_COMPARE_COUNT], posted[HF_COMPARE_COUNT]; /* by enum hf_compare */
     bool has_available, has_posted; /* the member was there (an empty object is malformed) */
     bool has_version, has_token, has_exists, exists;
+    bool has_versions; /* one of these, instead of version */
     uint64_t version, token;
+    const uint64_t *versions; /* version_count of them, at most HF_CONDITION_VERSIONS_MAX */
+    uint32_t version_count;
 };
 
 void hf_command_init(struct hf_command *command, enum hf_command_kind kind);

@@ -84,7 +84,7 @@ static unsigned allowed_tests(enum hf_condition_kind kind)
 
 static unsigned given_tests(const struct hf_condition_fields *fields)
 {
-    return (fields->has_version ? (unsigned)T_VERSION : 0) |
+    return (fields->has_version || fields->has_versions ? (unsigned)T_VERSION : 0) |
            (hf_str_present(fields->modified_at) ? (unsigned)T_MODIFIED_AT : 0) |
            (fields->has_exists ? (unsigned)T_EXISTS : 0) |
            (fields->has_available ? (unsigned)T_AVAILABLE : 0) |
@@ -142,6 +142,29 @@ static bool take_state(struct hf_str text, enum hf_hold_state *state)
     return false;
 }
 
+static bool take_versions(struct hf_command *command, const struct hf_condition_fields *fields,
+                          struct hf_condition *condition, struct hf_malformed *malformed)
+{
+    if (!fields->has_versions) {
+        return true;
+    }
+    if (fields->has_version || fields->version_count > HF_CONDITION_VERSIONS_MAX) {
+        return refuse(command, malformed, NULL, "too many versions to compare with");
+    }
+    uint64_t *versions =
+        hf_arena_alloc(&command->arena, (fields->version_count + 1u) * sizeof(*versions));
+    if (versions == NULL) {
+        return hf_command_short_memory(malformed);
+    }
+    for (uint32_t i = 0; i < fields->version_count; i++) {
+        versions[i] = fields->versions[i];
+    }
+    condition->has_versions = true;
+    condition->versions = versions;
+    condition->version_count = fields->version_count;
+    return true;
+}
+
 static bool take_values(struct hf_command *command, const struct hf_condition_fields *fields,
                         struct hf_condition *condition, struct hf_malformed *malformed)
 {
@@ -162,7 +185,8 @@ static bool take_values(struct hf_command *command, const struct hf_condition_fi
     if (condition->kind == HF_CONDITION_HOLD && !take_state(fields->state, &condition->state)) {
         return refuse(command, malformed, "state", "open, captured, voided or expired");
     }
-    return take_comparison(command, fields->available, fields->has_available, "available",
+    return take_versions(command, fields, condition, malformed) &&
+           take_comparison(command, fields->available, fields->has_available, "available",
                            &condition->available, malformed) &&
            take_comparison(command, fields->posted, fields->has_posted, "posted",
                            &condition->posted, malformed);

@@ -18,6 +18,16 @@ static bool compares(hf_i128 value, const struct hf_comparison *comparison)
     return true;
 }
 
+static bool version_among(const struct hf_condition *condition, uint64_t version)
+{
+    for (uint32_t i = 0; i < condition->version_count; i++) {
+        if (condition->versions[i] == version) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What accounts, streams and documents have in common. */
 static bool common_tests(const struct hf_condition *condition, bool exists, uint64_t version,
                          uint64_t modified_at_us)
@@ -26,6 +36,9 @@ static bool common_tests(const struct hf_condition *condition, bool exists, uint
         return false;
     }
     if (condition->has_version && (!exists || condition->version != version)) {
+        return false;
+    }
+    if (condition->has_versions && (!exists || !version_among(condition, version))) {
         return false;
     }
     return !condition->has_modified_at || (exists && condition->modified_at_us == modified_at_us);
