@@ -91,6 +91,7 @@ int hf_cli_import(int argc, char **argv);
 int hf_cli_commit(int argc, char **argv);
 int hf_cli_get(int argc, char **argv);
 int hf_cli_status(int argc, char **argv);
+int hf_cli_token(int argc, char **argv);
 int hf_cli_demo(int argc, char **argv);
 
 #endif

@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"export", hf_cli_export, "write every commit of the log as lines of JSON"},
     {"verify", hf_cli_verify, "prove that everything stored is whole and follows from the log"},
     {"status", hf_cli_status, "what is in a data directory and how it was left"},
+    {"token", hf_cli_token, "make, list, revoke and rotate the tokens that let clients in"},
     {"demo", hf_cli_demo,
      "import a bank's file under duplicates and kill -9, and prove the result"},
 };
