@@ -143,6 +143,14 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
     case HF_QUERY_COMMIT:
         put_commit(&w, reading->commit);
         return 200;
+    case HF_QUERY_ACCOUNTS:
+    case HF_QUERY_STREAMS:
+    case HF_QUERY_DOCUMENTS:
+    case HF_QUERY_TRANSFERS:
+    case HF_QUERY_HOLDS:
+    case HF_QUERY_BALANCE:
+    case HF_QUERY_STATEMENT:
+    case HF_QUERY_TOTALS:
     case HF_QUERY_TYPE_COUNT:
         break;
     }

@@ -62,3 +62,30 @@ size_t hf_i128_format(hf_i128 value, char text[HF_I128_TEXT_BYTES])
     text[0] = '-';
     return 1 + hf_u128_format((hf_u128)0 - (hf_u128)value, text + 1);
 }
+
+size_t hf_wide_format(const struct hf_wide *value, char text[HF_WIDE_TEXT_BYTES])
+{
+    /* Long division by ten over six words of 32 bits, most significant first. */
+    uint32_t words[6] = {(uint32_t)(value->high >> 32), (uint32_t)value->high,
+                         (uint32_t)(value->low >> 96),  (uint32_t)(value->low >> 64),
+                         (uint32_t)(value->low >> 32),  (uint32_t)value->low};
+    char reversed[HF_WIDE_TEXT_BYTES];
+    size_t count = 0;
+    bool left;
+    do {
+        uint64_t rest = 0;
+        left = false;
+        for (size_t i = 0; i < HF_ARRAY_COUNT(words); i++) {
+            rest = rest << 32 | words[i];
+            words[i] = (uint32_t)(rest / 10);
+            rest %= 10;
+            left = left || words[i] != 0;
+        }
+        reversed[count++] = (char)('0' + (int)rest);
+    } while (left);
+    for (size_t i = 0; i < count; i++) {
+        text[i] = reversed[count - 1 - i];
+    }
+    text[count] = '\0';
+    return count;
+}

@@ -40,6 +40,33 @@ static inline bool hf_u128_sub(hf_u128 a, hf_u128 b, hf_u128 *difference)
     return true;
 }
 
+/* A sum of many 128-bit numbers: 2^192 - 1 at most, which 2^64 of them can't pass. */
+struct hf_wide {
+    hf_u128 low;   /* the lower 128 bits */
+    uint64_t high; /* what stands above them */
+};
+
+static inline void hf_wide_add(struct hf_wide *sum, hf_u128 value)
+{
+    sum->low += value;
+    sum->high += sum->low < value;
+}
+
+/* value was added before. */
+static inline void hf_wide_sub(struct hf_wide *sum, hf_u128 value)
+{
+    sum->high -= sum->low < value;
+    sum->low -= value;
+}
+
+static inline bool hf_wide_equal(const struct hf_wide *a, const struct hf_wide *b)
+{
+    return a->low == b->low && a->high == b->high;
+}
+
+#define HF_WIDE_TEXT_BYTES 59 /* 58 digits and NUL */
+size_t hf_wide_format(const struct hf_wide *value, char text[HF_WIDE_TEXT_BYTES]);
+
 /* Decimal digits without sign, leading zeros, point or blanks ("0" is fine); false otherwise or
  * if it is 2^128 or more. */
 bool hf_u128_parse(struct hf_str text, hf_u128 *value) HF_WARN_UNUSED;

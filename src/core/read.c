@@ -214,10 +214,13 @@ static const struct hf_commit *entry_commit(struct reading *r, const struct hf_i
     size_t before = needs->position_count;
     const struct hf_commit *commit = hf_view_commit(r->view, position);
     if (commit == NULL && needs->position_count > before) {
-        needs->chain = (struct hf_entry_chain){.account = *account,
-                                               .version = version,
-                                               .position = position,
-                                               .count = (uint32_t)(version - last + 1)};
+        struct hf_entry_chain chain = {.account = *account,
+                                       .version = version,
+                                       .position = position,
+                                       .count = (uint32_t)(version - last + 1)};
+        if (!hf_needs_add_chain(needs, &chain)) {
+            r->view->short_memory = true;
+        }
     }
     return commit;
 }
@@ -375,7 +378,7 @@ enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *
         [HF_QUERY_COMMIT] = read_commit,
         [HF_QUERY_ENTRIES] = read_entries,
     };
-    HF_CHECK(query->type > 0 && query->type < HF_QUERY_TYPE_COUNT);
+    HF_CHECK(query->type > 0 && query->type < HF_QUERY_TYPE_COUNT && readers[query->type] != NULL);
     readers[query->type](&r);
     if (view->damaged) {
         return HF_DECISION_DAMAGED;

@@ -20,21 +20,62 @@ enum hf_query_type {
     HF_QUERY_KEY,     /* what is recorded under the principal's key */
     HF_QUERY_COMMIT,  /* by position */
     HF_QUERY_ENTRIES, /* of an account: newest first, below version `from` (0: from the newest) */
+    /* Lists by name in byte order: those that begin with `prefix`, behind the name `after`. */
+    HF_QUERY_ACCOUNTS,
+    HF_QUERY_STREAMS,
+    HF_QUERY_DOCUMENTS, /* deleted ones are left out */
+    /* Of an account, newest first, found by its entries below version `from` (0: from the newest). */
+    HF_QUERY_TRANSFERS, /* captures and reversals, too */
+    HF_QUERY_HOLDS,     /* by the time of opening; each once, as it is now; of `hold_state` */
+    HF_QUERY_BALANCE,   /* of an account, `at` some point, by `clock` */
+    HF_QUERY_STATEMENT, /* of an account, from from_us to before to_us, by `clock` */
+    HF_QUERY_TOTALS,    /* of an asset, over all accounts */
     HF_QUERY_TYPE_COUNT,
 };
 
-#define HF_QUERY_LIMIT_MAX 1000
+#define HF_QUERY_LIMIT_MAX 1000 /* items of a page; lines of a statement */
+/* A page that filters (transfers, holds, documents) looks at so many entries or names at most: it may hold
+ * fewer items than its limit, or none, and still have `more`. */
+#define HF_QUERY_SCAN_MAX 1000
+/* By the effective clock a transfer may count at any time, so all of the account's entries are looked at: an
+ * account with more of them is HF_ERR_TOO_LARGE. */
+#define HF_QUERY_EFFECTIVE_ENTRIES_MAX 10000
+/* Of the commits that a read decodes; a page ends there, what can't end is HF_ERR_TOO_LARGE. */
+#define HF_QUERY_BYTES_MAX (16u << 20)
+
+/* Where a balance is wanted. Behind the newest entry it is that of now. */
+enum hf_query_at {
+    HF_AT_NOW = 0,
+    HF_AT_TIME,     /* at_us, inclusive */
+    HF_AT_VERSION,  /* `version`: after that entry; 0 = as opened */
+    HF_AT_POSITION, /* `position`: after that commit */
+};
+
+enum hf_query_clock {
+    HF_CLOCK_RECORDED = 0, /* the time of the commit: never changes again */
+    HF_CLOCK_EFFECTIVE,    /* a transfer's effective_at if it has one, else the same */
+};
 
 struct hf_query {
     enum hf_query_type type;
-    struct hf_name name;     /* of the thing */
-    bool has_version;        /* document */
-    uint64_t version;        /* document, if has_version */
-    uint64_t from;           /* stream events, entries */
-    uint32_t limit;          /* stream events, entries: 1 to HF_QUERY_LIMIT_MAX */
-    uint64_t position;       /* commit */
-    struct hf_str principal; /* key */
-    struct hf_str key;       /* key */
+    struct hf_name name; /* of the thing, or of the account */
+    bool has_version;    /* document */
+    uint64_t version;    /* document, if has_version; balance */
+    uint64_t from;     /* pages: see the types; statement: entries from this version on, 0 = all */
+    uint32_t limit;    /* pages, lists, statement: 1 to HF_QUERY_LIMIT_MAX */
+    uint64_t position; /* commit; balance */
+    struct hf_str principal;       /* key */
+    struct hf_str key;             /* key */
+    struct hf_str prefix;          /* lists by name; empty or absent: all */
+    struct hf_str after;           /* lists by name; empty or absent: from the first */
+    enum hf_hold_state hold_state; /* holds; 0 = any */
+    enum hf_query_at at;           /* balance */
+    enum hf_query_clock clock;     /* balance at a time, statement */
+    uint64_t at_us;                /* balance */
+    uint64_t from_us;              /* statement: 0 = from the beginning */
+    uint64_t to_us;                /* statement: UINT64_MAX = to the end; > from_us */
+    bool whole;            /* statement: more lines than `limit` are HF_ERR_TOO_LARGE, not a page */
+    struct hf_asset asset; /* totals */
 };
 
 /* An item of a page. */
@@ -44,15 +85,59 @@ struct hf_page_item {
     const struct hf_side *side;     /* entries: the account's own; else NULL */
 };
 
+/* An account's balance at some point. */
+struct hf_balance {
+    struct hf_totals totals;
+    bool has_pending;  /* false: by the effective clock only what is posted is known */
+    uint64_t version;  /* of the entry that it is after; 0 = as opened */
+    uint64_t position; /* of that entry's commit, or of the opening */
+    uint64_t time_us;  /* of that commit */
+};
+
+/* A line of a statement: a transfer, capture or reversal. */
+struct hf_statement_line {
+    const struct hf_commit *commit; /* where it was posted */
+    const struct hf_event *event;   /* TRANSFER_POSTED or HOLD_CAPTURED */
+    const struct hf_side *side;     /* the account's own */
+    bool debit;                     /* the account paid */
+    uint64_t time_us;               /* by the statement's clock */
+    hf_i128 posted;                 /* the account's balance after this line */
+};
+
+/* entity holds the account. Lines ascend by (time, version). */
+struct hf_statement {
+    struct hf_balance opening; /* before from_us (of the whole, also on a later page) */
+    struct hf_balance closing; /* before to_us (of the whole) */
+    struct hf_statement_line *lines;
+    uint32_t line_count;
+};
+
+/* Σ of an asset over all accounts; an asset without accounts has zeros. */
+struct hf_asset_sums {
+    struct hf_asset asset;
+    uint64_t accounts;
+    struct hf_wide debits_posted, credits_posted, debits_pending, credits_pending;
+};
+
 /* What was read; lives until the draft's next use. */
 struct hf_reading {
-    enum hf_err code;               /* OK, or *_not_found */
+    enum hf_err code;               /* OK, *_not_found, INVALID_REQUEST or TOO_LARGE */
+    const char *detail;             /* INVALID_REQUEST, TOO_LARGE: a static sentence; else NULL */
     struct hf_entity entity;        /* account, transfer, hold, stream, document, lease */
     struct hf_payload text;         /* document: its text; account: its metadata; or absent */
     const struct hf_commit *commit; /* key, commit */
-    struct hf_page_item *items;     /* pages */
+    struct hf_page_item *items;     /* pages of entries and stream events */
     uint32_t item_count;
-    bool more;         /* pages: there are further items */
+    struct hf_entity
+        *entities; /* lists by name, transfers, holds (accounts without metadata, documents
+                                   without the key of their last change) */
+    uint32_t entity_count;
+    bool more;                 /* pages, lists, statement: there may be further items… */
+    uint64_t next_from;        /* …by `from` (pages, transfers, holds, statement)… */
+    struct hf_str next_after;  /* …or by `after` (lists by name) */
+    struct hf_balance balance; /* balance; entity holds the account */
+    struct hf_statement statement;
+    struct hf_asset_sums totals;
     uint64_t position; /* of the state that was read */
     uint64_t time_us;  /* of its newest commit */
 };
@@ -60,6 +145,10 @@ struct hf_reading {
 /* The account's entry with this version in the commit; NULL if it is not there. */
 const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct hf_id *account,
                                     uint64_t version, const struct hf_event **event);
+
+/* How many items it may look at. A request with several queries should stay within HF_QUERY_LIMIT_MAX in
+ * all, for they are read in one go on the node's thread. */
+uint32_t hf_query_weight(const struct hf_query *query);
 
 /* ANSWER (reading filled), NEEDS, OVERLOADED or DAMAGED. records may be NULL. */
 enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *records,

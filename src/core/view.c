@@ -64,6 +64,7 @@ void hf_needs_release(struct hf_needs *needs)
 {
     hf_free(needs->keys);
     hf_free(needs->positions);
+    hf_free(needs->chains);
     hf_needs_init(needs);
 }
 
@@ -71,7 +72,7 @@ void hf_needs_clear(struct hf_needs *needs)
 {
     needs->key_count = 0;
     needs->position_count = 0;
-    needs->chain.count = 0;
+    needs->chain_count = 0;
 }
 
 bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key)
@@ -105,6 +106,36 @@ bool hf_needs_add_position(struct hf_needs *needs, uint64_t position)
     }
     needs->positions[needs->position_count++] = position;
     return true;
+}
+
+bool hf_needs_add_chain(struct hf_needs *needs, const struct hf_entry_chain *chain)
+{
+    if (needs->chain_count == needs->chain_capacity) {
+        size_t capacity = needs->chain_capacity == 0 ? 4 : needs->chain_capacity * 2;
+        struct hf_entry_chain *chains = hf_realloc(needs->chains, capacity * sizeof(*chains));
+        if (chains == NULL) {
+            return false;
+        }
+        needs->chains = chains;
+        needs->chain_capacity = capacity;
+    }
+    needs->chains[needs->chain_count++] = *chain;
+    return true;
+}
+
+bool hf_needs_add_all(struct hf_needs *needs, const struct hf_needs *more)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < more->key_count; i++) {
+        ok = hf_needs_add_key(needs, &more->keys[i]);
+    }
+    for (size_t i = 0; ok && i < more->position_count; i++) {
+        ok = hf_needs_add_position(needs, more->positions[i]);
+    }
+    for (size_t i = 0; ok && i < more->chain_count; i++) {
+        ok = hf_needs_add_chain(needs, &more->chains[i]);
+    }
+    return ok;
 }
 
 void hf_view_init(struct hf_view *view)

@@ -40,10 +40,10 @@ struct hf_entry_chain {
     struct hf_id account;
     uint64_t version;  /* of the first entry */
     uint64_t position; /* of its commit */
-    uint32_t count;    /* entries wanted; 0 = no chain is needed */
+    uint32_t count;    /* entries wanted */
 };
 
-/* What to fetch: index keys, whole commits, and at most one chain. */
+/* What to fetch: index keys, whole commits, chains of entries. */
 struct hf_needs {
     struct hf_index_key *keys; /* owned */
     size_t key_count;
@@ -51,7 +51,9 @@ struct hf_needs {
     uint64_t *positions; /* owned */
     size_t position_count;
     size_t position_capacity;
-    struct hf_entry_chain chain;
+    struct hf_entry_chain *chains; /* owned */
+    size_t chain_count;
+    size_t chain_capacity;
 };
 
 void hf_needs_init(struct hf_needs *needs);
@@ -59,10 +61,13 @@ void hf_needs_release(struct hf_needs *needs);
 void hf_needs_clear(struct hf_needs *needs);
 bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key) HF_WARN_UNUSED;
 bool hf_needs_add_position(struct hf_needs *needs, uint64_t position) HF_WARN_UNUSED;
+bool hf_needs_add_chain(struct hf_needs *needs, const struct hf_entry_chain *chain) HF_WARN_UNUSED;
+/* Everything that `more` needs, too. */
+bool hf_needs_add_all(struct hf_needs *needs, const struct hf_needs *more) HF_WARN_UNUSED;
 
 static inline bool hf_needs_any(const struct hf_needs *needs)
 {
-    return needs->key_count > 0 || needs->position_count > 0 || needs->chain.count > 0;
+    return needs->key_count > 0 || needs->position_count > 0 || needs->chain_count > 0;
 }
 
 enum hf_lookup {

@@ -192,12 +192,12 @@ enum holdfast_error holdfast_cancel_key(struct holdfast *db, const struct holdfa
 /* ---- reads ---- */
 
 /* On the node's thread: what was read lives no longer than this. */
-static void render(struct hf_request *request, const struct hf_reading *reading)
+static void render(struct hf_request *request, size_t index, const struct hf_reading *reading)
 {
     struct hf_call *call = request->context;
     struct hf_buffer *text = &call->answer->text;
     hf_buffer_clear(text); /* a read may be done anew after a rebuild */
-    call->answer->status = hf_reading_json(text, request->query, reading);
+    call->answer->status = hf_reading_json(text, &request->queries[index], reading);
     hf_buffer_u8(text, 0);
     call->short_memory = text->failed;
     call->answer->rendered = true;
@@ -207,7 +207,7 @@ static enum holdfast_error run_query(struct holdfast *db, const struct hf_query 
                                      struct holdfast_answer **answer,
                                      struct holdfast_failure *failure)
 {
-    struct hf_call call = {.request = {.query = query, .render = render}};
+    struct hf_call call = {.request = {.queries = query, .query_count = 1, .render = render}};
     call.answer = hf_lib_answer_new(ANSWER_READ);
     return call.answer == NULL ? short_memory(failure) : hf_lib_run(db, &call, answer, failure);
 }

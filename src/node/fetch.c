@@ -77,9 +77,9 @@ static enum hf_err look_up(struct hf_node *node, struct hf_request *request, str
 
 /* The commits of a run of entries, each found through the one before it. */
 static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
-                               struct hf_buffer *scratch, struct hf_error *error)
+                               const struct hf_entry_chain *chain, struct hf_buffer *scratch,
+                               struct hf_error *error)
 {
-    const struct hf_entry_chain *chain = &request->needs.chain;
     uint64_t position = chain->position;
     struct hf_arena arena;
     hf_arena_init(&arena);
@@ -122,8 +122,8 @@ static void fetch_request(struct hf_node *node, struct hf_request *request,
     for (size_t i = 0; err == HF_ERR_OK && i < request->needs.position_count; i++) {
         err = fetch_frame(node, request, request->needs.positions[i], scratch, &error);
     }
-    if (err == HF_ERR_OK) {
-        err = fetch_chain(node, request, scratch, &error);
+    for (size_t i = 0; err == HF_ERR_OK && i < request->needs.chain_count; i++) {
+        err = fetch_chain(node, request, &request->needs.chains[i], scratch, &error);
     }
     hf_needs_clear(&request->needs);
     request->fetch_error = err == HF_ERR_NO_MEMORY ? HF_ERR_OVERLOADED : err;

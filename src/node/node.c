@@ -82,6 +82,7 @@ struct hf_node *hf_node_new(const struct hf_node_options *options)
     node->limits = options->limits;
     node->checkpoints = options->checkpoints;
     node->phase = HF_NODE_STANDBY;
+    node->later_deadline_us = UINT64_MAX;
     node->fetch.node = node;
     node->checkpoint.node = node;
     HF_CHECK(pthread_mutex_init(&node->mutex, NULL) == 0);
@@ -132,15 +133,16 @@ static enum hf_err enter(struct hf_node *node, struct hf_request *request)
 
 enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
 {
-    HF_CHECK((request->command == NULL) != (request->query == NULL) && request->done != NULL);
+    HF_CHECK((request->command == NULL) == (request->query_count > 0) && request->done != NULL);
+    HF_CHECK(request->query_count <= HF_QUERIES_MAX);
     request->answer = (struct hf_answer){0};
     hf_records_init(&request->records);
     hf_needs_init(&request->needs);
     request->next = NULL;
     request->fetches = 0;
     request->fetch_error = HF_ERR_OK;
-    request->weight_bytes =
-        sizeof(*request) + (request->command == NULL ? 0 : request->command->arena.total_bytes);
+    request->weight_bytes = sizeof(*request) + request->query_count * sizeof(struct hf_query) +
+                            (request->command == NULL ? 0 : request->command->arena.total_bytes);
     if (atomic_load_explicit(&node->prefetch, memory_order_acquire) && request->command != NULL) {
         hf_node_prefetch(node, request);
     }
@@ -344,6 +346,9 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
     }
     if (node->read_only_until_us != 0) {
         next_us = hf_min_u64(next_us, node->read_only_until_us);
+    }
+    if (node->later.first != NULL) {
+        next_us = hf_min_u64(next_us, node->later_deadline_us);
     }
     return next_us;
 }

@@ -41,7 +41,8 @@ const char *hf_node_phase_name(enum hf_node_phase phase);
 
 struct hf_answer {
     enum hf_err code;  /* OK, a refusal's code, or why there is no decision (overloaded, not_ready,
-                                  read_only, outcome_unknown, corrupt) */
+                                  read_only, outcome_unknown, corrupt). Of a read: the code of its only
+                                  reading, OK if it has several */
     bool decided;      /* frame holds the decision (commits) or the read was made (reads) */
     bool replayed;     /* it was decided before; the same answer again */
     uint64_t position; /* of the commit that holds the decision; 0 = not recorded */
@@ -52,9 +53,14 @@ struct hf_answer {
 
 struct hf_request;
 
-/* Turns a reading into what the caller wants; runs on the node's thread; must not block. It may be called
- * again before done, when a read is made anew: what it made before then counts for nothing. */
-typedef void (*hf_render_fn)(struct hf_request *request, const struct hf_reading *reading);
+#define HF_QUERIES_MAX                                                                             \
+    100 /* in one request; their hf_query_weight should stay within a bound, too */
+
+/* Turns the reading of queries[index] into what the caller wants; runs on the node's thread; must not block.
+ * Called for index 0, 1, … in order, all at one position. It may be called again from index 0 on before done,
+ * when a read is made anew: what it made before then counts for nothing. */
+typedef void (*hf_render_fn)(struct hf_request *request, size_t index,
+                             const struct hf_reading *reading);
 /* The answer is there. Runs on the node's thread; must not block nor call the node. */
 typedef void (*hf_done_fn)(struct hf_request *request);
 
@@ -62,9 +68,12 @@ typedef void (*hf_done_fn)(struct hf_request *request);
 struct hf_request {
     /* set by the submitter */
     const struct hf_command *command; /* a commit or cancel; NULL for a read */
-    const struct hf_query *query;     /* a read; NULL for a commit */
-    uint64_t min_position;            /* a read waits until the state has it; 0 = any */
-    hf_render_fn render;              /* reads */
+    const struct hf_query *queries;   /* a read: what is read at one position; NULL for a commit */
+    size_t query_count;               /* 1 to HF_QUERIES_MAX for a read, 0 for a commit */
+    uint64_t min_position;            /* a read waits until the state has it; 0 = any… */
+    uint64_t deadline_us; /* …but no longer than this, on the outside's monotonic clock: then it is
+                             HF_ERR_NOT_READY and nothing was read; 0 = for ever */
+    hf_render_fn render;  /* reads */
     hf_done_fn done;
     void *context; /* the submitter's own */
     /* the answer */

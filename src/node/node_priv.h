@@ -89,7 +89,9 @@ struct hf_node {
     uint64_t seed;                /* of hash tables */
     struct hf_node_status counts; /* what status counts, before it is published */
     struct hf_request_list ready; /* to be decided, before those in the queue */
-    struct hf_request_list later; /* reads of positions to come */
+    struct hf_request_list later; /* reads of positions to come… */
+    uint64_t later_deadline_us;   /* …the earliest of their deadlines, UINT64_MAX: none… */
+    uint64_t later_position;      /* …and the state's position when they were looked at */
     struct hf_request_list to_fetch;
     struct hf_request_list waiting; /* decided; order ascends, seen_position does not fall */
 

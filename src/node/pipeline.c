@@ -177,71 +177,94 @@ static void answer_replay(struct hf_node *node, struct hf_request *request)
     wait_for_durable(node, request, true);
 }
 
-static void answer_read(struct hf_node *node, struct hf_request *request,
-                        const struct hf_reading *reading)
+/* request->needs holds what is missing; complete: the draft's needs could be added to it. */
+static void ask_for_records(struct hf_node *node, struct hf_request *request, bool complete)
 {
-    request->answer.code = reading->code;
-    request->answer.time_us = reading->time_us;
-    request->render(request, reading);
-    node->counts.reads++;
-    wait_for_durable(node, request, true);
-}
-
-static void ask_for_records(struct hf_node *node, struct hf_request *request)
-{
-    const struct hf_needs *needs = &node->draft.view.needs;
-    bool ok = ++request->fetches <= FETCH_ROUNDS_MAX;
-    hf_needs_clear(&request->needs);
-    request->needs.chain = needs->chain;
-    for (size_t i = 0; ok && i < needs->key_count; i++) {
-        ok = hf_needs_add_key(&request->needs, &needs->keys[i]);
-    }
-    for (size_t i = 0; ok && i < needs->position_count; i++) {
-        ok = hf_needs_add_position(&request->needs, needs->positions[i]);
-    }
-    if (!ok) {
+    if (!complete || ++request->fetches > FETCH_ROUNDS_MAX) {
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
         return;
     }
     hf_list_push(&node->to_fetch, request);
 }
 
+/* All queries on one state. What is cold is asked for together: the render functions of a round that
+ * lacked something count for nothing. */
+static void decide_read(struct hf_node *node, struct hf_request *request)
+{
+    uint64_t now_us = hf_clock_now(&node->clock, node->outside);
+    bool complete = true;
+    hf_needs_clear(&request->needs);
+    for (size_t i = 0; i < request->query_count; i++) {
+        struct hf_reading reading;
+        enum hf_decision decision =
+            hf_read(&node->state, &request->records, &request->queries[i], now_us,
+                    node->limits.key_retention_us, &node->draft, &reading);
+        if (decision == HF_DECISION_NEEDS) {
+            complete = complete && hf_needs_add_all(&request->needs, &node->draft.view.needs);
+        } else if (decision != HF_DECISION_ANSWER) {
+            hf_node_refuse(node, request,
+                           decision == HF_DECISION_DAMAGED ? HF_ERR_CORRUPT : HF_ERR_OVERLOADED);
+            return;
+        } else if (!hf_needs_any(&request->needs)) {
+            request->answer.code = request->query_count == 1 ? reading.code : HF_ERR_OK;
+            request->answer.time_us = reading.time_us;
+            request->render(request, i, &reading);
+        }
+    }
+    if (!complete || hf_needs_any(&request->needs)) {
+        ask_for_records(node, request, complete);
+        return;
+    }
+    node->counts.reads++;
+    wait_for_durable(node, request, true);
+}
+
+/* A read of a position to come: waits, but not beyond its deadline. true: it is not read now. */
+static bool wait_for_position(struct hf_node *node, struct hf_request *request)
+{
+    if (request->min_position <= node->state.position) {
+        return false;
+    }
+    if (request->deadline_us != 0 &&
+        node->outside->monotonic_us(node->outside) >= request->deadline_us) {
+        hf_node_refuse(node, request, HF_ERR_NOT_READY);
+        return true;
+    }
+    node->later_deadline_us = hf_min_u64(
+        node->later_deadline_us, request->deadline_us == 0 ? UINT64_MAX : request->deadline_us);
+    hf_list_push(&node->later, request);
+    return true;
+}
+
 static void decide_request(struct hf_node *node, struct hf_request *request)
 {
     uint64_t now_us = hf_clock_now(&node->clock, node->outside);
-    struct hf_reading reading;
-    enum hf_decision decision;
+    bool complete;
     if (request->fetch_error != HF_ERR_OK) {
         hf_node_refuse(node, request, request->fetch_error);
         return;
     }
-    if (request->query != NULL) {
-        if (request->min_position > node->state.position) {
-            hf_list_push(&node->later, request);
-            return;
+    if (request->query_count > 0) {
+        if (!wait_for_position(node, request)) {
+            decide_read(node, request);
         }
-        decision = hf_read(&node->state, &request->records, request->query, now_us,
-                           node->limits.key_retention_us, &node->draft, &reading);
-    } else {
-        decision = hf_decide(&node->state, &request->records, request->command, now_us,
-                             node->limits.key_retention_us, &node->draft);
+        return;
     }
-    switch (decision) {
+    switch (hf_decide(&node->state, &request->records, request->command, now_us,
+                      node->limits.key_retention_us, &node->draft)) {
     case HF_DECISION_COMMIT:
         answer_commit(node, request);
         return;
     case HF_DECISION_ANSWER:
-        if (request->query != NULL) {
-            answer_read(node, request, &reading);
-        } else {
-            answer_unrecorded(node, request);
-        }
+        answer_unrecorded(node, request);
         return;
     case HF_DECISION_REPLAY:
         answer_replay(node, request);
         return;
     case HF_DECISION_NEEDS:
-        ask_for_records(node, request);
+        hf_needs_clear(&request->needs);
+        complete = hf_needs_add_all(&request->needs, &node->draft.view.needs);
+        ask_for_records(node, request, complete);
         return;
     case HF_DECISION_OVERLOADED:
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
@@ -271,9 +294,30 @@ static void take_queue(struct hf_node *node)
     }
 }
 
+/* Reads of positions to come are looked at again when there is a new position, when one of them has waited long
+ * enough, and at the end. */
+static bool look_again_later(struct hf_node *node)
+{
+    if (node->later.first == NULL) {
+        return false;
+    }
+    if (node->phase == HF_NODE_STOPPING) {
+        hf_node_refuse(node, hf_list_pop(&node->later), HF_ERR_NOT_READY);
+        return true;
+    }
+    if (node->state.position == node->later_position &&
+        (node->later_deadline_us == UINT64_MAX ||
+         node->outside->monotonic_us(node->outside) < node->later_deadline_us)) {
+        return false;
+    }
+    node->later_position = node->state.position;
+    node->later_deadline_us = UINT64_MAX;
+    hf_list_prepend(&node->ready, &node->later);
+    return true;
+}
+
 bool hf_node_decide_some(struct hf_node *node)
 {
-    uint64_t before = node->state.position;
     bool did = false;
     if (node->ready.first == NULL) {
         take_queue(node);
@@ -288,16 +332,7 @@ bool hf_node_decide_some(struct hf_node *node)
             take_queue(node);
         }
     }
-    if (node->later.first != NULL &&
-        (node->state.position != before || node->phase == HF_NODE_STOPPING)) {
-        if (node->phase == HF_NODE_STOPPING) {
-            hf_node_refuse(node, hf_list_pop(&node->later), HF_ERR_NOT_READY);
-            return true;
-        }
-        hf_list_prepend(&node->ready, &node->later);
-        did = true;
-    }
-    return did;
+    return look_again_later(node) || did;
 }
 
 /* ---- timers ---- */

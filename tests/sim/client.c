@@ -59,7 +59,15 @@ static enum hf_kind kind_of_query(enum hf_query_type type)
         return HF_KIND_LEASE;
     case HF_QUERY_ACCOUNT:
     case HF_QUERY_ENTRIES:
+    case HF_QUERY_TRANSFERS:
+    case HF_QUERY_HOLDS:
+    case HF_QUERY_BALANCE:
+    case HF_QUERY_STATEMENT:
         return HF_KIND_ACCOUNT;
+    case HF_QUERY_ACCOUNTS:
+    case HF_QUERY_STREAMS:
+    case HF_QUERY_DOCUMENTS:
+    case HF_QUERY_TOTALS:
     case HF_QUERY_KEY:
     case HF_QUERY_COMMIT:
     case HF_QUERY_TYPE_COUNT:
@@ -74,7 +82,7 @@ static void make_query(struct run_op *op)
     struct hf_query *query = hf_arena_alloc_zero(&run->arena, 1, sizeof(*query));
     HF_CHECK(query != NULL);
     op->query = query;
-    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TYPE_COUNT - 1);
+    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_ENTRIES);
     char text[64];
     char principal[64];
     enum hf_kind kind = kind_of_query(query->type);

@@ -102,9 +102,10 @@ static void done(struct hf_request *request)
     client_ended(submission);
 }
 
-static void render(struct hf_request *request, const struct hf_reading *reading)
+static void render(struct hf_request *request, size_t index, const struct hf_reading *reading)
 {
     struct run_submission *submission = HF_CONTAINER_OF(request, struct run_submission, request);
+    HF_CHECK(index == 0);
     submission->reading = reading_copy(&submission->run->arena, reading);
 }
 
@@ -131,7 +132,8 @@ void submission_send(struct run_op *op, struct run_house *house, bool primary)
     submission->begin_us = hf_world_now_us(run->world);
     submission->request = (struct hf_request){
         .command = op->command,
-        .query = op->query,
+        .queries = op->query,
+        .query_count = op->query == NULL ? 0 : 1,
         .min_position = op->min_position,
         .render = render,
         .done = done,
