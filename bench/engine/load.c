@@ -10,9 +10,14 @@
 #define DEPTH_MAX 16 /* commits under way */
 #define FUND      "1000000000000"
 
+struct text {
+    char text[32];
+};
+
 struct worker {
     struct holdfast *db;
     const struct bench_load *load;
+    const struct text *accounts; /* their names */
     unsigned number;
     uint64_t commits;     /* to make */
     uint64_t *samples_ns; /* one a commit */
@@ -40,14 +45,14 @@ static void commit_all(struct holdfast *db, const struct holdfast_operation *ope
 }
 
 /* Accounts with a floor of 0, funded from one account without a floor. */
-static void set_up(struct holdfast *db, unsigned accounts)
+static void set_up(struct holdfast *db, struct text *names, unsigned accounts)
 {
     struct holdfast_operation open = {
         .op = "open_account", .account = "outside", .asset = "USD/2", .floor_none = true};
     commit_all(db, &open, 1);
     for (unsigned i = 0; i < accounts; i++) {
-        char name[32];
-        (void)snprintf(name, sizeof(name), "bench:%u", i);
+        char *name = names[i].text;
+        (void)snprintf(name, sizeof(names[i].text), "bench:%u", i);
         struct holdfast_operation operations[] = {
             {.op = "open_account", .account = name, .asset = "USD/2"},
             {.op = "transfer", .from = "outside", .to = name, .asset = "USD/2", .amount = FUND},
@@ -56,15 +61,28 @@ static void set_up(struct holdfast *db, unsigned accounts)
     }
 }
 
-/* The texts of one commit's operations. */
-struct texts {
-    char id[48];
-    char from[48];
-    char to[48];
-};
+/* "w<worker>-<number>": a new id, without the detour of printf, which would be measured too. */
+static void write_id(struct text *id, unsigned worker, uint64_t number)
+{
+    char digits[24];
+    size_t len = 0;
+    do {
+        digits[len++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    char *to = id->text;
+    *to++ = 'w';
+    *to++ = (char)('0' + worker / 10 % 10);
+    *to++ = (char)('0' + worker % 10);
+    *to++ = '-';
+    while (len > 0) {
+        *to++ = digits[--len];
+    }
+    *to = '\0';
+}
 
 static void fill(const struct worker *worker, uint64_t commit, uint64_t *random,
-                 struct holdfast_operation *operations, struct texts *texts)
+                 struct holdfast_operation *operations, struct text *ids)
 {
     const struct bench_load *load = worker->load;
     for (unsigned t = 0; t < load->transfers_per_commit; t++) {
@@ -72,14 +90,11 @@ static void fill(const struct worker *worker, uint64_t commit, uint64_t *random,
         unsigned from = load->hot ? 0 : (unsigned)((*random >> 33) % load->accounts);
         unsigned to =
             (from + 1 + (unsigned)((*random >> 13) % (load->accounts - 1))) % load->accounts;
-        (void)snprintf(texts[t].id, sizeof(texts[t].id), "w%u-%llu-%u", worker->number,
-                       (unsigned long long)commit, t);
-        (void)snprintf(texts[t].from, sizeof(texts[t].from), "bench:%u", from);
-        (void)snprintf(texts[t].to, sizeof(texts[t].to), "bench:%u", to);
+        write_id(&ids[t], worker->number, commit * load->transfers_per_commit + t);
         operations[t] = (struct holdfast_operation){.op = "transfer",
-                                                    .id = texts[t].id,
-                                                    .from = texts[t].from,
-                                                    .to = texts[t].to,
+                                                    .id = ids[t].text,
+                                                    .from = worker->accounts[from].text,
+                                                    .to = worker->accounts[to].text,
                                                     .asset = "USD/2",
                                                     .amount = "1"};
     }
@@ -106,10 +121,10 @@ static void *run_worker(void *argument)
     struct worker *worker = argument;
     const struct bench_load *load = worker->load;
     struct holdfast_operation *operations = calloc(load->transfers_per_commit, sizeof(*operations));
-    struct texts *texts = calloc(load->transfers_per_commit, sizeof(*texts));
+    struct text *ids = calloc(load->transfers_per_commit, sizeof(*ids));
     struct holdfast_pending *pending[DEPTH_MAX] = {NULL};
     uint64_t started_ns[DEPTH_MAX];
-    if (operations == NULL || texts == NULL || load->depth > DEPTH_MAX) {
+    if (operations == NULL || ids == NULL || load->depth > DEPTH_MAX) {
         stop("memory", "short");
     }
     uint64_t random = worker->number * 0x9E3779B97F4A7C15u + 1;
@@ -122,7 +137,7 @@ static void *run_worker(void *argument)
         if (i >= worker->commits) {
             continue;
         }
-        fill(worker, i, &random, operations, texts);
+        fill(worker, i, &random, operations, ids);
         struct holdfast_failure failure = {0};
         started_ns[slot] = bench_now_ns();
         if (holdfast_commit_start(worker->db, NULL, operations, load->transfers_per_commit,
@@ -131,7 +146,7 @@ static void *run_worker(void *argument)
         }
     }
     free(operations);
-    free(texts);
+    free(ids);
     return NULL;
 }
 
@@ -143,17 +158,19 @@ struct bench_result bench_load_run(const char *directory, const struct bench_loa
     if (holdfast_open(&options, &db, &failure) != HOLDFAST_OK) {
         stop("open", failure.text);
     }
-    set_up(db, load->accounts);
     uint64_t commits = load->transfers / load->transfers_per_commit / load->threads;
     struct worker *workers = calloc(load->threads, sizeof(*workers));
+    struct text *accounts = calloc(load->accounts, sizeof(*accounts));
     uint64_t *samples = calloc((size_t)commits * load->threads, sizeof(*samples));
-    if (workers == NULL || samples == NULL) {
+    if (workers == NULL || accounts == NULL || samples == NULL) {
         stop("memory", "short");
     }
+    set_up(db, accounts, load->accounts);
     uint64_t start = bench_now_ns();
     for (unsigned i = 0; i < load->threads; i++) {
         workers[i] = (struct worker){.db = db,
                                      .load = load,
+                                     .accounts = accounts,
                                      .number = i,
                                      .commits = commits,
                                      .samples_ns = samples + (size_t)i * commits};
@@ -173,6 +190,7 @@ struct bench_result bench_load_run(const char *directory, const struct bench_loa
         stop("close", failure.text);
     }
     free(samples);
+    free(accounts);
     free(workers);
     return result;
 }

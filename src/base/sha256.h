@@ -1,8 +1,8 @@
 /*
- * SHA-256 by OpenSSL's libcrypto, with the digest fetched once and a context reused per thread.
+ * SHA-256 by OpenSSL's libcrypto.
  *
- * Owns: a context per thread (freed when the thread ends). Must never: fail silently: if libcrypto
- * refuses, the process stops (HF_CHECK), for nothing can be proved without it.
+ * Owns: nothing. Must never: fail silently: if libcrypto refuses, the process stops (HF_CHECK), for
+ * nothing can be proved without it.
  * Called by: names, fingerprints, the chain, checkpoints.
  */
 #ifndef HF_BASE_SHA256_H
@@ -31,14 +31,15 @@ static inline bool hf_hash_equal(const struct hf_hash *a, const struct hf_hash *
     return memcmp(a->bytes, b->bytes, HF_SHA256_BYTES) == 0;
 }
 
-/* A running digest, for what does not fit into memory at once. */
+/* A running digest, for what does not fit into memory at once. Holds no memory of its own. */
 struct hf_sha256_stream {
-    void *context; /* EVP_MD_CTX, owned */
+    uint64_t context[14]; /* libcrypto's SHA256_CTX */
+    bool running;         /* between start and finish */
 };
 
 void hf_sha256_start(struct hf_sha256_stream *stream);
 void hf_sha256_update(struct hf_sha256_stream *stream, const void *data, size_t size_bytes);
-struct hf_hash hf_sha256_finish(struct hf_sha256_stream *stream); /* releases it too */
+struct hf_hash hf_sha256_finish(struct hf_sha256_stream *stream);
 
 /* 64 lower-case hex digits and a NUL. */
 void hf_hash_hex(const struct hf_hash *hash, char text[2 * HF_SHA256_BYTES + 1]);

@@ -5,6 +5,8 @@
 
 #define CAPACITY_MIN  16u
 #define CAPACITY_KEPT 64u /* a larger table that was hardly used is given back by clear */
+#define CHUNK_MIN     16u /* records in the first chunk */
+#define RECORDS_MAX   ((size_t)1u << 31) /* a place's number has 32 bits */
 
 void hf_index_table_init(struct hf_index_table *table, uint64_t seed)
 {
@@ -13,7 +15,10 @@ void hf_index_table_init(struct hf_index_table *table, uint64_t seed)
 
 void hf_index_table_release(struct hf_index_table *table)
 {
-    hf_free(table->slots);
+    for (size_t i = 0; i < HF_INDEX_CHUNKS_MAX; i++) {
+        hf_free(table->chunks[i]);
+    }
+    hf_free(table->places);
     hf_index_table_init(table, table->seed);
 }
 
@@ -22,38 +27,89 @@ void hf_index_table_clear(struct hf_index_table *table)
     if (table->capacity > CAPACITY_KEPT && table->count < table->capacity / 8) {
         hf_index_table_release(table);
     } else if (table->count > 0) {
-        memset(table->slots, 0, table->capacity * sizeof(*table->slots));
+        memset(table->places, 0, table->capacity * sizeof(*table->places));
         table->count = 0;
     }
 }
 
-static size_t home_of(const struct hf_index_table *table, const struct hf_index_key *key)
+/* The record with this number from 0: chunk c begins with number CHUNK_MIN * (2^c - 1). */
+static struct hf_index_slot *record(const struct hf_index_table *table, size_t number)
 {
-    uint64_t hash = hf_id_hash(&key->id, table->seed ^ key->sub * 0x9E3779B97F4A7C15u ^
-                                             (uint64_t)key->kind << 56);
-    return (size_t)hash & (table->capacity - 1);
+    size_t scaled = number / CHUNK_MIN + 1;
+    unsigned chunk = 63u - (unsigned)__builtin_clzll(scaled);
+    return &table->chunks[chunk][number - CHUNK_MIN * (((size_t)1 << chunk) - 1)];
 }
 
-static struct hf_index_slot *find(const struct hf_index_table *table,
-                                  const struct hf_index_key *key)
+static uint32_t hash_of(const struct hf_index_table *table, const struct hf_index_key *key)
 {
-    size_t at = home_of(table, key);
-    while (table->slots[at].key.kind != 0 && !hf_index_key_equal(&table->slots[at].key, key)) {
-        at = (at + 1) & (table->capacity - 1);
+    uint64_t seed = table->seed ^ key->sub * 0x9E3779B97F4A7C15u ^ (uint64_t)key->kind << 56;
+    uint64_t hash = hf_id_hash(&key->id, seed);
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+/* The key's place, or the free one where it would be. */
+static struct hf_index_place *find(const struct hf_index_table *table, uint32_t hash,
+                                   const struct hf_index_key *key)
+{
+    size_t at = hash & (table->capacity - 1);
+    for (;; at = (at + 1) & (table->capacity - 1)) {
+        struct hf_index_place *place = &table->places[at];
+        if (place->number == 0 ||
+            (place->hash == hash &&
+             hf_index_key_equal(&record(table, place->number - 1)->key, key))) {
+            return place;
+        }
     }
-    return &table->slots[at];
 }
 
 void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key)
 {
     if (table->capacity > 0) {
-        __builtin_prefetch(&table->slots[home_of(table, key)], 1);
+        __builtin_prefetch(&table->places[hash_of(table, key) & (table->capacity - 1)], 1);
     }
+}
+
+static bool add_chunks(struct hf_index_table *table, size_t needed)
+{
+    unsigned chunk = (unsigned)__builtin_ctzll(table->room / CHUNK_MIN + 1);
+    for (; table->room < needed; chunk++) {
+        size_t size = (size_t)CHUNK_MIN << chunk;
+        if (table->chunks[chunk] == NULL) {
+            table->chunks[chunk] = hf_malloc(size * sizeof(**table->chunks));
+        }
+        if (table->chunks[chunk] == NULL) {
+            return false;
+        }
+        table->room += size;
+    }
+    return true;
+}
+
+static bool grow_places(struct hf_index_table *table, size_t capacity)
+{
+    struct hf_index_place *places = hf_calloc(capacity, sizeof(*places));
+    if (places == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < table->capacity; i++) {
+        struct hf_index_place place = table->places[i];
+        if (place.number != 0) {
+            size_t at = place.hash & (capacity - 1);
+            while (places[at].number != 0) {
+                at = (at + 1) & (capacity - 1);
+            }
+            places[at] = place;
+        }
+    }
+    hf_free(table->places);
+    table->places = places;
+    table->capacity = capacity;
+    return true;
 }
 
 bool hf_index_table_reserve(struct hf_index_table *table, size_t more)
 {
-    if (more > SIZE_MAX / 256 - table->count) {
+    if (more > RECORDS_MAX - table->count) {
         return false;
     }
     size_t needed = table->count + more;
@@ -61,36 +117,23 @@ bool hf_index_table_reserve(struct hf_index_table *table, size_t more)
     while (needed > capacity / 4 * 3) {
         capacity *= 2;
     }
-    if (capacity == table->capacity) {
-        return true;
-    }
-    struct hf_index_slot *slots = hf_calloc(capacity, sizeof(*slots));
-    if (slots == NULL) {
-        return false;
-    }
-    struct hf_index_table old = *table;
-    table->slots = slots;
-    table->capacity = capacity;
-    for (size_t i = 0; i < old.capacity; i++) {
-        if (old.slots[i].key.kind != 0) {
-            *find(table, &old.slots[i].key) = old.slots[i];
-        }
-    }
-    hf_free(old.slots);
-    return true;
+    return (needed <= table->room || add_chunks(table, needed)) &&
+           (capacity == table->capacity || grow_places(table, capacity));
 }
 
 void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key *key,
                         const struct hf_index_value *value)
 {
     HF_CHECK(key->kind != 0 && table->capacity > 0);
-    struct hf_index_slot *slot = find(table, key);
-    if (slot->key.kind == 0) {
-        HF_CHECK(table->count < table->capacity / 4 * 3);
-        slot->key = *key;
+    uint32_t hash = hash_of(table, key);
+    struct hf_index_place *place = find(table, hash, key);
+    if (place->number == 0) {
+        HF_CHECK(table->count < table->room && table->count < table->capacity / 4 * 3);
+        *place = (struct hf_index_place){hash, (uint32_t)table->count + 1};
+        record(table, table->count)->key = *key;
         table->count++;
     }
-    slot->value = *value;
+    record(table, place->number - 1)->value = *value;
 }
 
 const struct hf_index_value *hf_index_table_get(const struct hf_index_table *table,
@@ -99,17 +142,11 @@ const struct hf_index_value *hf_index_table_get(const struct hf_index_table *tab
     if (table->count == 0) {
         return NULL;
     }
-    const struct hf_index_slot *slot = find(table, key);
-    return slot->key.kind == 0 ? NULL : &slot->value;
+    const struct hf_index_place *place = find(table, hash_of(table, key), key);
+    return place->number == 0 ? NULL : &record(table, place->number - 1)->value;
 }
 
 const struct hf_index_slot *hf_index_table_next(const struct hf_index_table *table, size_t *at)
 {
-    while (*at < table->capacity) {
-        const struct hf_index_slot *slot = &table->slots[(*at)++];
-        if (slot->key.kind != 0) {
-            return slot;
-        }
-    }
-    return NULL;
+    return *at < table->count ? record(table, (*at)++) : NULL;
 }

@@ -1,38 +1,53 @@
 /*
- * A hash table from index keys to index values, values inline.
+ * A hash table from index keys to index values.
  *
- * Owns: its slots. Must never: remove single keys. After reserve(n) the next n puts can't fail.
+ * Owns: its records, in the order they were put, and the slots that find them. Must never: remove or move
+ * a record; return memory that it is going to need again (clear keeps it, unless it was hardly used).
+ * After reserve(n) the next n puts can't fail.
  * Called by: recent (the newest part of the index), records (what was fetched), draft.
+ *
+ *   slots   [hash, number] open addressing; 8 bytes each, so that looking for a new id mostly stays in
+ *           the CPU's cache, and growing touches no record
+ *   chunks  records 0–15, 16–47, 48–111, …: each chunk is twice as large as the one before
  */
 #ifndef HF_CORE_INDEX_TABLE_H
 #define HF_CORE_INDEX_TABLE_H
 
 #include "base/index_key.h"
 
+#define HF_INDEX_CHUNKS_MAX 28
+
 struct hf_index_slot {
-    struct hf_index_key key; /* kind 0 = free slot */
+    struct hf_index_key key;
     struct hf_index_value value;
 };
 
+struct hf_index_place {
+    uint32_t hash;   /* of the key */
+    uint32_t number; /* of its record, from 1; 0 = free */
+};
+
 struct hf_index_table {
-    struct hf_index_slot *slots; /* owned */
-    size_t capacity;             /* power of two, or 0 */
-    size_t count;                /* used slots */
-    uint64_t seed;               /* of the hash */
+    struct hf_index_place *places;                     /* owned */
+    size_t capacity;                                   /* places: a power of two, or 0 */
+    size_t count;                                      /* records */
+    size_t room;                                       /* records that the chunks have room for */
+    struct hf_index_slot *chunks[HF_INDEX_CHUNKS_MAX]; /* owned; NULL behind the last one */
+    uint64_t seed;                                     /* of the hash */
 };
 
 void hf_index_table_init(struct hf_index_table *table, uint64_t seed);
 void hf_index_table_release(struct hf_index_table *table);
-void hf_index_table_clear(struct hf_index_table *table); /* shrinks if it was large */
+void hf_index_table_clear(struct hf_index_table *table); /* shrinks if it was hardly used */
 bool hf_index_table_reserve(struct hf_index_table *table, size_t more) HF_WARN_UNUSED;
 void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key *key,
                         const struct hf_index_value *value);
-/* NULL if it is not there; valid until the next put or reserve. */
+/* NULL if it is not there; valid until clear. */
 const struct hf_index_value *hf_index_table_get(const struct hf_index_table *table,
                                                 const struct hf_index_key *key);
-/* Asks the CPU for the slot that a get or put of key will look at: a table is far larger than its caches. */
+/* Asks the CPU for what a get or put of key will look at first: a table can be larger than its caches. */
 void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key);
-/* Walk in no particular order: `size_t at = 0; while ((slot = …_next(table, &at)) != NULL)`. */
+/* Walk in the order of the puts: `size_t at = 0; while ((slot = …_next(table, &at)) != NULL)`. */
 const struct hf_index_slot *hf_index_table_next(const struct hf_index_table *table, size_t *at);
 
 #endif

@@ -7,18 +7,24 @@ static bool is_alphanumeric(char c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
+/* May this stand in a name behind its first character? One bit each of U+0000–7F, for a look-up
+ * without a branch. */
+static bool is_in_name(char c)
+{
+    static const uint64_t in_name[4] = {0x27FF780000000000u, 0x47FFFFFE87FFFFFFu, 0, 0};
+    return (in_name[(uint8_t)c >> 6] >> ((uint8_t)c & 63) & 1) != 0;
+}
+
 bool hf_name_valid(struct hf_str text)
 {
     if (text.len == 0 || text.len > HF_NAME_BYTES_MAX || !is_alphanumeric(text.ptr[0])) {
         return false;
     }
+    bool valid = true;
     for (size_t i = 1; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (!is_alphanumeric(c) && (c == '\0' || strchr("._:@+=,~-", c) == NULL)) {
-            return false;
-        }
+        valid = valid && is_in_name(text.ptr[i]);
     }
-    return true;
+    return valid;
 }
 
 /* Digits without leading zero, up to 16 of them. */

@@ -33,17 +33,35 @@ static enum hf_err load_from(struct storing *s)
     return err;
 }
 
+/* A slot with the first bytes of its key, so that most comparisons need not look at the slot. */
+struct sorted_slot {
+    uint64_t prefix;                  /* kind and the id's first 7 bytes, big-endian */
+    const struct hf_index_slot *slot; /* in the table */
+};
+
 static int compare_slots(const void *a, const void *b)
 {
-    const struct hf_index_slot *const *left = a;
-    const struct hf_index_slot *const *right = b;
-    return hf_index_key_compare(&(*left)->key, &(*right)->key);
+    const struct sorted_slot *left = a;
+    const struct sorted_slot *right = b;
+    if (left->prefix != right->prefix) {
+        return left->prefix < right->prefix ? -1 : 1;
+    }
+    return hf_index_key_compare(&left->slot->key, &right->slot->key);
+}
+
+static uint64_t prefix_of(const struct hf_index_key *key)
+{
+    uint64_t prefix = key->kind;
+    for (size_t i = 0; i < 7; i++) {
+        prefix = prefix << 8 | key->id.bytes[i];
+    }
+    return prefix;
 }
 
 static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
 {
     const struct hf_index_table *table = &s->state.recent.current;
-    const struct hf_index_slot **slots = hf_malloc(table->count * sizeof(struct hf_index_slot *));
+    struct sorted_slot *slots = hf_malloc(table->count * sizeof(*slots));
     if (slots == NULL) {
         return hf_error_set(s->error, HF_ERR_NO_MEMORY, "out of memory");
     }
@@ -51,12 +69,12 @@ static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
     size_t count = 0;
     const struct hf_index_slot *slot;
     while ((slot = hf_index_table_next(table, &at)) != NULL) {
-        slots[count++] = slot;
+        slots[count++] = (struct sorted_slot){prefix_of(&slot->key), slot};
     }
-    qsort(slots, count, sizeof(struct hf_index_slot *), compare_slots);
+    qsort(slots, count, sizeof(*slots), compare_slots);
     enum hf_err err = HF_ERR_OK;
     for (size_t i = 0; err == HF_ERR_OK && i < count; i++) {
-        err = hf_run_writer_add(writer, &slots[i]->key, &slots[i]->value, s->error);
+        err = hf_run_writer_add(writer, &slots[i].slot->key, &slots[i].slot->value, s->error);
     }
     hf_free(slots);
     return err;

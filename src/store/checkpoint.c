@@ -252,9 +252,6 @@ uint64_t hf_checkpoint_stream_left(const struct hf_checkpoint_stream *stream)
 
 void hf_checkpoint_stream_release(struct hf_checkpoint_stream *stream)
 {
-    if (stream->sha.context != NULL) {
-        (void)hf_sha256_finish(&stream->sha);
-    }
     hf_free(stream->chunk);
     *stream = (struct hf_checkpoint_stream){0};
 }

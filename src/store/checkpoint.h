@@ -113,7 +113,7 @@ struct hf_checkpoint_stream {
     uint64_t offset;                    /* of the next chunk in the file */
     uint64_t left_bytes;                /* payload of the section that was not yet read */
     uint64_t number;                    /* of the next chunk, counted through the file */
-    struct hf_sha256_stream sha;        /* of STATE; context NULL for others and after the end */
+    struct hf_sha256_stream sha;        /* of STATE; not running for others and after the end */
     bool failed;                        /* only release may follow */
 };
 

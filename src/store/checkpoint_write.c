@@ -5,7 +5,7 @@
 struct hf_checkpoint_writer {
     struct hf_sink sink;                 /* the file */
     struct hf_checkpoint_layout layout;  /* section_bytes grow; the rest is set by finish */
-    struct hf_sha256_stream state_sha;   /* of STATE's payload; context NULL = finished */
+    struct hf_sha256_stream state_sha;   /* of STATE's payload; not running = finished */
     uint8_t *chunk;                      /* head and payload being filled, owned */
     size_t chunk_bytes;                  /* payload in it */
     uint64_t number;                     /* of the chunk being filled */
@@ -19,9 +19,6 @@ struct hf_checkpoint_writer {
 static void writer_free(struct hf_checkpoint_writer *writer)
 {
     hf_sink_release(&writer->sink);
-    if (writer->state_sha.context != NULL) {
-        (void)hf_sha256_finish(&writer->state_sha);
-    }
     hf_free(writer->chunk);
     hf_free(writer);
 }

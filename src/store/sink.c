@@ -77,7 +77,7 @@ static enum hf_err flush(struct hf_sink *sink, struct hf_error *error)
 enum hf_err hf_sink_append(struct hf_sink *sink, const void *data, size_t size_bytes,
                            struct hf_error *error)
 {
-    HF_CHECK(sink->sha.context != NULL);
+    HF_CHECK(sink->sha.running);
     const uint8_t *from = data;
     while (size_bytes > 0) {
         if (sink->used_bytes == HF_STORE_SINK_BYTES) {
@@ -103,7 +103,7 @@ uint64_t hf_sink_size(const struct hf_sink *sink)
 
 enum hf_err hf_sink_content_hash(struct hf_sink *sink, struct hf_hash *hash, struct hf_error *error)
 {
-    HF_CHECK(sink->sha.context != NULL);
+    HF_CHECK(sink->sha.running);
     enum hf_err err = flush(sink, error);
     if (err != HF_ERR_OK) {
         return err;
@@ -116,7 +116,7 @@ enum hf_err hf_sink_commit(struct hf_sink *sink, const uint8_t header[HF_STORE_H
                            struct hf_error *error)
 {
     struct hf_outside *outside = sink->outside;
-    HF_CHECK(sink->sha.context == NULL && sink->used_bytes == 0);
+    HF_CHECK(!sink->sha.running && sink->used_bytes == 0);
     enum hf_err err = outside->write(outside, sink->file, 0, header, HF_STORE_HEADER_BYTES, error);
     if (err == HF_ERR_OK) {
         err = outside->sync(outside, sink->file, error);
@@ -138,9 +138,6 @@ enum hf_err hf_sink_commit(struct hf_sink *sink, const uint8_t header[HF_STORE_H
 
 void hf_sink_release(struct hf_sink *sink)
 {
-    if (sink->sha.context != NULL) {
-        (void)hf_sha256_finish(&sink->sha);
-    }
     if (sink->file != NULL) {
         sink->outside->close(sink->outside, sink->file);
         sink->file = NULL;

@@ -20,15 +20,15 @@
 #define HF_STORE_SINK_BYTES   (256u << 10) /* written in pieces of this */
 
 struct hf_sink {
-    struct hf_outside *outside;           /* borrowed */
-    struct hf_file *file;                 /* the temporary file; NULL = closed */
-    uint64_t offset;                      /* where the buffer's first byte belongs */
-    uint8_t *buffer;                      /* HF_STORE_SINK_BYTES, owned */
-    size_t used_bytes;                    /* of the buffer */
-    struct hf_sha256_stream sha;          /* of all behind the header; context NULL = finished */
-    bool created;                         /* the temporary file exists */
-    char directory[HF_STORE_PATH_BYTES];  /* of the file */
-    char final_path[HF_STORE_PATH_BYTES]; /* after commit */
+    struct hf_outside *outside;               /* borrowed */
+    struct hf_file *file;                     /* the temporary file; NULL = closed */
+    uint64_t offset;                          /* where the buffer's first byte belongs */
+    uint8_t *buffer;                          /* HF_STORE_SINK_BYTES, owned */
+    size_t used_bytes;                        /* of the buffer */
+    struct hf_sha256_stream sha;              /* of all behind the header; not running = finished */
+    bool created;                             /* the temporary file exists */
+    char directory[HF_STORE_PATH_BYTES];      /* of the file */
+    char final_path[HF_STORE_PATH_BYTES];     /* after commit */
     char temporary_path[HF_STORE_PATH_BYTES]; /* before: the same with ".tmp" */
 };
 
