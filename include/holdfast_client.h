@@ -49,8 +49,8 @@ enum holdfast_client_error {
     /* Perhaps done, perhaps not: repeat the same call with failure.key, or ask by holdfast_client_key_read, or
      * make it definite by holdfast_client_key_cancel. */
     HOLDFAST_CLIENT_UNKNOWN = 4,
-    /* No address can ever answer as they are set: certificate not trusted, not an HTTP server, a redirect. Not
-     * sent again. Nothing has changed. */
+    /* No address can ever answer as they are set: its certificate is not trusted, it redirects. Not sent again;
+     * nothing has changed. */
     HOLDFAST_CLIENT_MISCONFIGURED = 5,
 };
 
@@ -106,12 +106,11 @@ HOLDFAST_CLIENT_API void holdfast_client_free(struct holdfast_client *client);
 
 /* A definite answer. To be read only; members may be added at the end. Texts are never NULL, "" = absent. */
 struct holdfast_client_answer {
-    int status;         /* HTTP status: 200, 201, 409, 412, 422, … */
-    const char *code;   /* "ok" below 300; else the problem's: "insufficient_funds" */
-    const char *detail; /* the problem in a sentence, with the numbers */
-    const char *failed; /* JSON pointer to what failed in the request: "/do/0" */
-    const char
-        *current; /* JSON: the thing as it is now, what a retry needs; "null" = it does not exist */
+    int status;               /* HTTP status: 200, 201, 409, 412, 422, … */
+    const char *code;         /* "ok" below 300; else the problem's: "insufficient_funds" */
+    const char *detail;       /* the problem in a sentence, with the numbers */
+    const char *failed;       /* JSON pointer to what failed in the request: "/do/0" */
+    const char *current;      /* JSON: the thing as it is now; "null" = it does not exist */
     const char *body;         /* whole; JSON unless asked otherwise, a document byte for byte */
     size_t body_bytes;        /* without the NUL behind it */
     const char *content_type; /* "application/json" */
@@ -138,8 +137,7 @@ HOLDFAST_CLIENT_API bool holdfast_client_answer_number(const struct holdfast_cli
 
 /* What every call may carry; NULL or zero-initialised for nothing. */
 struct holdfast_client_call {
-    const char *
-        key; /* changing calls: the idempotency key, U+0021 to U+007E without quotes; NULL = made */
+    const char *key;           /* idempotency key: U+0021 to U+007E but " and \\; NULL = made */
     const char *if_match;      /* "\"3\"" or "*" */
     const char *if_none_match; /* "*": only if it does not exist */
     uint64_t min_position;     /* reads: wait until the state has it; 0 = as it is */

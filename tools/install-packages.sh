@@ -8,7 +8,7 @@
 # dpkg it says what it would look for and goes on: the build tells what is really missing.
 set -eu
 
-compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev'
+compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev libcurl4-openssl-dev'
 demo="$compile python3"
 check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace"
 lint="$check clang-tidy clang-format shellcheck"
