@@ -8,7 +8,8 @@
 #include "holdfast.h"
 
 #define DEPTH_MAX 16 /* commits under way */
-#define FUND      "1000000000000"
+#define FUND      1000000000000u
+#define FUND_TEXT "1000000000000"
 
 struct text {
     char text[32];
@@ -55,7 +56,11 @@ static void set_up(struct holdfast *db, struct text *names, unsigned accounts)
         (void)snprintf(name, sizeof(names[i].text), "bench:%u", i);
         struct holdfast_operation operations[] = {
             {.op = "open_account", .account = name, .asset = "USD/2"},
-            {.op = "transfer", .from = "outside", .to = name, .asset = "USD/2", .amount = FUND},
+            {.op = "transfer",
+             .from = "outside",
+             .to = name,
+             .asset = "USD/2",
+             .amount = FUND_TEXT},
         };
         commit_all(db, operations, 2);
     }
@@ -114,6 +119,38 @@ static void finish(struct worker *worker, struct holdfast_pending *pending, uint
     }
     holdfast_answer_free(answer);
     worker->samples_ns[commit] = bench_now_ns() - started_ns;
+}
+
+/* The number behind "<member>":" in an account's JSON. */
+static uint64_t total_of(const char *json, const char *member)
+{
+    const char *at = strstr(json, member);
+    if (at == NULL) {
+        stop("account", json);
+    }
+    return strtoull(at + strlen(member), NULL, 10);
+}
+
+/* What the accounts say must be what was sent: every transfer moves 1. */
+static void check_totals(struct holdfast *db, const struct text *names,
+                         const struct bench_load *load, uint64_t transfers)
+{
+    uint64_t debits = 0;
+    uint64_t credits = 0;
+    for (unsigned i = 0; i < load->accounts; i++) {
+        struct holdfast_answer *answer;
+        struct holdfast_failure failure = {0};
+        if (holdfast_read(db, NULL, "account", names[i].text, &answer, &failure) != HOLDFAST_OK) {
+            stop("read", failure.text);
+        }
+        const char *json = holdfast_answer_text(answer, NULL);
+        debits += total_of(json, "\"debits_posted\":\"");
+        credits += total_of(json, "\"credits_posted\":\"");
+        holdfast_answer_free(answer);
+    }
+    if (debits != transfers || credits != transfers + FUND * load->accounts) {
+        stop("totals", "not what was sent");
+    }
 }
 
 static void *run_worker(void *argument)
@@ -186,6 +223,7 @@ struct bench_result bench_load_run(const char *directory, const struct bench_loa
         .per_second = (double)(commits * load->threads * load->transfers_per_commit) * 1e9 /
                       (double)spent_ns};
     bench_percentiles(&result, samples, (size_t)commits * load->threads);
+    check_totals(db, accounts, load, commits * load->threads * load->transfers_per_commit);
     if (holdfast_close(db, &failure) != HOLDFAST_OK) {
         stop("close", failure.text);
     }

@@ -47,16 +47,6 @@ bool hf_buffer_reserve(struct hf_buffer *buffer, size_t more_bytes)
     return true;
 }
 
-uint8_t *hf_buffer_extend(struct hf_buffer *buffer, size_t size_bytes)
-{
-    if (!hf_buffer_reserve(buffer, size_bytes)) {
-        return NULL;
-    }
-    uint8_t *at = buffer->data + buffer->size_bytes;
-    buffer->size_bytes += size_bytes;
-    return at;
-}
-
 void hf_buffer_bytes(struct hf_buffer *buffer, const void *data, size_t size_bytes)
 {
     if (size_bytes == 0) {
@@ -65,14 +55,6 @@ void hf_buffer_bytes(struct hf_buffer *buffer, const void *data, size_t size_byt
     uint8_t *at = hf_buffer_extend(buffer, size_bytes);
     if (at != NULL) {
         memcpy(at, data, size_bytes);
-    }
-}
-
-void hf_buffer_u8(struct hf_buffer *buffer, uint8_t value)
-{
-    uint8_t *at = hf_buffer_extend(buffer, 1);
-    if (at != NULL) {
-        *at = value;
     }
 }
 
@@ -102,7 +84,9 @@ void hf_buffer_u64(struct hf_buffer *buffer, uint64_t value)
 
 void hf_buffer_varint(struct hf_buffer *buffer, hf_u128 value)
 {
-    if (hf_buffer_reserve(buffer, HF_VARINT_BYTES_MAX)) {
+    if (value < 0x80) {
+        hf_buffer_u8(buffer, (uint8_t)value);
+    } else if (hf_buffer_reserve(buffer, HF_VARINT_BYTES_MAX)) {
         buffer->size_bytes += hf_put_varint(buffer->data + buffer->size_bytes, value);
     }
 }

@@ -22,9 +22,24 @@ void hf_buffer_clear(struct hf_buffer *buffer); /* empties, keeps the memory, fo
 bool hf_buffer_reserve(struct hf_buffer *buffer, size_t more_bytes) HF_WARN_UNUSED;
 
 /* Room for size_bytes at the end, counted as written; NULL after a failure. */
-uint8_t *hf_buffer_extend(struct hf_buffer *buffer, size_t size_bytes);
+static inline uint8_t *hf_buffer_extend(struct hf_buffer *buffer, size_t size_bytes)
+{
+    if ((buffer->failed || size_bytes > buffer->capacity_bytes - buffer->size_bytes) &&
+        !hf_buffer_reserve(buffer, size_bytes)) {
+        return NULL;
+    }
+    uint8_t *at = buffer->data + buffer->size_bytes;
+    buffer->size_bytes += size_bytes;
+    return at;
+}
 void hf_buffer_bytes(struct hf_buffer *buffer, const void *data, size_t size_bytes);
-void hf_buffer_u8(struct hf_buffer *buffer, uint8_t value);
+static inline void hf_buffer_u8(struct hf_buffer *buffer, uint8_t value)
+{
+    uint8_t *at = hf_buffer_extend(buffer, 1);
+    if (at != NULL) {
+        *at = value;
+    }
+}
 void hf_buffer_u16(struct hf_buffer *buffer, uint16_t value);
 void hf_buffer_u32(struct hf_buffer *buffer, uint32_t value);
 void hf_buffer_u64(struct hf_buffer *buffer, uint64_t value);

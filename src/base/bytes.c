@@ -35,8 +35,31 @@ uint64_t hf_read_u64(struct hf_reader *reader)
     return at == NULL ? 0 : hf_get_u64(at);
 }
 
+/* Most numbers fit into 63 bits: the same rules without 128-bit arithmetic. False: not read, nothing said
+ * about it. */
+static bool read_short_varint(struct hf_reader *reader, hf_u128 max, uint64_t *value)
+{
+    size_t most = reader->failed ? 0 : (size_t)(reader->end - reader->next);
+    most = most < 9 ? most : 9;
+    *value = 0;
+    for (size_t i = 0; i < most; i++) {
+        uint8_t byte = reader->next[i];
+        *value |= (uint64_t)(byte & 0x7F) << (7 * i);
+        if ((byte & 0x80) == 0) {
+            bool fine = *value <= max && (byte != 0 || i == 0);
+            reader->next += fine ? i + 1 : 0;
+            return fine;
+        }
+    }
+    return false;
+}
+
 hf_u128 hf_read_varint(struct hf_reader *reader, hf_u128 max)
 {
+    uint64_t small;
+    if (read_short_varint(reader, max, &small)) {
+        return small;
+    }
     hf_u128 value = 0;
     for (unsigned shift = 0; shift < 128; shift += 7) {
         const uint8_t *at = take(reader, 1);

@@ -1,7 +1,7 @@
 #include "base/sha256.h"
 
 /* The digest's own functions are deprecated in favour of EVP, which takes twice as long for a short
- * name (150 against 70 ns) and has no other gain here: docs/adr/0003-recent-index.md. */
+ * name (150 against 70 ns) and has no other gain here: docs/adr/0006-recent-index.md. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
