@@ -1,0 +1,124 @@
+/* The hash table of index records, against a plain array. */
+#include "base/alloc.h"
+#include "core/index_table.h"
+#include "unit/support.h"
+
+static struct hf_index_key key_of(uint32_t number)
+{
+    struct hf_index_key key = {.kind = (uint8_t)(1 + number % 3), .sub = number % 2};
+    memcpy(key.id.bytes, &number, sizeof(number));
+    return key;
+}
+
+static void put(struct hf_index_table *table, uint32_t number, uint64_t position)
+{
+    struct hf_index_key key = key_of(number);
+    struct hf_index_value value = {.position = position, .index = number, .flags = 7};
+    hf_index_table_put(table, &key, &value);
+}
+
+/* Every number below count has its position, no other number is there. */
+static void assert_holds(const struct hf_index_table *table, const uint64_t *positions,
+                         uint32_t count)
+{
+    for (uint32_t i = 0; i < 2 * count; i++) {
+        struct hf_index_key key = key_of(i);
+        const struct hf_index_value *value = hf_index_table_get(table, &key);
+        if (i >= count) {
+            assert_null(value);
+        } else {
+            assert_non_null(value);
+            assert_true(value->position == positions[i] && value->index == i && value->flags == 7);
+        }
+    }
+    size_t at = 0;
+    uint32_t seen = 0;
+    const struct hf_index_slot *slot;
+    while ((slot = hf_index_table_next(table, &at)) != NULL) {
+        assert_int_equal(slot->value.index, seen); /* in the order of the puts */
+        seen++;
+    }
+    assert_int_equal(seen, count);
+}
+
+static void grows_and_keeps_its_records(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    static uint64_t positions[COUNT];
+    struct hf_index_table table;
+    hf_index_table_init(&table, 42);
+    for (int round = 0; round < 3; round++) { /* the second and third use the memory of the first */
+        const struct hf_index_value *first = NULL;
+        for (uint32_t i = 0; i < COUNT; i++) {
+            assert_true(hf_index_table_reserve(&table, 1));
+            positions[i] = i * 3u + (unsigned)round;
+            put(&table, i, positions[i]);
+            put(&table, i / 2, positions[i / 2] += 5); /* a known key takes no room */
+            struct hf_index_key key = key_of(0);
+            first = first == NULL ? hf_index_table_get(&table, &key) : first;
+            assert_ptr_equal(first, hf_index_table_get(&table, &key)); /* records never move */
+        }
+        assert_holds(&table, positions, COUNT);
+        hf_index_table_clear(&table);
+        assert_holds(&table, positions, 0);
+    }
+    hf_index_table_release(&table);
+}
+
+static void keeps_what_it_has_when_memory_is_short(void **state)
+{
+    (void)state;
+    enum { COUNT = 100 };
+    static uint64_t positions[COUNT];
+    struct hf_index_table table;
+    hf_index_table_init(&table, 1);
+    uint32_t failures = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        for (uint64_t n = 1;; n++) {
+            hf_alloc_fault_set(n);
+            bool ok = hf_index_table_reserve(&table, 1);
+            bool hit = hf_alloc_fault_hit();
+            hf_alloc_fault_set(0);
+            assert_true(ok != hit);
+            failures += hit;
+            if (ok) {
+                break;
+            }
+        }
+        positions[i] = i;
+        put(&table, i, i);
+        assert_holds(&table, positions, i + 1);
+    }
+    assert_true(failures > 5);
+    assert_false(hf_index_table_reserve(&table, SIZE_MAX));
+    hf_index_table_release(&table);
+}
+
+static void gives_back_what_was_hardly_used(void **state)
+{
+    (void)state;
+    struct hf_index_table table;
+    hf_index_table_init(&table, 1);
+    assert_true(hf_index_table_reserve(&table, 1000));
+    put(&table, 1, 1);
+    hf_index_table_clear(&table);
+    assert_int_equal(table.capacity, 0);
+    assert_true(hf_index_table_reserve(&table, 1000));
+    for (uint32_t i = 0; i < 1000; i++) {
+        put(&table, i, i);
+    }
+    hf_index_table_clear(&table);
+    assert_true(table.capacity >= 1000 && table.count == 0);
+    hf_index_table_release(&table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grows_and_keeps_its_records),
+        cmocka_unit_test(keeps_what_it_has_when_memory_is_short),
+        cmocka_unit_test(gives_back_what_was_hardly_used),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
