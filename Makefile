@@ -17,12 +17,12 @@ all: ## configure and build everything in build/
 
 demo: ## real bank data through 8 threads, kill -9 and duplicates; sums compared with awk
 	@tools/install-packages.sh demo
-	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false)
+	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false) -Dscenarios=true
 	@tools/demo.sh
 
 check: ## every test; the last line is "N passed, N failed"
 	@tools/install-packages.sh check
-	@tools/build.sh $(BUILD) -Dtests=true
+	@tools/build.sh $(BUILD) -Dtests=true -Dscenarios=true
 	@python3 tools/check.py --build $(BUILD) $(CHECKS)
 
 bench: ## measure durable commits beside the raw fdatasync figure of the same run
