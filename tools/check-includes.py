@@ -55,7 +55,7 @@ def includes(root, path):
 def resolve(root, path, angle, name):
     """The file that is meant, relative to root; None for a header of the system."""
     places = [] if angle else [os.path.dirname(path)]
-    places += ["src", "include", "tests"]
+    places += ["src", "include", "tests", "examples"]
     for place in places:
         candidate = os.path.normpath(os.path.join(place, name))
         if os.path.isfile(os.path.join(root, candidate)):
