@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Measures the server over loopback with wrk, beside nginx `return 200` in the same run.
+
+    bench/http/http_bench.py [--build DIR] [--rounds 5] [--seconds 5] [--json]
+
+Default `serve` settings: every transfer is durable before its answer, the hash chain and history are on.
+Each transfer has a key of its own; all accounts but the funding one have a floor of 0. After the rounds the
+server's totals must be what wrk counted, nothing may have been refused or replayed, and `holdfast verify`
+must say yes: else the exit status is 1 and no figure counts. nginx is left out, and said to be, if it is
+not installed. Load generator and server share the machine's processors.
+"""
+import argparse
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+ACCOUNTS = 1000
+FUND = 10 ** 12
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def fail(text):
+    print(f"http_bench: {text}", file=sys.stderr)
+    sys.exit(1)
+
+
+class Server:
+    """`holdfast serve` on a free port and a directory of its own."""
+
+    def __init__(self, build, directory):
+        self.program = os.path.join(build, "holdfast")
+        self.directory = directory
+        self.process = subprocess.Popen(
+            [self.program, "serve", "--data", directory, "--listen", "127.0.0.1:0", "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            fail(f"serve did not start: {self.process.stderr.read()}")
+        ready = json.loads(line)
+        self.port = next(listener["port"] for listener in ready["listeners"] if listener["port"])
+
+    def call(self, method, path, body=None, key=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if key:
+            headers["Idempotency-Key"] = key
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        if answer.status >= 300:
+            fail(f"{method} {path}: {answer.status} {text.decode()}")
+        return json.loads(text)
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        if self.process.wait(timeout=60) != 0:
+            fail(f"serve ended with {self.process.returncode}: {self.process.stderr.read()}")
+
+
+def fund(server):
+    server.call("PUT", "/v1/accounts/outside", {"asset": "USD/2", "floor": None})
+    for first in range(0, ACCOUNTS, 500):
+        operations = []
+        for i in range(first, first + 500):
+            operations.append({"op": "open_account", "account": f"bench:{i}", "asset": "USD/2"})
+            operations.append({"op": "transfer", "id": f"fund-{i}", "from": "outside",
+                               "to": f"bench:{i}", "asset": "USD/2", "amount": str(FUND)})
+        server.call("POST", "/v1/commits", {"do": operations}, key=f"fund-{first}")
+
+
+def wrk(url, seconds, connections, script=None, arguments=()):
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s",
+               script or os.path.join(HERE, "plain.lua"), url, "--", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        fail(f"wrk: {done.stderr or done.stdout}")
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    result["per_second"] = result["requests"] * 1e6 / result["duration_us"]
+    return result
+
+
+class Nginx:
+    """nginx with one worker that answers 200 at once, in a directory of its own."""
+
+    def __init__(self, directory):
+        self.port = free_port()
+        os.makedirs(directory)
+        config = os.path.join(directory, "nginx.conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(f"""daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
+events {{ worker_connections 4096; }}
+http {{ access_log off; keepalive_requests 100000000;
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
+  server {{ listen 127.0.0.1:{self.port}; location / {{ return 200 "ok"; }} }} }}
+""")
+        self.process = subprocess.Popen(["nginx", "-p", directory, "-c", config],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        fail("nginx did not start")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+
+def idle_memory(server, count):
+    """Bytes of resident memory that each idle connection takes, each after one request."""
+    before = server.resident_bytes()
+    sockets = []
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        sockets.append(connection)
+    for connection in sockets:
+        connection.recv(4096)
+    used = server.resident_bytes() - before
+    for connection in sockets:
+        connection.close()
+    return used / count
+
+
+ROWS = [
+    # name, connections, hot or uniform
+    ("64 connections, uniform", 64, "uniform"),
+    ("64 connections, one hot account", 64, "hot"),
+    ("1 connection", 1, "uniform"),
+    ("1,000 connections", 1000, "uniform"),
+]
+
+
+def measure(server, nginx, rounds, seconds):
+    results = {name: [] for name, _, _ in ROWS}
+    if nginx:
+        results["nginx return 200, 64 connections"] = []
+    url = f"http://127.0.0.1:{server.port}/v1/transfers"
+    for number in range(rounds):
+        for name, connections, kind in ROWS:
+            if sys.stderr.isatty():
+                print(f"\rround {number + 1} of {rounds}: {name:<40}", end="", file=sys.stderr)
+            tag = f"r{number}c{connections}{kind[0]}"
+            results[name].append(wrk(url, seconds, connections,
+                                     os.path.join(HERE, "transfers.lua"),
+                                     (tag, str(ACCOUNTS), kind)))
+        if nginx:
+            results["nginx return 200, 64 connections"].append(
+                wrk(f"http://127.0.0.1:{nginx.port}/", seconds, 64))
+    if sys.stderr.isatty():
+        print("\r" + " " * 70 + "\r", end="", file=sys.stderr)
+    return results
+
+
+def check(server, results):
+    """What the server did is what the clients counted, and nothing else. wrk leaves requests under way when it
+    ends: at most one a connection."""
+    sent = sum(r["requests"] for name, rows in results.items() if "nginx" not in name for r in rows)
+    errors = sum(r["errors"] for rows in results.values() for r in rows)
+    under_way = sum(connections for _, connections, _ in ROWS) * len(next(iter(results.values())))
+    totals = server.call("GET", "/v1/assets/USD%2F2/totals")
+    moved = int(totals["debits_posted"]) - FUND * ACCOUNTS
+    status = server.call("GET", "/v1/status")
+    if errors != 0:
+        fail(f"{errors} answers were no 201")
+    if not sent <= moved <= sent + under_way:
+        fail(f"wrk counted {sent} transfers, the accounts say {moved}")
+    if int(totals["debits_posted"]) != int(totals["credits_posted"]):
+        fail("debits are not credits")
+    for count in ("refusals", "replays"):
+        if status[count] != 0:
+            fail(f"{status[count]} {count}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        fail("wrk is needed: apt-get install wrk")
+    directory = tempfile.mkdtemp(prefix="http-bench-", dir=options.build)
+    nginx = None
+    try:
+        server = Server(options.build, os.path.join(directory, "data"))
+        fund(server)
+        per_idle = idle_memory(server, 1000)
+        if shutil.which("nginx"):
+            nginx = Nginx(os.path.join(directory, "nginx"))
+        results = measure(server, nginx, options.rounds, options.seconds)
+        check(server, results)
+        server.stop()
+        verified = subprocess.run([server.program, "verify", server.directory],
+                                  capture_output=True, text=True, check=False)
+        if verified.returncode != 0:
+            fail(f"verify: {verified.stdout}{verified.stderr}")
+    finally:
+        if nginx:
+            nginx.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    report(results, per_idle, options, bool(nginx))
+
+
+def report(results, per_idle, options, with_nginx):
+    medians = {}
+    for name, rows in results.items():
+        rows.sort(key=lambda row: row["per_second"])
+        median = rows[len(rows) // 2]
+        medians[name] = {"per_second": round(median["per_second"]),
+                         "lowest": round(rows[0]["per_second"]),
+                         "highest": round(rows[-1]["per_second"]),
+                         "p50_us": statistics.median(row["p50_us"] for row in rows),
+                         "p99_us": statistics.median(row["p99_us"] for row in rows),
+                         "max_us": max(row["max_us"] for row in rows)}
+    ratio = (medians["64 connections, one hot account"]["per_second"] /
+             medians["64 connections, uniform"]["per_second"])
+    if options.json:
+        print(json.dumps({"rows": medians, "hot_to_uniform": round(ratio, 2),
+                          "idle_connection_bytes": round(per_idle)}, indent=1))
+        return
+    print(f"median of {options.rounds} rounds of {options.seconds} s (lowest to highest); totals, "
+          "refusals, replays and verify checked")
+    for name, row in medians.items():
+        print(f"{name:<34} {row['per_second']:>8}/s  ({row['lowest']} to {row['highest']})  "
+              f"p50 {row['p50_us']:.0f} us  p99 {row['p99_us']:.0f} us  max {row['max_us']:.0f} us")
+    if not with_nginx:
+        print("nginx is not installed: its row is left out")
+    print(f"hot / uniform: {ratio:.2f}; an idle connection: {per_idle:.0f} bytes of resident memory")
+
+
+if __name__ == "__main__":
+    main()
