@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 export BUILD JOBS FUZZ_SECONDS
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check bench lint format sanitize fuzz install clean help
+.PHONY: all demo check check-interop bench lint format sanitize fuzz install clean help
 .NOTPARALLEL:
 
 all: ## configure and build everything in build/
@@ -25,10 +25,15 @@ check: ## every test; the last line is "N passed, N failed"
 	@tools/build.sh $(BUILD) -Dtests=true -Dscenarios=true
 	@python3 tools/check.py --build $(BUILD) $(CHECKS)
 
-bench: ## measure durable commits beside the raw fdatasync figure of the same run
-	@tools/install-packages.sh compile
+check-interop: ## with real peers: a browser, bean-check
+	@tools/install-packages.sh interop
 	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false)
-	@tools/bench.sh
+	@python3 tools/check.py --build $(BUILD) interop
+
+bench: ## the engine beside the raw fdatasync, the server by wrk beside nginx
+	@tools/install-packages.sh bench
+	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false)
+	@tools/bench.sh $(BENCH)
 
 lint: ## formatting, clang-tidy, gcc and clang with -Werror, shellcheck, include arrows
 	@tools/install-packages.sh lint
@@ -54,4 +59,4 @@ clean: ## remove every build directory
 	rm -rf build build-asan build-tsan build-fuzz build-lint-gcc build-lint-clang
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile

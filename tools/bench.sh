@@ -1,14 +1,52 @@
 #!/bin/sh
-# Runs the benchmark on the disk that the build directory is on.
+# Runs the benchmarks on the disk that the build directory is on.
+#
+#   tools/bench.sh [engine|http]...      both by default
+#
+# BENCH_OPTIONS goes to each of them ("--rounds 3 --json"). nginx, which the server is measured
+# beside, is unpacked below the build directory and not installed: nothing starts a service.
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
+
+fetch_nginx() {
+    command -v nginx >/dev/null 2>&1 && return
+    peers=$build/peers
+    if [ ! -x "$peers/usr/sbin/nginx" ]; then
+        mkdir -p "$peers"
+        (cd "$peers" && apt-get -qq download nginx && dpkg-deb -x nginx_*.deb .) >/dev/null 2>&1 || true
+    fi
+    PATH=$PATH:$(cd "$peers" && pwd)/usr/sbin
+}
+
+run_engine() {
+    rm -rf "$build/bench-data"
+    mkdir -p "$build/bench-data"
+    # BENCH_OPTIONS is a list of words.
+    # shellcheck disable=SC2086
+    "$build/holdfast-bench" --directory "$build/bench-data" ${BENCH_OPTIONS:-} </dev/null
+    rm -rf "$build/bench-data"
+}
+
+run_http() {
+    fetch_nginx
+    # shellcheck disable=SC2086
+    python3 bench/http/http_bench.py --build "$build" ${BENCH_OPTIONS:-}
+}
+
 if [ ! -x "$build/holdfast-bench" ]; then
     echo "bench: $build/holdfast-bench was not built" >&2
     exit 1
 fi
-rm -rf "$build/bench-data"
-mkdir -p "$build/bench-data"
-# BENCH_OPTIONS is a list of words.
-# shellcheck disable=SC2086
-exec "$build/holdfast-bench" --directory "$build/bench-data" ${BENCH_OPTIONS:-} </dev/null
+for part in "${@:-engine http}"; do
+    for one in $part; do
+        case $one in
+        engine) run_engine ;;
+        http) run_http ;;
+        *)
+            echo "bench: no such part: $one (engine http)" >&2
+            exit 2
+            ;;
+        esac
+    done
+done

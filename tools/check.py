@@ -3,7 +3,8 @@
 
     tools/check.py [--build DIR] [GROUP...]
 
-Groups: unit scripts sim integration fuzz; all of them by default, in this order. A test is one
+Groups: unit scripts sim integration fuzz, all of them by default, in this order; and interop, with
+real peers (a browser, bean-check), which make check-interop runs. A test is one
 line "ok"/"not ok" of a TAP stream, one script, one fuzz target, one simulator run. Something that
 ends badly without naming a failed test counts as one failure; nothing that did not run is counted
 as passed. The counts go to DIR/check-summary.txt too. Environment:
@@ -23,6 +24,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = ["unit", "scripts", "sim", "integration", "fuzz"]
+ASKED_FOR = ["interop"]  # groups that run only when they are named
 SCRIPTS = [
     ("includes follow the arrows", [sys.executable, "tools/check-includes.py"]),
     ("a planted include is caught", [sys.executable, "tools/check-includes.py", "--self-test"]),
@@ -162,14 +164,14 @@ def check_sim(tally, build):
                 show(output)
 
 
-def check_integration(tally, build):
-    folder = os.path.join(ROOT, "tests", "integration")
+def check_folder(tally, build, group):
+    folder = os.path.join(ROOT, "tests", group)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     environment = {"HOLDFAST_BUILD": os.path.join(ROOT, build),
                    "HOLDFAST": os.path.join(ROOT, build, "holdfast")}
     found = False
     for name in names:
-        path = os.path.join("tests", "integration", name)
+        path = os.path.join("tests", group, name)
         if name.endswith("_test.sh"):
             command = ["sh", path]
         elif name.endswith("_test.py"):
@@ -178,9 +180,17 @@ def check_integration(tally, build):
             continue
         found = True
         status, output, seconds = run(command, 600, environment)
-        add_tap(tally, "integration/" + name, status, output, seconds)
+        add_tap(tally, f"{group}/{name}", status, output, seconds)
     if not found:
-        tally.add("integration", 0, 0, 1, note="skipped: tests/integration has no *_test.sh or .py")
+        tally.add(group, 0, 0, 1, note=f"skipped: tests/{group} has no *_test.sh or .py")
+
+
+def check_integration(tally, build):
+    check_folder(tally, build, "integration")
+
+
+def check_interop(tally, build):
+    check_folder(tally, build, "interop")
 
 
 def build_fuzz():
@@ -246,16 +256,17 @@ def main(arguments):
         build = arguments[at + 1]
         arguments = arguments[:at] + arguments[at + 2:]
     groups = arguments or GROUPS
-    unknown = [group for group in groups if group not in GROUPS]
+    unknown = [group for group in groups if group not in GROUPS + ASKED_FOR]
     if unknown:
-        print(f"check: no such group: {' '.join(unknown)} ({' '.join(GROUPS)})", file=sys.stderr)
+        print(f"check: no such group: {' '.join(unknown)} ({' '.join(GROUPS + ASKED_FOR)})", file=sys.stderr)
         return 2
     tally = Tally()
-    for group in GROUPS:
+    for group in GROUPS + ASKED_FOR:
         if group in groups:
             print(f"{group}:", flush=True)
             {"unit": check_unit, "scripts": check_scripts, "sim": check_sim,
-             "integration": check_integration, "fuzz": check_fuzz}[group](tally, build)
+             "integration": check_integration, "fuzz": check_fuzz,
+             "interop": check_interop}[group](tally, build)
     os.makedirs(os.path.join(ROOT, build), exist_ok=True)
     with open(os.path.join(ROOT, build, "check-summary.txt"), "w", encoding="utf-8") as file:
         file.write(f"{tally.passed} {tally.failed}\n")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that a set of make targets needs and that are missing.
 #
-#   tools/install-packages.sh SET...      sets: compile demo check lint sanitize
+#   tools/install-packages.sh SET...      sets: compile demo check interop bench lint sanitize
 #
 # What is there already is found with dpkg-query alone, so that a machine which has everything
 # touches neither the network nor apt. Quiet in a pipe; never asks a question. On a system without
@@ -11,6 +11,8 @@ set -eu
 compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev libcurl4-openssl-dev'
 demo="$compile python3 libmicrohttpd-dev libsqlite3-dev"
 check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace"
+interop="$demo chromium beancount"
+bench="$demo wrk"
 lint="$check clang-tidy clang-format shellcheck"
 sanitize="$check"
 
@@ -20,10 +22,12 @@ for set in "$@"; do
     compile) wanted="$wanted $compile" ;;
     demo) wanted="$wanted $demo" ;;
     check) wanted="$wanted $check" ;;
+    interop) wanted="$wanted $interop" ;;
+    bench) wanted="$wanted $bench" ;;
     lint) wanted="$wanted $lint" ;;
     sanitize) wanted="$wanted $sanitize" ;;
     *)
-        echo "install-packages: no such set: $set (compile demo check lint sanitize)" >&2
+        echo "install-packages: no such set: $set (compile demo check interop bench lint sanitize)" >&2
         exit 2
         ;;
     esac
