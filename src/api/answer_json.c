@@ -54,14 +54,21 @@ static void put_result(struct hf_json_writer *w, const struct hf_event *event)
     hf_event_json(w, event);
 }
 
-static void put_one_result(struct hf_json_writer *w, const struct hf_commit *commit, bool dry_run)
+static void put_one_result(struct hf_json_writer *w, const struct hf_commit *commit,
+                           const struct hf_event *event, bool dry_run)
 {
-    const struct hf_event *event = hf_answer_last_event(commit);
     HF_CHECK(event != NULL);
     hf_json_begin_object(w, NULL);
     put_position(w, commit, dry_run);
     put_result(w, event);
     hf_json_end_object(w);
+}
+
+void hf_answer_event_json(struct hf_buffer *to, const struct hf_commit *commit,
+                          const struct hf_event *event)
+{
+    struct hf_json_writer w = hf_json_writer_over(to);
+    put_one_result(&w, commit, event, false);
 }
 
 static void put_results(struct hf_json_writer *w, const char *name, const struct hf_commit *commit,
@@ -161,7 +168,7 @@ static void put_answer(struct hf_json_writer *w, const char *name, const struct 
     if (hf_answer_code(commit) != HF_ERR_OK) {
         put_refusal(w, name, commit, form);
     } else if (form->one_result) {
-        put_one_result(w, commit, form->dry_run);
+        put_one_result(w, commit, hf_answer_last_event(commit), form->dry_run);
     } else {
         put_results(w, name, commit, form->dry_run);
     }

@@ -42,6 +42,10 @@ struct hf_answer_form {
 void hf_answer_json_as(struct hf_buffer *to, const struct hf_commit *commit,
                        const struct hf_answer_form *form);
 
+/* Appends the result of one event of a commit, with the position: {"position":17,"op":"open_account",…}. */
+void hf_answer_event_json(struct hf_buffer *to, const struct hf_commit *commit,
+                          const struct hf_event *event);
+
 /* The event that the last operation came to; NULL in a refusal. */
 const struct hf_event *hf_answer_last_event(const struct hf_commit *commit);
 

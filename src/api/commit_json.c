@@ -442,6 +442,9 @@ bool hf_resource_json_decode(struct hf_str text, hf_resource_members members, bo
     d->place[0] = '\0';
     hf_json_init(&d->json, text, arena);
     bool list = hf_json_next(&d->json) == HF_JSON_ARRAY_BEGIN && array != NULL;
+    if (array != NULL) {
+        *array = list;
+    }
     if (list) {
         (void)hf_json_next(&d->json);
     }
@@ -458,9 +461,6 @@ bool hf_resource_json_decode(struct hf_str text, hf_resource_members members, bo
             break;
         }
         (void)hf_json_next(&d->json);
-    }
-    if (array != NULL) {
-        *array = list;
     }
     return hf_json_next(&d->json) == HF_JSON_END || refuse_text(d);
 }

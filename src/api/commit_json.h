@@ -29,7 +29,7 @@ typedef const char *const *hf_resource_members;
 typedef bool (*hf_resource_fn)(void *context, uint32_t index, struct hf_op_fields *fields,
                                struct hf_malformed *malformed);
 
-/* A resource's body: one object, or, if array is not NULL, also an array of them (*array then tells which).
+/* A resource's body: one object, or, if array is not NULL, also an array of them (*array then tells which, also on failure).
  * Strings live in the text or in arena. Pointers go into the text: "/amount", "/2/data". The caller's
  * function may have acted before a later object is refused. */
 bool hf_resource_json_decode(struct hf_str text, hf_resource_members members, bool *array,

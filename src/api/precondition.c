@@ -22,10 +22,10 @@ static bool is_blank(char c)
 /* ---- entity tags ---- */
 
 struct scan {
-    const char *next; /* not read yet */
-    const char *end;  /* behind the text */
-    bool weak;        /* of the tag that was read */
-    struct hf_str tag; /* the tag that was read, with W/ and quotes */
+    const char *next;     /* not read yet */
+    const char *end;      /* behind the text */
+    bool weak;            /* of the tag that was read */
+    struct hf_str tag;    /* the tag that was read, with W/ and quotes */
     struct hf_str opaque; /* what stands between its quotes */
 };
 
@@ -154,8 +154,8 @@ static bool take_list(const struct hf_http_exchange *exchange, struct hf_str nam
 bool hf_precondition_parse(const struct hf_http_exchange *exchange,
                            struct hf_precondition *precondition, struct hf_malformed *malformed)
 {
-    *precondition = (struct hf_precondition){.match.text = HF_STR(""),
-                                             .none_match.text = HF_STR("")};
+    *precondition =
+        (struct hf_precondition){.match.text = HF_STR(""), .none_match.text = HF_STR("")};
     return take_list(exchange, HF_STR("if-match"), &precondition->match, malformed) &&
            take_list(exchange, HF_STR("if-none-match"), &precondition->none_match, malformed);
 }
@@ -221,8 +221,9 @@ int hf_precondition_of_read(const struct hf_precondition *precondition, uint64_t
     if (match->given && !match->any && !among(match->versions, match->strong_count, version)) {
         return 412;
     }
-    bool same = none_match->any || among(none_match->versions,
-                                         none_match->strong_count + none_match->weak_count, version);
+    bool same =
+        none_match->any ||
+        among(none_match->versions, none_match->strong_count + none_match->weak_count, version);
     return none_match->given && same ? 304 : 200;
 }
 
@@ -271,8 +272,7 @@ bool hf_idempotency_key_parse(const struct hf_http_exchange *exchange, struct hf
         return refuse(malformed, "Idempotency-Key is given more than once");
     }
     *key = value;
-    if (value.len > 0 && value.ptr[0] == '"' &&
-        !unquote(value, exchange->arena, key, malformed)) {
+    if (value.len > 0 && value.ptr[0] == '"' && !unquote(value, exchange->arena, key, malformed)) {
         return false;
     }
     bool valid = key->len > 0 && key->len <= HF_KEY_BYTES_MAX;

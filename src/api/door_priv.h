@@ -1,0 +1,190 @@
+/*
+ * What the files of the door share: a call (one exchange on its way), the table of routes, answers.
+ *
+ *   exchange ─► admit (who, route, method, media) ─► begin ─► node ─► resume ─► finish ─► send
+ *                          └────────── answer composed ──────────────────────────────────►┘
+ *
+ * A function that composes an answer fills exchange->answer, the call's status, content type and headers; it is
+ * sent by the door when `begin` or `finish` returns HF_CALL_ANSWERED. Afterwards the call is gone.
+ */
+#ifndef HF_API_DOOR_PRIV_H
+#define HF_API_DOOR_PRIV_H
+
+#include "api/answer_json.h"
+#include "api/commit_json.h"
+#include "api/door.h"
+#include "api/http_query.h"
+#include "api/precondition.h"
+
+struct hf_call;
+
+enum hf_progress {
+    HF_CALL_ANSWERED,  /* the answer is composed: send it */
+    HF_CALL_UNDER_WAY, /* the node has it; `finish` comes */
+};
+
+enum hf_route_flags {
+    HF_ROUTE_OPEN = 1u << 0,          /* needs no token, nor a known Host */
+    HF_ROUTE_BODY = 1u << 1,          /* a body of application/json */
+    HF_ROUTE_BODY_OPTIONAL = 1u << 2, /* …which may be absent, then it is {} */
+    HF_ROUTE_NDJSON = 1u << 3,        /* application/x-ndjson, too */
+    HF_ROUTE_MERGE_PATCH = 1u << 4,   /* application/merge-patch+json, too */
+    HF_ROUTE_MATCH = 1u << 5,         /* tests If-Match and If-None-Match of a change */
+    HF_ROUTE_MATCH_NEEDED = 1u << 6,  /* one of both must be there: 428 */
+    HF_ROUTE_MATCH_OR_KEY = 1u << 7,  /* one of both or a key must be there: 428 */
+    HF_ROUTE_KEY_FREE = 1u << 8,      /* a POST that needs no key */
+    HF_ROUTE_BARE_BODY = 1u << 9,     /* the body is the data itself: nothing points into it */
+};
+
+/* How a body (and the path's name) becomes operations. */
+struct hf_operation_route {
+    const char *op; /* "capture" */
+    size_t subject; /* offset in struct hf_op_fields of the path's name, or NO_SUBJECT */
+    hf_resource_members members; /* of the body; NULL: it is the data itself */
+    bool array_too;              /* the body may be an array */
+};
+#define HF_NO_SUBJECT SIZE_MAX
+
+struct hf_route {
+    enum hf_http_method method;
+    const char *pattern;           /* "/v1/accounts/{id}" */
+    unsigned flags;                /* of enum hf_route_flags */
+    const char *const *parameters; /* query parameters that it takes, NULL at the end; NULL: none */
+    enum hf_progress (*begin)(struct hf_call *call);
+    const struct hf_operation_route *operation; /* of hf_route_operation, else NULL */
+    enum hf_query_type query;                   /* of hf_route_read, else 0 */
+};
+
+struct hf_door {
+    struct hf_door_options options;
+    uint64_t started_us; /* wall clock */
+};
+
+#define HF_CALL_HEADERS_BYTES 768
+
+struct hf_call {
+    struct hf_door *door;
+    struct hf_http_exchange *exchange;
+    const struct hf_route *route;
+    struct hf_caller caller;
+    struct hf_http_path path;
+    struct hf_http_query query;
+    struct hf_precondition precondition;
+    struct hf_str key; /* Idempotency-Key, or absent */
+    enum hf_media media;
+    bool admitted; /* by an earlier look: who, route, method and media are fine */
+    bool dry_run;
+
+    /* towards the node */
+    struct hf_command command;
+    bool has_command; /* command is to be released */
+    struct hf_request request;
+    bool has_answer; /* request.answer is to be released */
+    bool submitted;  /* something may have happened: short memory is `outcome_unknown` */
+    enum hf_progress (*finish)(struct hf_call *call); /* NULL: hf_call_commit_answer */
+    void *work;                                       /* the route's own, in the exchange's arena */
+
+    /* reads: set on the node's thread */
+    int read_status;
+    bool has_etag;
+    uint64_t etag;
+
+    /* the answer */
+    struct hf_malformed malformed;
+    struct hf_answer_form form;
+    int status;
+    const char *content_type;
+    char headers[HF_CALL_HEADERS_BYTES]; /* "Name: value\r\n"… */
+    size_t headers_bytes;
+};
+
+extern const char HF_CONTENT_JSON[];
+extern const char HF_CONTENT_PROBLEM[];
+
+/* ---- door_route.c ---- */
+
+/* Finds the route of the method; NULL if there is none. *known: the path has routes of other methods. */
+const struct hf_route *hf_route_find(const struct hf_http_path *path, enum hf_http_method method,
+                                     bool *known);
+/* "GET, HEAD, POST, OPTIONS" of the path. */
+void hf_route_allow(const struct hf_http_path *path, char *text, size_t text_bytes);
+/* The door's frozen part of a fingerprint; "" for POST /v1/commits. ptr NULL: memory is short. */
+struct hf_str hf_route_fingerprint(const struct hf_call *call);
+
+/* ---- door_call.c: composing answers ---- */
+
+void hf_call_header(struct hf_call *call, const char *name, const char *format, ...)
+    HF_PRINTF(3, 4);
+enum hf_progress hf_call_problem(struct hf_call *call, enum hf_err code, const char *detail,
+                                 const char *pointer);
+/* The problem in call->malformed; its pointer is turned into one into the request as sent. */
+enum hf_progress hf_call_malformed(struct hf_call *call);
+/* For `return hf_call_invalid(call, "…")`. */
+enum hf_progress hf_call_invalid(struct hf_call *call, const char *detail);
+/* Why there is no decision. */
+enum hf_progress hf_call_undecided(struct hf_call *call, enum hf_err code);
+/* 200 with what is in the answer, application/json. */
+enum hf_progress hf_call_json(struct hf_call *call, int status);
+
+/* The path's name, for things (reference: "~17.0" too). false: composed. */
+bool hf_call_path_name(struct hf_call *call, bool reference);
+
+/* ---- door_commit.c: changes ---- */
+
+/* An initialised command of the call with principal, key and door. false: composed. */
+bool hf_call_command(struct hf_call *call, enum hf_command_kind kind);
+/* Finishes the command, asks for key, preconditions and permission, and submits it. call->form is set. */
+enum hf_progress hf_call_commit(struct hf_call *call);
+/* Tests permission for each operation and condition. */
+bool hf_call_may_commit(const struct hf_call *call, const struct hf_command *command);
+/* Decodes a frame into arena. NULL: memory is short. */
+const struct hf_commit *hf_call_decode(const struct hf_shared_bytes *frame, struct hf_arena *arena);
+/* Appends the answer of a decided commit to `to`; returns its HTTP status. */
+int hf_call_render(struct hf_call *call, struct hf_buffer *to, const struct hf_commit *commit,
+                   bool dry_run);
+/* Composes the answer of the decided commit: the ordinary `finish`. */
+enum hf_progress hf_call_commit_answer(struct hf_call *call);
+
+/* A body of operations: hf_route.begin of most changes. */
+enum hf_progress hf_route_operation(struct hf_call *call);
+
+/* ---- door_read.c: reads ---- */
+
+/* Submits queries, rendered by `render` on the node's thread; min_position is taken from the query string. */
+enum hf_progress hf_call_read(struct hf_call *call, const struct hf_query *queries, size_t count,
+                              hf_render_fn render);
+/* Makes the path's name a query's; in the exchange's arena. false: composed. */
+bool hf_call_query_name(struct hf_call *call, struct hf_query *query, bool reference);
+/* May the caller list what begins with this prefix? */
+bool hf_call_may_list(const struct hf_call *call, struct hf_str prefix);
+
+/* ?limit= (100) and ?after=; the rest of the query must be set. false: call->malformed. */
+bool hf_call_take_limit(struct hf_call *call, struct hf_query *query);
+bool hf_call_take_cursor(struct hf_call *call, struct hf_query *query);
+/* "open" …; "recorded" or "effective". */
+bool hf_hold_state_parse(struct hf_str text, enum hf_hold_state *state);
+bool hf_clock_parse(struct hf_str text, enum hf_query_clock *clock);
+/* The ETag of what was read, if it has one. */
+bool hf_query_etag(const struct hf_query *query, const struct hf_reading *reading, uint64_t *etag);
+
+/* ---- routes ---- */
+
+enum hf_progress hf_route_commits(struct hf_call *call);
+enum hf_progress hf_route_cancel(struct hf_call *call);
+enum hf_progress hf_route_account_put(struct hf_call *call);
+enum hf_progress hf_route_account_patch(struct hf_call *call);
+enum hf_progress hf_route_transfers(struct hf_call *call);
+enum hf_progress hf_route_document_change(struct hf_call *call);
+enum hf_progress hf_route_thing(struct hf_call *call);
+enum hf_progress hf_route_list(struct hf_call *call);
+enum hf_progress hf_route_balance(struct hf_call *call);
+enum hf_progress hf_route_statement(struct hf_call *call);
+enum hf_progress hf_route_totals(struct hf_call *call);
+enum hf_progress hf_route_read(struct hf_call *call);
+enum hf_progress hf_route_health(struct hf_call *call);
+enum hf_progress hf_route_ready(struct hf_call *call);
+enum hf_progress hf_route_status(struct hf_call *call);
+enum hf_progress hf_route_limits(struct hf_call *call);
+enum hf_progress hf_route_metrics(struct hf_call *call);
+
+#endif

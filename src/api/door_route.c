@@ -1,0 +1,209 @@
+/* The table of routes, and what follows from it. */
+#include <stdio.h>
+
+#include "api/door_priv.h"
+
+#define LIST(...)   ((const char *const[]){__VA_ARGS__, NULL})
+#define FIELD(name) offsetof(struct hf_op_fields, name)
+
+#define READ_PARAMETERS LIST("min_position")
+#define NAME_PARAMETERS LIST("prefix", "after", "limit", "min_position")
+
+static const struct hf_operation_route put_account = {
+    "open_account", FIELD(account), LIST("asset", "floor", "ceiling", "metadata"), false};
+static const struct hf_operation_route transfer = {
+    "transfer", HF_NO_SUBJECT,
+    LIST("id", "from", "to", "asset", "amount", "up_to", "effective_at", "metadata"), false};
+static const struct hf_operation_route reverse = {"reverse", FIELD(transfer), LIST("id", "amount"),
+                                                  false};
+static const struct hf_operation_route hold = {
+    "hold", HF_NO_SUBJECT, LIST("id", "from", "to", "asset", "amount", "timeout_ms"), false};
+static const struct hf_operation_route capture = {"capture", FIELD(hold), LIST("amount", "final"),
+                                                  false};
+static const struct hf_operation_route void_hold = {"void", FIELD(hold), LIST(NULL), false};
+static const struct hf_operation_route extend = {"extend", FIELD(hold), LIST("timeout_ms"), false};
+static const struct hf_operation_route append = {
+    "append", FIELD(stream), LIST("type", "data", "id", "expected_version"), true};
+static const struct hf_operation_route put = {"put", FIELD(document), NULL, false};
+static const struct hf_operation_route patch = {"patch", FIELD(document), NULL, false};
+static const struct hf_operation_route delete = {"delete", FIELD(document), NULL, false};
+static const struct hf_operation_route acquire = {"acquire", FIELD(lease), LIST("owner", "ttl_ms"),
+                                                  false};
+static const struct hf_operation_route renew = {"renew", FIELD(lease), LIST("token", "ttl_ms"),
+                                                false};
+static const struct hf_operation_route release = {"release", FIELD(lease), LIST("token"), false};
+
+#define JSON    HF_ROUTE_BODY
+#define MAYBE   (HF_ROUTE_BODY | HF_ROUTE_BODY_OPTIONAL)
+#define CHANGES (HF_ROUTE_MATCH | HF_ROUTE_MATCH_NEEDED | HF_ROUTE_BARE_BODY)
+
+static const struct hf_route routes[] = {
+    {HF_HTTP_POST, "/v1/commits", JSON, LIST("dry_run"), hf_route_commits, NULL, 0},
+    {HF_HTTP_GET, "/v1/commits/{position}", 0, READ_PARAMETERS, hf_route_thing, NULL,
+     HF_QUERY_COMMIT},
+    {HF_HTTP_GET, "/v1/keys/{key}", 0, READ_PARAMETERS, hf_route_thing, NULL, HF_QUERY_KEY},
+    {HF_HTTP_POST, "/v1/keys/{key}/cancel", MAYBE | HF_ROUTE_KEY_FREE, NULL, hf_route_cancel, NULL,
+     0},
+
+    {HF_HTTP_PUT, "/v1/accounts/{id}", JSON | HF_ROUTE_MATCH, NULL, hf_route_account_put,
+     &put_account, 0},
+    {HF_HTTP_PATCH, "/v1/accounts/{id}", JSON | HF_ROUTE_MATCH | HF_ROUTE_MATCH_OR_KEY, NULL,
+     hf_route_account_patch, NULL, 0},
+    {HF_HTTP_GET, "/v1/accounts/{id}", 0, READ_PARAMETERS, hf_route_thing, NULL, HF_QUERY_ACCOUNT},
+    {HF_HTTP_GET, "/v1/accounts", 0, NAME_PARAMETERS, hf_route_list, NULL, HF_QUERY_ACCOUNTS},
+    {HF_HTTP_GET, "/v1/accounts/{id}/entries", 0, LIST("after", "limit", "min_position"),
+     hf_route_list, NULL, HF_QUERY_ENTRIES},
+    {HF_HTTP_GET, "/v1/accounts/{id}/balance", 0,
+     LIST("at", "at_version", "at_position", "clock", "min_position"), hf_route_balance, NULL,
+     HF_QUERY_BALANCE},
+    {HF_HTTP_GET, "/v1/accounts/{id}/statement", 0,
+     LIST("from", "to", "format", "clock", "after", "limit", "min_position"), hf_route_statement,
+     NULL, HF_QUERY_STATEMENT},
+
+    {HF_HTTP_POST, "/v1/transfers", JSON | HF_ROUTE_NDJSON, LIST("mode"), hf_route_transfers,
+     &transfer, 0},
+    {HF_HTTP_GET, "/v1/transfers", 0, LIST("account", "after", "limit", "min_position"),
+     hf_route_list, NULL, HF_QUERY_TRANSFERS},
+    {HF_HTTP_GET, "/v1/transfers/{id}", 0, READ_PARAMETERS, hf_route_thing, NULL,
+     HF_QUERY_TRANSFER},
+    {HF_HTTP_POST, "/v1/transfers/{id}/reverse", MAYBE, NULL, hf_route_operation, &reverse, 0},
+
+    {HF_HTTP_POST, "/v1/holds", JSON, NULL, hf_route_operation, &hold, 0},
+    {HF_HTTP_GET, "/v1/holds", 0, LIST("account", "state", "after", "limit", "min_position"),
+     hf_route_list, NULL, HF_QUERY_HOLDS},
+    {HF_HTTP_GET, "/v1/holds/{id}", 0, READ_PARAMETERS, hf_route_thing, NULL, HF_QUERY_HOLD},
+    {HF_HTTP_POST, "/v1/holds/{id}/capture", MAYBE, NULL, hf_route_operation, &capture, 0},
+    {HF_HTTP_POST, "/v1/holds/{id}/void", MAYBE, NULL, hf_route_operation, &void_hold, 0},
+    {HF_HTTP_POST, "/v1/holds/{id}/extend", JSON, NULL, hf_route_operation, &extend, 0},
+
+    {HF_HTTP_POST, "/v1/streams/{id}/events", JSON | HF_ROUTE_MATCH, NULL, hf_route_operation,
+     &append, 0},
+    {HF_HTTP_GET, "/v1/streams/{id}/events", 0, LIST("from", "after", "limit", "min_position"),
+     hf_route_list, NULL, HF_QUERY_STREAM_EVENTS},
+    {HF_HTTP_GET, "/v1/streams", 0, NAME_PARAMETERS, hf_route_list, NULL, HF_QUERY_STREAMS},
+    {HF_HTTP_GET, "/v1/streams/{id}", 0, READ_PARAMETERS, hf_route_thing, NULL, HF_QUERY_STREAM},
+
+    {HF_HTTP_PUT, "/v1/documents/{id}", JSON | CHANGES, NULL, hf_route_document_change, &put, 0},
+    {HF_HTTP_PATCH, "/v1/documents/{id}", JSON | HF_ROUTE_MERGE_PATCH | CHANGES, NULL,
+     hf_route_document_change, &patch, 0},
+    {HF_HTTP_DELETE, "/v1/documents/{id}", CHANGES, NULL, hf_route_document_change, &delete, 0},
+    {HF_HTTP_GET, "/v1/documents/{id}", 0, LIST("version", "min_position"), hf_route_thing, NULL,
+     HF_QUERY_DOCUMENT},
+    {HF_HTTP_GET, "/v1/documents", 0, NAME_PARAMETERS, hf_route_list, NULL, HF_QUERY_DOCUMENTS},
+
+    {HF_HTTP_POST, "/v1/leases/{id}/acquire", JSON, NULL, hf_route_operation, &acquire, 0},
+    {HF_HTTP_POST, "/v1/leases/{id}/renew", JSON | HF_ROUTE_KEY_FREE, NULL, hf_route_operation,
+     &renew, 0},
+    {HF_HTTP_POST, "/v1/leases/{id}/release", JSON | HF_ROUTE_KEY_FREE, NULL, hf_route_operation,
+     &release, 0},
+    {HF_HTTP_GET, "/v1/leases/{id}", 0, READ_PARAMETERS, hf_route_thing, NULL, HF_QUERY_LEASE},
+
+    {HF_HTTP_POST, "/v1/read", JSON | HF_ROUTE_KEY_FREE, READ_PARAMETERS, hf_route_read, NULL, 0},
+    {HF_HTTP_GET, "/v1/assets/{asset}/totals", 0, READ_PARAMETERS, hf_route_totals, NULL,
+     HF_QUERY_TOTALS},
+    {HF_HTTP_GET, "/v1/status", 0, NULL, hf_route_status, NULL, 0},
+    {HF_HTTP_GET, "/v1/limits", 0, NULL, hf_route_limits, NULL, 0},
+    {HF_HTTP_GET, "/metrics", 0, NULL, hf_route_metrics, NULL, 0},
+    {HF_HTTP_GET, "/healthz", HF_ROUTE_OPEN, NULL, hf_route_health, NULL, 0},
+    {HF_HTTP_GET, "/readyz", HF_ROUTE_OPEN, NULL, hf_route_ready, NULL, 0},
+};
+
+/* Does the path fit "/v1/accounts/{id}"? */
+static bool fits(const struct hf_http_path *path, const char *pattern)
+{
+    uint32_t index = 0;
+    while (*pattern == '/') {
+        const char *step = ++pattern;
+        while (*pattern != '\0' && *pattern != '/') {
+            pattern++;
+        }
+        if (index == path->count) {
+            return false;
+        }
+        struct hf_str segment = path->segments[index++];
+        if (*step == '{'
+                ? segment.len == 0
+                : !hf_str_equal(segment, (struct hf_str){step, (size_t)(pattern - step)})) {
+            return false;
+        }
+    }
+    return index == path->count && !path->too_long;
+}
+
+const struct hf_route *hf_route_find(const struct hf_http_path *path, enum hf_http_method method,
+                                     bool *known)
+{
+    enum hf_http_method wanted = method == HF_HTTP_HEAD ? HF_HTTP_GET : method;
+    *known = false;
+    for (size_t i = 0; i < HF_ARRAY_COUNT(routes); i++) {
+        if (fits(path, routes[i].pattern)) {
+            *known = true;
+            if (routes[i].method == wanted) {
+                return &routes[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+void hf_route_allow(const struct hf_http_path *path, char *text, size_t text_bytes)
+{
+    static const char *const names[] = {
+        [HF_HTTP_OTHER] = "",          [HF_HTTP_GET] = "GET, HEAD, ", [HF_HTTP_HEAD] = "",
+        [HF_HTTP_POST] = "POST, ",     [HF_HTTP_PUT] = "PUT, ",       [HF_HTTP_PATCH] = "PATCH, ",
+        [HF_HTTP_DELETE] = "DELETE, ", [HF_HTTP_OPTIONS] = "",
+    };
+    size_t used = 0;
+    for (size_t i = 0; i < HF_ARRAY_COUNT(routes); i++) {
+        if (fits(path, routes[i].pattern) && used < text_bytes) {
+            used += (size_t)snprintf(text + used, text_bytes - used, "%s", names[routes[i].method]);
+        }
+    }
+    if (used < text_bytes) {
+        (void)snprintf(text + used, text_bytes - used, "OPTIONS");
+    }
+}
+
+static const char *method_name(enum hf_http_method method)
+{
+    static const char *const names[] = {
+        [HF_HTTP_OTHER] = "",        [HF_HTTP_GET] = "GET",         [HF_HTTP_HEAD] = "HEAD",
+        [HF_HTTP_POST] = "POST",     [HF_HTTP_PUT] = "PUT",         [HF_HTTP_PATCH] = "PATCH",
+        [HF_HTTP_DELETE] = "DELETE", [HF_HTTP_OPTIONS] = "OPTIONS",
+    };
+    return names[method];
+}
+
+/*
+ * Version 1, frozen by tests/golden/http.txt; "\n" between the parts:
+ *
+ *   "1 POST /v1/transfers/{id}/reverse"   method and pattern (the names in the path are in the operations)
+ *   "?mode=each"                          each parameter that shapes a change
+ *   "If-Match:\"3\",\"4\""                if it is there; without white space
+ *   "If-None-Match:*"                     if it is there
+ *
+ * POST /v1/commits without any of it is "": the same commit is the same request through the library, too.
+ * dry_run is no part of it: it asks what the same request would do.
+ */
+struct hf_str hf_route_fingerprint(const struct hf_call *call)
+{
+    const struct hf_tag_list *match = &call->precondition.match;
+    const struct hf_tag_list *none_match = &call->precondition.none_match;
+    struct hf_str mode = hf_http_query_get(&call->query, "mode");
+    if (call->route->begin == hf_route_commits) {
+        return HF_STR("");
+    }
+    size_t bytes =
+        strlen(call->route->pattern) + mode.len + match->text.len + none_match->text.len + 80;
+    char *text = hf_arena_alloc(call->exchange->arena, bytes);
+    if (text == NULL) {
+        return HF_STR_NONE;
+    }
+    int used =
+        snprintf(text, bytes, "1 %s %s%s%.*s%s%.*s%s%.*s", method_name(call->route->method),
+                 call->route->pattern, mode.len > 0 ? "\n?mode=" : "", (int)mode.len,
+                 mode.len > 0 ? mode.ptr : "", match->given ? "\nIf-Match:" : "",
+                 (int)match->text.len, match->text.ptr, none_match->given ? "\nIf-None-Match:" : "",
+                 (int)none_match->text.len, none_match->text.ptr);
+    return (struct hf_str){text, (size_t)used};
+}

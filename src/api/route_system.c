@@ -1,0 +1,227 @@
+/* How the server is: health, status, limits, metrics. */
+#include "api/door_priv.h"
+#include "api/json_write.h"
+
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+static void put_string(struct hf_json_writer *w, const char *name, const char *text)
+{
+    hf_json_put_text(w, name, hf_str_from(text));
+}
+
+static void get_status(struct hf_call *call, struct hf_node_status *status,
+                       struct hf_http_counts *counts)
+{
+    const struct hf_door_options *options = &call->door->options;
+    *counts = (struct hf_http_counts){0};
+    hf_node_status(options->node, status);
+    if (options->counts != NULL) {
+        options->counts(options->counts_context, counts);
+    }
+}
+
+/* Alive: false once the node can't go on in this process. */
+enum hf_progress hf_route_health(struct hf_call *call)
+{
+    struct hf_node_status status;
+    hf_node_status(call->door->options.node, &status);
+    if (status.phase == HF_NODE_FAILED) {
+        return hf_call_problem(call, HF_ERR_IO, "The log failed: this process must be restarted.",
+                               "");
+    }
+    hf_buffer_text(&call->exchange->answer, "{\"status\":\"ok\"}");
+    return hf_call_json(call, 200);
+}
+
+enum hf_progress hf_route_ready(struct hf_call *call)
+{
+    struct hf_node_status status;
+    hf_node_status(call->door->options.node, &status);
+    if (status.phase != HF_NODE_LEADING) {
+        return hf_call_problem(call, HF_ERR_NOT_READY, "This server does not lead now.", "");
+    }
+    hf_buffer_text(&call->exchange->answer, "{\"status\":\"ready\"}");
+    return hf_call_json(call, 200);
+}
+
+/* Status and metrics tell what all principals do. */
+static bool may_look(struct hf_call *call)
+{
+    bool may = hf_caller_may(&call->caller, HF_SCOPE_OPERATE, HF_STR_NONE);
+    if (!may) {
+        (void)hf_call_problem(call, HF_ERR_FORBIDDEN, "This needs the scope operate.", "");
+    }
+    return may;
+}
+
+static void put_node(struct hf_json_writer *w, const struct hf_node_status *s)
+{
+    put_string(w, "phase", hf_node_phase_name(s->phase));
+    hf_json_put_number(w, "epoch", s->epoch);
+    hf_json_put_number(w, "position", s->position);
+    hf_json_put_number(w, "durable_position", s->durable_position);
+    hf_json_put_number(w, "checkpoint_position", s->checkpoint_position);
+    hf_json_put_number(w, "seq", s->seq);
+    hf_json_put_bool(w, "read_only", s->read_only);
+    hf_json_put_bool(w, "torn_tail", s->torn_tail);
+    if (s->error[0] == '\0') {
+        hf_json_put_null(w, "error");
+    } else {
+        put_string(w, "error", s->error);
+    }
+    hf_json_begin_object(w, "things");
+    hf_json_put_number(w, "accounts", s->accounts);
+    hf_json_put_number(w, "open_holds", s->holds);
+    hf_json_put_number(w, "streams", s->streams);
+    hf_json_put_number(w, "documents", s->documents);
+    hf_json_put_number(w, "leases", s->leases);
+    hf_json_end_object(w);
+    hf_json_begin_object(w, "since_start");
+    hf_json_put_number(w, "commits", s->commits);
+    hf_json_put_number(w, "refusals", s->refusals);
+    hf_json_put_number(w, "replays", s->replays);
+    hf_json_put_number(w, "reads", s->reads);
+    hf_json_put_number(w, "batches", s->batches);
+    hf_json_put_number(w, "fetches", s->fetches);
+    hf_json_put_number(w, "rebuilds", s->rebuilds);
+    hf_json_put_number(w, "recovered_commits", s->recovered_commits);
+    hf_json_end_object(w);
+}
+
+static void put_http(struct hf_json_writer *w, const struct hf_http_counts *counts)
+{
+    hf_json_begin_object(w, "http");
+    hf_json_put_number(w, "connections", counts->connections);
+    hf_json_put_number(w, "accepted", counts->accepted);
+    hf_json_put_number(w, "requests", counts->requests);
+    hf_json_put_number(w, "refused", counts->refused);
+    hf_json_put_number(w, "timed_out", counts->timed_out);
+    hf_json_put_number(w, "received_bytes", counts->received_bytes);
+    hf_json_put_number(w, "sent_bytes", counts->sent_bytes);
+    hf_json_put_number(w, "body_bytes_held", counts->body_bytes_held);
+    hf_json_end_object(w);
+}
+
+enum hf_progress hf_route_status(struct hf_call *call)
+{
+    const struct hf_door_options *options = &call->door->options;
+    struct hf_node_status status;
+    struct hf_http_counts counts;
+    if (!may_look(call)) {
+        return HF_CALL_ANSWERED;
+    }
+    get_status(call, &status, &counts);
+    struct hf_json_writer w = hf_json_writer_over(&call->exchange->answer);
+    hf_json_begin_object(&w, NULL);
+    put_string(&w, "version", options->version);
+    put_string(&w, "owner", options->owner == NULL ? "" : options->owner);
+    hf_json_put_time(&w, "started_at", call->door->started_us);
+    put_node(&w, &status);
+    if (options->counts != NULL) {
+        put_http(&w, &counts);
+    }
+    hf_json_end_object(&w);
+    return hf_call_json(call, 200);
+}
+
+enum hf_progress hf_route_limits(struct hf_call *call)
+{
+    const struct hf_limits *limits = &call->door->options.limits;
+    const struct hf_http_limits *http = &call->door->options.http;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"request_bytes", HF_REQUEST_BYTES_MAX},
+        {"commit_bytes", HF_COMMIT_BYTES_MAX},
+        {"operations", HF_COMMIT_OPERATIONS_MAX},
+        {"conditions", HF_COMMIT_CONDITIONS_MAX},
+        {"data_bytes", HF_DATA_BYTES_MAX},
+        {"metadata_bytes", HF_METADATA_BYTES_MAX},
+        {"json_depth", HF_JSON_DEPTH_MAX},
+        {"name_bytes", HF_NAME_BYTES_MAX},
+        {"key_bytes", HF_KEY_BYTES_MAX},
+        {"type_bytes", HF_TYPE_BYTES_MAX},
+        {"page_items", HF_QUERY_LIMIT_MAX},
+        {"reads", HF_QUERIES_MAX},
+        {"hold_timeout_ms", HF_HOLD_TIMEOUT_MS_MAX},
+        {"lease_ttl_ms", HF_LEASE_TTL_MS_MAX},
+        {"key_retention_ms", limits->key_retention_us / 1000},
+        {"requests_under_way", limits->queue_commands_max},
+        {"min_position_wait_ms", call->door->options.min_position_ms_max},
+        {"head_bytes", http->head_bytes_max},
+        {"headers", http->headers_max},
+        {"body_bytes", http->body_bytes_max},
+        {"connections", http->connections_max},
+        {"head_ms", http->head_ms_max},
+        {"body_ms", http->body_ms_max},
+        {"idle_ms", http->idle_ms_max},
+        {"write_ms", http->write_ms_max},
+    };
+    struct hf_json_writer w = hf_json_writer_over(&call->exchange->answer);
+    hf_json_begin_object(&w, NULL);
+    for (size_t i = 0; i < HF_ARRAY_COUNT(rows); i++) {
+        hf_json_put_number(&w, rows[i].name, rows[i].value);
+    }
+    hf_json_end_object(&w);
+    return hf_call_json(call, 200);
+}
+
+/* Prometheus text format 0.0.4. */
+static void put_metric(struct hf_buffer *to, const char *name, const char *type, const char *help,
+                       uint64_t value)
+{
+    hf_buffer_format(to, "# HELP holdfast_%s %s\n# TYPE holdfast_%s %s\nholdfast_%s %llu\n", name,
+                     help, name, type, name, (unsigned long long)value);
+}
+
+enum hf_progress hf_route_metrics(struct hf_call *call)
+{
+    struct hf_node_status s;
+    struct hf_http_counts c;
+    if (!may_look(call)) {
+        return HF_CALL_ANSWERED;
+    }
+    get_status(call, &s, &c);
+    const struct {
+        const char *name;
+        const char *type;
+        const char *help;
+        uint64_t value;
+    } rows[] = {
+        {"leading", "gauge", "1 while this process owns the log and decides.",
+         s.phase == HF_NODE_LEADING},
+        {"read_only", "gauge", "1 while the disk is full.", s.read_only},
+        {"epoch", "gauge", "Number of this ownership of the log.", s.epoch},
+        {"position", "gauge", "Newest commit that was decided.", s.position},
+        {"durable_position", "gauge", "Newest commit that is durable.", s.durable_position},
+        {"checkpoint_position", "gauge", "Newest recorded checkpoint.", s.checkpoint_position},
+        {"accounts", "gauge", "Accounts.", s.accounts},
+        {"open_holds", "gauge", "Open holds.", s.holds},
+        {"streams", "gauge", "Streams.", s.streams},
+        {"documents", "gauge", "Documents, deleted ones too.", s.documents},
+        {"leases", "gauge", "Leases.", s.leases},
+        {"commits_total", "counter", "Commands that were carried out.", s.commits},
+        {"refusals_total", "counter", "Commands that were refused.", s.refusals},
+        {"replays_total", "counter", "Commands answered from their record.", s.replays},
+        {"reads_total", "counter", "Reads.", s.reads},
+        {"batches_total", "counter", "Batches made durable.", s.batches},
+        {"fetches_total", "counter", "Requests that needed records from the disk.", s.fetches},
+        {"rebuilds_total", "counter", "States thrown away and built anew.", s.rebuilds},
+        {"http_connections", "gauge", "Open connections.", c.connections},
+        {"http_connections_total", "counter", "Connections accepted.", c.accepted},
+        {"http_requests_total", "counter", "Requests.", c.requests},
+        {"http_refused_total", "counter", "Requests that the HTTP server refused.", c.refused},
+        {"http_timed_out_total", "counter", "Connections cut off for slowness.", c.timed_out},
+        {"http_received_bytes_total", "counter", "Bytes received.", c.received_bytes},
+        {"http_sent_bytes_total", "counter", "Bytes sent.", c.sent_bytes},
+        {"http_body_bytes", "gauge", "Bodies of requests under way.", c.body_bytes_held},
+    };
+    for (size_t i = 0; i < HF_ARRAY_COUNT(rows); i++) {
+        put_metric(&call->exchange->answer, rows[i].name, rows[i].type, rows[i].help,
+                   rows[i].value);
+    }
+    (void)hf_call_json(call, 200);
+    call->content_type = METRICS_TYPE;
+    return HF_CALL_ANSWERED;
+}
