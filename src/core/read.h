@@ -112,13 +112,6 @@ struct hf_statement {
     uint32_t line_count;
 };
 
-/* Σ of an asset over all accounts; an asset without accounts has zeros. */
-struct hf_asset_sums {
-    struct hf_asset asset;
-    uint64_t accounts;
-    struct hf_wide debits_posted, credits_posted, debits_pending, credits_pending;
-};
-
 /* What was read; lives until the draft's next use. */
 struct hf_reading {
     enum hf_err code;               /* OK, *_not_found, INVALID_REQUEST or TOO_LARGE */
@@ -137,9 +130,9 @@ struct hf_reading {
     struct hf_str next_after;  /* …or by `after` (lists by name) */
     struct hf_balance balance; /* balance; entity holds the account */
     struct hf_statement statement;
-    struct hf_asset_sums totals;
-    uint64_t position; /* of the state that was read */
-    uint64_t time_us;  /* of its newest commit */
+    struct hf_asset_sums totals; /* zeros if no account has the asset */
+    uint64_t position;           /* of the state that was read */
+    uint64_t time_us;            /* of its newest commit */
 };
 
 /* The account's entry with this version in the commit; NULL if it is not there. */

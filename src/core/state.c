@@ -11,6 +11,7 @@ void hf_state_init(struct hf_state *state, uint64_t seed)
     hf_table_init(&state->streams, seed);
     hf_table_init(&state->documents, seed);
     hf_table_init(&state->leases, seed);
+    hf_assets_init(&state->assets, seed);
     hf_recent_init(&state->recent, seed);
 }
 
@@ -31,6 +32,7 @@ void hf_state_release(struct hf_state *state)
     release_table(&state->streams);
     release_table(&state->documents);
     release_table(&state->leases);
+    hf_assets_release(&state->assets);
     hf_recent_release(&state->recent);
     for (size_t i = state->spare_used; i < state->spare_count; i++) {
         hf_free(state->spares[i]);
@@ -251,6 +253,26 @@ static void verify_holds(const struct hf_state *state)
     }
 }
 
+/* The sums that were kept against those of a walk (which has 128 bits only). */
+static void verify_sums(const struct hf_asset_sums *sums, const struct hf_asset_totals *totals)
+{
+    HF_CHECK(sums != NULL && sums->accounts == totals->accounts);
+    HF_CHECK(hf_wide_equal(&sums->debits_posted, &sums->credits_posted));
+    HF_CHECK(hf_wide_equal(&sums->debits_pending, &sums->credits_pending));
+    HF_CHECK(sums->debits_posted.low == totals->debits_posted);
+    HF_CHECK(sums->debits_pending.low == totals->debits_pending);
+}
+
+static void verify_names(const struct hf_state *state)
+{
+    HF_CHECK(state->account_names.count == state->accounts.count);
+    HF_CHECK(state->stream_names.count == state->streams.count);
+    HF_CHECK(state->document_names.count == state->documents.count);
+    hf_names_verify(&state->account_names);
+    hf_names_verify(&state->stream_names);
+    hf_names_verify(&state->document_names);
+}
+
 void hf_state_verify(const struct hf_state *state)
 {
     hf_table_verify(&state->accounts);
@@ -259,6 +281,7 @@ void hf_state_verify(const struct hf_state *state)
     hf_table_verify(&state->documents);
     hf_table_verify(&state->leases);
     verify_holds(state);
+    verify_names(state);
     for (size_t i = 1; i < state->due.count; i++) {
         HF_CHECK(compare_due(&state->due.items[(i - 1) / 2], &state->due.items[i]) <= 0);
     }
@@ -269,6 +292,8 @@ void hf_state_verify(const struct hf_state *state)
     for (size_t i = 0; i < count; i++) {
         HF_CHECK(totals[i].debits_posted == totals[i].credits_posted);
         HF_CHECK(totals[i].debits_pending == totals[i].credits_pending);
+        verify_sums(hf_assets_get(&state->assets, &totals[i].asset), &totals[i]);
     }
+    HF_CHECK(totals == NULL || count == state->assets.count);
     hf_arena_release(&arena);
 }

@@ -11,14 +11,18 @@
  * 2. Every hold in `holds` is open; every lease in `leases` is held; a document stays after deletion.
  * 3. due holds (due time, kind, id) of every hold with an expiry and of every lease, perhaps outdated
  *    entries too (the thing's own time decides).
- * 4. Per asset, the sum of debits posted equals the sum of credits posted, and pending likewise.
+ * 4. Per asset, the sum of debits posted equals the sum of credits posted, and pending likewise; `assets`
+ *    has these sums.
+ * 5. Each account, stream and document (deleted ones, too) is in the ordered names of its kind.
  */
 #ifndef HF_CORE_STATE_H
 #define HF_CORE_STATE_H
 
 #include "base/buffer.h"
 #include "base/limits.h"
+#include "core/asset_sums.h"
 #include "core/commit.h"
+#include "core/names.h"
 #include "core/recent.h"
 
 struct hf_due {
@@ -46,6 +50,10 @@ struct hf_state {
     struct hf_table streams;        /* struct hf_stream, owned */
     struct hf_table documents;      /* struct hf_document, owned */
     struct hf_table leases;         /* struct hf_lease, held ones, owned */
+    struct hf_names account_names;  /* in byte order; the nodes lie behind the things… */
+    struct hf_names stream_names;   /* …in their memory (state_new.c) */
+    struct hf_names document_names;
+    struct hf_assets assets; /* sums over all accounts */
     struct hf_due_heap due;
     struct hf_recent recent;
     void **spares; /* things allocated by reserve for evolve to fill, in order */

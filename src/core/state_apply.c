@@ -66,6 +66,7 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     switch (event->type) {
     case HF_EVENT_ACCOUNT_OPENED:
         return hf_table_reserve(&state->accounts, 1 + state->spare_count) &&
+               hf_assets_reserve(&state->assets, 1 + state->spare_count) &&
                add_spare(state, hf_account_new(&event->opened));
     case HF_EVENT_HOLD_OPENED:
         return hf_table_reserve(&state->holds, 1 + state->spare_count) &&
@@ -226,6 +227,8 @@ static bool apply_movement(struct applying *a, const struct hf_posting *posting,
     }
     take_entry(a, debit, &posting->debit);
     take_entry(a, credit, &posting->credit);
+    hf_assets_move(&a->state->assets, &credit->asset, movement->posted, movement->pending_up,
+                   movement->pending_down);
     return true;
 }
 
@@ -351,7 +354,9 @@ static bool apply_account_opened(struct applying *a)
         return damaged(a, "account can't begin like that");
     }
     struct hf_account *stored = take_spare(a->state);
-    (void)hf_table_put(&a->state->accounts, &stored->name.id, stored);
+    if (!hf_account_enter(a->state, stored)) {
+        return damaged(a, "account's name is there already");
+    }
     put_index(a, HF_INDEX_ACCOUNT, &stored->name.id, 0, 0);
     return true;
 }
@@ -393,7 +398,9 @@ static bool apply_appended(struct applying *a)
     }
     if (stream == NULL) {
         stream = take_spare(a->state);
-        (void)hf_table_put(&a->state->streams, &stream->name.id, stream);
+        if (!hf_stream_enter(a->state, stream)) {
+            return damaged(a, "stream's name is there already");
+        }
     }
     stream->version = appended->version;
     stream->modified_at_us = a->commit->time_us;
@@ -417,7 +424,9 @@ static bool apply_document(struct applying *a)
     }
     if (document == NULL) {
         document = take_spare(a->state);
-        (void)hf_table_put(&a->state->documents, &document->name.id, document);
+        if (!hf_document_enter(a->state, document)) {
+            return damaged(a, "document's name is there already");
+        }
     }
     document->exists = put;
     document->version = changed->version;

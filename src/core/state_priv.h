@@ -17,4 +17,10 @@ struct hf_stream *hf_stream_new(const struct hf_stream *from) HF_WARN_UNUSED;
 struct hf_document *hf_document_new(const struct hf_document *from) HF_WARN_UNUSED;
 struct hf_lease *hf_lease_new(const struct hf_lease *from) HF_WARN_UNUSED;
 
+/* A thing just made, into its table and ordered names (an account into its asset's sums, too). Room is
+ * reserved. false: its text is there under another id, which is damage; the state is then unusable. */
+bool hf_account_enter(struct hf_state *state, struct hf_account *account) HF_WARN_UNUSED;
+bool hf_stream_enter(struct hf_state *state, struct hf_stream *stream) HF_WARN_UNUSED;
+bool hf_document_enter(struct hf_state *state, struct hf_document *document) HF_WARN_UNUSED;
+
 #endif

@@ -169,39 +169,46 @@ void hf_state_loader_init(struct hf_state_loader *loader, struct hf_state *state
     loader->left = UINT64_MAX; /* a count comes first */
 }
 
-static bool insert_thing(struct hf_state *state, enum stage stage, const void *thing)
+/* Enters a thing of a record. CORRUPT: its name is there under another id. */
+static enum hf_err insert_thing(struct hf_state *state, enum stage stage, const void *thing)
 {
     struct hf_table *const tables[] = {&state->accounts, &state->holds, &state->streams,
                                        &state->documents, &state->leases};
-    struct hf_table *table = tables[stage];
     void *stored = NULL;
-    if (!hf_table_reserve(table, 1) || !hf_due_reserve(&state->due, 1)) {
-        return false;
+    bool entered = true;
+    if (!hf_table_reserve(tables[stage], 1) || !hf_due_reserve(&state->due, 1) ||
+        !hf_assets_reserve(&state->assets, 1)) {
+        return HF_ERR_NO_MEMORY;
     }
     struct hf_due due = {0};
     if (stage == STAGE_ACCOUNTS) {
         stored = hf_account_new(thing);
+        entered = stored == NULL || hf_account_enter(state, stored);
     } else if (stage == STAGE_HOLDS) {
         const struct hf_hold *hold = thing;
         stored = hf_hold_new(hold);
         due = (struct hf_due){hold->expires_at_us, HF_KIND_HOLD, hold->name.id};
     } else if (stage == STAGE_STREAMS) {
         stored = hf_stream_new(thing);
+        entered = stored == NULL || hf_stream_enter(state, stored);
     } else if (stage == STAGE_DOCUMENTS) {
         stored = hf_document_new(thing);
+        entered = stored == NULL || hf_document_enter(state, stored);
     } else {
         const struct hf_lease *lease = thing;
         stored = hf_lease_new(lease);
         due = (struct hf_due){lease->expires_at_us, HF_KIND_LEASE, lease->name.id};
     }
     if (stored == NULL) {
-        return false;
+        return HF_ERR_NO_MEMORY;
     }
-    (void)hf_table_put(table, &((const struct hf_name *)thing)->id, stored);
+    if (stage == STAGE_HOLDS || stage == STAGE_LEASES) {
+        (void)hf_table_put(tables[stage], &((const struct hf_name *)thing)->id, stored);
+    }
     if (due.due_us != 0) {
         hf_due_push(&state->due, &due);
     }
-    return true;
+    return entered ? HF_ERR_OK : HF_ERR_CORRUPT;
 }
 
 /* One record's bytes into the state. */
@@ -241,8 +248,10 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
     } else if (stage != STAGE_NUMBERS) {
         if (loader->has_last && hf_id_compare(&loader->last_id, &thing.name.id) >= 0) {
             err = hf_error_set(error, HF_ERR_CORRUPT, "load state: records out of order");
-        } else if (!insert_thing(loader->state, stage, &thing)) {
-            err = hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
+        } else if ((err = insert_thing(loader->state, stage, &thing)) != HF_ERR_OK) {
+            (void)hf_error_set(error, err,
+                               err == HF_ERR_CORRUPT ? "load state: a name is there twice"
+                                                     : "load state: out of memory");
         }
         loader->last_id = thing.name.id;
         loader->has_last = true;

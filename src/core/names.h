@@ -1,0 +1,44 @@
+/*
+ * An ordered set of names: what lists by name walk.
+ *
+ * Owns: the order; neither the names nor the nodes (they lie in the things' own memory). Must never:
+ * allocate, remove a name, depend on the order of inserts. Called by: state (evolve and the loading
+ * of a checkpoint insert), reads (walk).
+ *
+ * A crit-bit tree: an inner node names the first bit in which the names below its two children differ.
+ *
+ * 1. Each name brings the one inner node that its insert needs, so an insert can't fail for memory.
+ * 2. Along every path (byte, bit) of the nodes strictly ascends, so a look-up takes at most 8 × 128 steps,
+ *    whatever names clients choose; about 1.3 × log2(count) for the usual ones.
+ * 3. The shape follows from the set of names alone. A name ends in a virtual zero byte, so a name
+ *    comes before those that it begins.
+ */
+#ifndef HF_CORE_NAMES_H
+#define HF_CORE_NAMES_H
+
+#include "core/name.h"
+
+struct hf_names_node {
+    uintptr_t child
+        [2]; /* 0 and 1 at the bit: struct hf_name *, or struct hf_names_node * with bit 0 set */
+    uint32_t byte; /* which byte of the names */
+    uint8_t mask;  /* which bit of it */
+};
+
+struct hf_names {
+    uintptr_t root; /* like a child; 0: empty */
+    size_t count;   /* names */
+};
+
+/* Enters a name; it and the node must stay where they are. false: the text is there already. */
+bool hf_names_insert(struct hf_names *names, const struct hf_name *name,
+                     struct hf_names_node *node) HF_WARN_UNUSED;
+
+/* The first name behind `text` in byte order (inclusive: or text itself); NULL if there is none. */
+const struct hf_name *hf_names_behind(const struct hf_names *names, struct hf_str text,
+                                      bool inclusive);
+
+/* Every invariant by a walk; aborts if one is broken. */
+void hf_names_verify(const struct hf_names *names);
+
+#endif
