@@ -23,6 +23,16 @@ const char *hf_hold_state_wire(enum hf_hold_state state)
     return wires[state];
 }
 
+const char *hf_transfer_kind_wire(enum hf_transfer_kind kind)
+{
+    static const char *const wires[] = {
+        [HF_TRANSFER_PLAIN] = "transfer",
+        [HF_TRANSFER_CAPTURE] = "capture",
+        [HF_TRANSFER_REVERSAL] = "reversal",
+    };
+    return wires[kind];
+}
+
 /* ---- pieces ---- */
 
 static void put_string(struct hf_json_writer *w, const char *name, const char *text)
@@ -94,20 +104,10 @@ static void put_account(struct hf_json_writer *w, const struct hf_account *accou
     hf_json_put_time(w, "modified_at", account->modified_at_us);
 }
 
-static const char *transfer_kind_wire(enum hf_transfer_kind kind)
-{
-    static const char *const wires[] = {
-        [HF_TRANSFER_PLAIN] = "transfer",
-        [HF_TRANSFER_CAPTURE] = "capture",
-        [HF_TRANSFER_REVERSAL] = "reversal",
-    };
-    return wires[kind];
-}
-
 static void put_transfer(struct hf_json_writer *w, const struct hf_transfer *transfer)
 {
     hf_json_put_text(w, "id", transfer->name.text);
-    put_string(w, "type", transfer_kind_wire(transfer->kind));
+    put_string(w, "type", hf_transfer_kind_wire(transfer->kind));
     if (transfer->kind == HF_TRANSFER_CAPTURE) {
         hf_json_put_text(w, "hold", transfer->of.text);
     } else if (transfer->kind == HF_TRANSFER_REVERSAL) {

@@ -27,5 +27,6 @@ const char *hf_event_operation(const struct hf_event *event);
 
 const char *hf_account_state_wire(enum hf_account_state state); /* "open" */
 const char *hf_hold_state_wire(enum hf_hold_state state);       /* "open" */
+const char *hf_transfer_kind_wire(enum hf_transfer_kind kind);  /* "transfer" */
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "api/answer_json.h"
 #include "api/entity_json.h"
+#include "api/reading_list_json.h"
 #include "base/check.h"
 
 static void put_thing(struct hf_json_writer *w, const struct hf_reading *reading)
@@ -90,7 +91,6 @@ static void put_entry(struct hf_json_writer *w, const struct hf_page_item *item)
 
 static void put_page(struct hf_json_writer *w, const struct hf_reading *reading, bool entries)
 {
-    uint64_t next = 0;
     hf_json_begin_object(w, NULL);
     hf_json_begin_array(w, "data");
     for (uint32_t i = 0; i < reading->item_count; i++) {
@@ -98,16 +98,14 @@ static void put_page(struct hf_json_writer *w, const struct hf_reading *reading,
         hf_json_begin_object(w, NULL);
         if (entries) {
             put_entry(w, item);
-            next = item->side->version;
         } else {
             put_stream_event(w, item);
-            next = item->event->appended.version + 1;
         }
         hf_json_end_object(w);
     }
     hf_json_end_array(w);
     if (reading->more) {
-        hf_json_put_amount(w, "next", next); /* as a string: opaque to users */
+        hf_json_put_amount(w, "next", reading->next_from); /* as a string: opaque to users */
     } else {
         hf_json_put_null(w, "next");
     }
@@ -119,7 +117,9 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
 {
     struct hf_json_writer w = hf_json_writer_over(to);
     if (reading->code != HF_ERR_OK) {
-        hf_problem_json(to, reading->code, "Nothing of that name is there to be read.", "");
+        const char *detail =
+            reading->detail == NULL ? "Nothing of that name is there to be read." : reading->detail;
+        hf_problem_json(to, reading->code, detail, "");
         return hf_err_status(reading->code);
     }
     switch (query->type) {
@@ -148,9 +148,17 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
     case HF_QUERY_DOCUMENTS:
     case HF_QUERY_TRANSFERS:
     case HF_QUERY_HOLDS:
+        hf_list_json(&w, query, reading);
+        return 200;
     case HF_QUERY_BALANCE:
+        hf_balance_json(&w, query, reading);
+        return 200;
     case HF_QUERY_STATEMENT:
+        hf_statement_json(&w, query, reading);
+        return 200;
     case HF_QUERY_TOTALS:
+        hf_asset_sums_json(&w, &reading->totals);
+        return 200;
     case HF_QUERY_TYPE_COUNT:
         break;
     }

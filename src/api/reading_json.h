@@ -10,8 +10,9 @@
 #include "base/buffer.h"
 #include "core/read.h"
 
-/* Appends what was read: a thing as an object, a document bare, a page as {"data":[…],"next":…}, a key as
- * {"key","position","status","body"}; a problem if it was not found. Returns the HTTP status. */
+/* Appends what was read: a thing as an object, a document bare, a page or list as {"data":[…],"next":…} (next as
+ * api/cursor.h makes it, or null), a key as {"key","position","status","body"}, a balance, totals, a statement; a
+ * problem if it was not found or can't be read. Returns the HTTP status. */
 int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
                     const struct hf_reading *reading);
 

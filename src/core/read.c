@@ -2,23 +2,28 @@
 
 #include "base/check.h"
 #include "core/decide_priv.h"
+#include "core/read_priv.h"
 
-struct reading {
-    struct hf_view *view;
-    const struct hf_state *state;
-    const struct hf_query *query;
-    struct hf_reading *out;
-    uint64_t now_us;
-    uint64_t key_retention_us;
-};
-
-static void not_found(struct reading *r, enum hf_err code)
+static void not_found(struct hf_read_work *r, enum hf_err code)
 {
     r->out->code = code;
 }
 
+void hf_read_refuse(struct hf_read_work *r, enum hf_err code, const char *detail)
+{
+    r->out->code = code;
+    r->out->detail = detail;
+}
+
+void *hf_read_alloc(struct hf_read_work *r, size_t count, size_t size_bytes)
+{
+    void *items = hf_arena_alloc_zero(&r->view->arena, count, size_bytes);
+    r->view->short_memory = r->view->short_memory || items == NULL;
+    return items;
+}
+
 /* Looks an id up; true if it is there. Otherwise the answer is `code`, or something is needed. */
-static bool find(struct reading *r, uint8_t kind, uint64_t sub, enum hf_err code,
+static bool find(struct hf_read_work *r, uint8_t kind, uint64_t sub, enum hf_err code,
                  struct hf_index_value *value)
 {
     enum hf_lookup lookup = hf_view_lookup(r->view, kind, &r->query->name.id, sub, value);
@@ -31,7 +36,7 @@ static bool find(struct reading *r, uint8_t kind, uint64_t sub, enum hf_err code
     return false;
 }
 
-static bool same_name(struct reading *r, const struct hf_name *name, enum hf_err code)
+static bool same_name(struct hf_read_work *r, const struct hf_name *name, enum hf_err code)
 {
     bool same = hf_str_equal(name->text, r->query->name.text);
     if (!same) {
@@ -40,16 +45,22 @@ static bool same_name(struct reading *r, const struct hf_name *name, enum hf_err
     return same;
 }
 
-static void read_account(struct reading *r)
+const struct hf_account *hf_read_find_account(struct hf_read_work *r)
 {
     const struct hf_account *account = hf_state_account(r->state, &r->query->name.id);
     if (account == NULL || !same_name(r, &account->name, HF_ERR_ACCOUNT_NOT_FOUND)) {
         not_found(r, HF_ERR_ACCOUNT_NOT_FOUND);
-        return;
+        return NULL;
     }
     r->out->entity.kind = HF_KIND_ACCOUNT;
     r->out->entity.account = *account;
-    if (account->metadata_position == 0) {
+    return account;
+}
+
+static void read_account(struct hf_read_work *r)
+{
+    const struct hf_account *account = hf_read_find_account(r);
+    if (account == NULL || account->metadata_position == 0) {
         return;
     }
     const struct hf_commit *commit = hf_view_commit(r->view, account->metadata_position);
@@ -66,7 +77,23 @@ static void read_account(struct reading *r)
     }
 }
 
-static void read_transfer(struct reading *r)
+void hf_read_take_transfer(struct hf_read_work *r, const struct hf_event *event,
+                           struct hf_entity *entity)
+{
+    entity->kind = HF_KIND_TRANSFER;
+    entity->transfer = event->posting.transfer;
+    struct hf_index_value reversal;
+    if (hf_view_lookup(r->view, HF_INDEX_REVERSAL, &entity->transfer.name.id, 0, &reversal) ==
+        HF_LOOKUP_PRESENT) {
+        const struct hf_event *newest =
+            hf_view_event(r->view, &reversal, 1u << HF_EVENT_TRANSFER_POSTED);
+        if (newest != NULL) {
+            entity->transfer.reversed = newest->posting.reversed_after;
+        }
+    }
+}
+
+static void read_transfer(struct hf_read_work *r)
 {
     struct hf_index_value value;
     if (!find(r, HF_INDEX_TRANSFER, 0, HF_ERR_TRANSFER_NOT_FOUND, &value)) {
@@ -76,51 +103,48 @@ static void read_transfer(struct reading *r)
     if (event == NULL || !same_name(r, &event->posting.transfer.name, HF_ERR_TRANSFER_NOT_FOUND)) {
         return;
     }
-    r->out->entity.kind = HF_KIND_TRANSFER;
-    r->out->entity.transfer = event->posting.transfer;
-    struct hf_index_value reversal;
-    if (hf_view_lookup(r->view, HF_INDEX_REVERSAL, &r->query->name.id, 0, &reversal) ==
-        HF_LOOKUP_PRESENT) {
-        const struct hf_event *newest =
-            hf_view_event(r->view, &reversal, 1u << HF_EVENT_TRANSFER_POSTED);
-        if (newest != NULL) {
-            r->out->entity.transfer.reversed = newest->posting.reversed_after;
-        }
-    }
+    hf_read_take_transfer(r, event, &r->out->entity);
 }
 
-static void read_hold(struct reading *r)
+const struct hf_hold *hf_read_find_hold(struct hf_read_work *r, const struct hf_id *id)
 {
-    const struct hf_hold *hold = hf_state_hold(r->state, &r->query->name.id);
-    if (hold == NULL) {
-        struct hf_index_value value;
-        if (!find(r, HF_INDEX_HOLD, 0, HF_ERR_HOLD_NOT_FOUND, &value)) {
-            return;
-        }
-        const struct hf_event *event = hf_view_event(r->view, &value, HF_HOLD_EVENTS);
-        if (event == NULL) {
-            return;
-        }
-        hold = &event->posting.hold;
+    const struct hf_hold *hold = hf_state_hold(r->state, id);
+    if (hold != NULL) {
+        return hold;
     }
-    if (same_name(r, &hold->name, HF_ERR_HOLD_NOT_FOUND)) {
+    struct hf_index_value value;
+    if (hf_view_lookup(r->view, HF_INDEX_HOLD, id, 0, &value) != HF_LOOKUP_PRESENT ||
+        (value.flags & HF_INDEX_SPENT) != 0) {
+        return NULL;
+    }
+    const struct hf_event *event = hf_view_event(r->view, &value, HF_HOLD_EVENTS);
+    return event == NULL ? NULL : &event->posting.hold;
+}
+
+static void read_hold(struct hf_read_work *r)
+{
+    const struct hf_hold *hold = hf_read_find_hold(r, &r->query->name.id);
+    if (hold == NULL) {
+        not_found(r, HF_ERR_HOLD_NOT_FOUND);
+    } else if (same_name(r, &hold->name, HF_ERR_HOLD_NOT_FOUND)) {
         r->out->entity.kind = HF_KIND_HOLD;
         r->out->entity.hold = *hold;
     }
 }
 
-/* Room for a page's items. */
-static bool begin_page(struct reading *r)
+bool hf_read_begin_page(struct hf_read_work *r)
 {
-    HF_CHECK(r->query->limit >= 1 && r->query->limit <= HF_QUERY_LIMIT_MAX);
-    r->out->items = hf_arena_alloc_zero(&r->view->arena, r->query->limit, sizeof(*r->out->items));
-    if (r->out->items == NULL) {
-        r->view->short_memory = true;
-    }
+    r->out->items = hf_read_alloc(r, r->query->limit, sizeof(*r->out->items));
     return r->out->items != NULL;
 }
 
-static void read_stream(struct reading *r)
+bool hf_read_begin_list(struct hf_read_work *r)
+{
+    r->out->entities = hf_read_alloc(r, r->query->limit, sizeof(*r->out->entities));
+    return r->out->entities != NULL;
+}
+
+static void read_stream(struct hf_read_work *r)
 {
     const struct hf_stream *stream = hf_state_stream(r->state, &r->query->name.id);
     if (stream == NULL || !same_name(r, &stream->name, HF_ERR_STREAM_NOT_FOUND)) {
@@ -129,11 +153,13 @@ static void read_stream(struct reading *r)
     }
     r->out->entity.kind = HF_KIND_STREAM;
     r->out->entity.stream = *stream;
-    if (r->query->type == HF_QUERY_STREAM || !begin_page(r)) {
+    if (r->query->type == HF_QUERY_STREAM || !hf_read_begin_page(r)) {
         return;
     }
     uint64_t version = hf_max_u64(r->query->from, 1);
-    for (; version <= stream->version && r->out->item_count < r->query->limit; version++) {
+    for (; version <= stream->version && r->out->item_count < r->query->limit &&
+           r->view->decoded_bytes <= HF_QUERY_BYTES_MAX;
+         version++) {
         struct hf_index_value value;
         enum hf_lookup lookup =
             hf_view_lookup(r->view, HF_INDEX_STREAM_EVENT, &stream->name.id, version, &value);
@@ -148,120 +174,10 @@ static void read_stream(struct reading *r)
         }
     }
     r->out->more = version <= stream->version;
+    r->out->next_from = version;
 }
 
-/* The side of an event that belongs to the account with this version, or NULL. */
-static const struct hf_side *side_of(const struct hf_event *event, const struct hf_id *id,
-                                     uint64_t version)
-{
-    const struct hf_side *sides[2] = {NULL, NULL};
-    if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
-        sides[0] = &event->changed.side;
-    } else if (event->type == HF_EVENT_TRANSFER_POSTED ||
-               (HF_HOLD_EVENTS & 1u << event->type && event->type != HF_EVENT_HOLD_EXTENDED)) {
-        sides[0] = &event->posting.debit;
-        sides[1] = &event->posting.credit;
-    }
-    for (int i = 0; i < 2; i++) {
-        if (sides[i] != NULL && sides[i]->version == version &&
-            hf_id_equal(&sides[i]->account.id, id)) {
-            return sides[i];
-        }
-    }
-    return NULL;
-}
-
-const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct hf_id *account,
-                                    uint64_t version, const struct hf_event **event)
-{
-    for (uint32_t i = 0; i < commit->event_count; i++) {
-        const struct hf_side *side = side_of(commit->events[i], account, version);
-        if (side != NULL) {
-            *event = commit->events[i];
-            return side;
-        }
-    }
-    return NULL;
-}
-
-/* Where a walk begins that is to meet version `start`: at the next indexed entry above it, or at the
- * newest. false: something is needed. */
-static bool walk_from(struct reading *r, const struct hf_account *account, uint64_t start,
-                      uint64_t *version, uint64_t *position)
-{
-    uint64_t indexed = (start + HF_ENTRY_STRIDE - 1) / HF_ENTRY_STRIDE * HF_ENTRY_STRIDE;
-    *version = account->version;
-    *position = account->last_position;
-    if (indexed >= account->version) {
-        return true;
-    }
-    struct hf_index_value value;
-    enum hf_lookup lookup =
-        hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id, indexed, &value);
-    if (lookup == HF_LOOKUP_ABSENT) {
-        r->view->damaged = true;
-    }
-    *version = indexed;
-    *position = value.position;
-    return lookup == HF_LOOKUP_PRESENT;
-}
-
-/* The commit of an entry; if it is cold, it is needed together with the entries behind it. */
-static const struct hf_commit *entry_commit(struct reading *r, const struct hf_id *account,
-                                            uint64_t version, uint64_t position, uint64_t last)
-{
-    struct hf_needs *needs = &r->view->needs;
-    size_t before = needs->position_count;
-    const struct hf_commit *commit = hf_view_commit(r->view, position);
-    if (commit == NULL && needs->position_count > before) {
-        struct hf_entry_chain chain = {.account = *account,
-                                       .version = version,
-                                       .position = position,
-                                       .count = (uint32_t)(version - last + 1)};
-        if (!hf_needs_add_chain(needs, &chain)) {
-            r->view->short_memory = true;
-        }
-    }
-    return commit;
-}
-
-/* Newest first, along the chain of entries; the cost follows the page and not the history. */
-static void read_entries(struct reading *r)
-{
-    read_account(r);
-    if (r->out->code != HF_ERR_OK || !begin_page(r)) {
-        return;
-    }
-    const struct hf_account *account = &r->out->entity.account;
-    uint64_t start = account->version;
-    uint64_t version, position;
-    if (r->query->from > 0 && r->query->from <= start) {
-        start = r->query->from - 1;
-    }
-    if (start == 0 || !walk_from(r, account, start, &version, &position)) {
-        return;
-    }
-    uint64_t last = start > r->query->limit ? start - r->query->limit + 1 : 1;
-    for (; version >= last; version--) {
-        struct hf_page_item item = {0};
-        item.commit = entry_commit(r, &account->name.id, version, position, last);
-        if (item.commit == NULL) {
-            return;
-        }
-        item.side = hf_entry_find(item.commit, &account->name.id, version, &item.event);
-        if (item.side == NULL) {
-            r->view->damaged = true;
-            return;
-        }
-        if (version <= start) {
-            r->out->items[r->out->item_count++] = item;
-        }
-        position = item.side->previous_position;
-    }
-    r->out->more = last > 1;
-}
-
-static void read_document(struct reading *r)
+static void read_document(struct hf_read_work *r)
 {
     const struct hf_document *document = hf_state_document(r->state, &r->query->name.id);
     if (document == NULL || !same_name(r, &document->name, HF_ERR_DOCUMENT_NOT_FOUND) ||
@@ -297,7 +213,7 @@ static void read_document(struct reading *r)
     }
 }
 
-static void read_lease(struct reading *r)
+static void read_lease(struct hf_read_work *r)
 {
     const struct hf_lease *lease = hf_state_lease(r->state, &r->query->name.id);
     if (lease == NULL) {
@@ -318,7 +234,7 @@ static void read_lease(struct reading *r)
     }
 }
 
-static void read_key(struct reading *r)
+static void read_key(struct hf_read_work *r)
 {
     struct hf_id id = hf_key_id(r->query->principal, r->query->key);
     struct hf_index_value value;
@@ -342,13 +258,60 @@ static void read_key(struct reading *r)
     r->out->commit = commit;
 }
 
-static void read_commit(struct reading *r)
+static void read_commit(struct hf_read_work *r)
 {
     if (r->query->position == 0 || r->query->position > r->state->position) {
         not_found(r, HF_ERR_COMMIT_NOT_FOUND);
         return;
     }
     r->out->commit = hf_view_commit(r->view, r->query->position);
+}
+
+/* Newest first; the cost follows the page and not the history. */
+static void read_entries(struct hf_read_work *r)
+{
+    read_account(r);
+    if (r->out->code == HF_ERR_OK && hf_read_begin_page(r)) {
+        hf_read_entry_page(r);
+    }
+}
+
+static bool has_limit(enum hf_query_type type)
+{
+    return type == HF_QUERY_STREAM_EVENTS || type == HF_QUERY_ENTRIES ||
+           (type >= HF_QUERY_ACCOUNTS && type <= HF_QUERY_HOLDS) || type == HF_QUERY_STATEMENT;
+}
+
+uint32_t hf_query_weight(const struct hf_query *query)
+{
+    bool effective = query->clock == HF_CLOCK_EFFECTIVE;
+    switch (query->type) {
+    case HF_QUERY_ENTRIES:
+    case HF_QUERY_STREAM_EVENTS:
+    case HF_QUERY_ACCOUNTS:
+    case HF_QUERY_STREAMS:
+        return query->limit;
+    case HF_QUERY_DOCUMENTS:
+    case HF_QUERY_TRANSFERS:
+    case HF_QUERY_HOLDS:
+        return HF_QUERY_SCAN_MAX;
+    case HF_QUERY_BALANCE:
+        return effective && query->at == HF_AT_TIME ? HF_QUERY_WALK_MAX : HF_ENTRY_STRIDE;
+    case HF_QUERY_STATEMENT:
+        return effective || query->whole ? HF_QUERY_WALK_MAX : query->limit + 2 * HF_ENTRY_STRIDE;
+    case HF_QUERY_ACCOUNT:
+    case HF_QUERY_TRANSFER:
+    case HF_QUERY_HOLD:
+    case HF_QUERY_STREAM:
+    case HF_QUERY_DOCUMENT:
+    case HF_QUERY_LEASE:
+    case HF_QUERY_KEY:
+    case HF_QUERY_COMMIT:
+    case HF_QUERY_TOTALS:
+    case HF_QUERY_TYPE_COUNT:
+        break;
+    }
+    return 1;
 }
 
 enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *records,
@@ -358,7 +321,7 @@ enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *
     struct hf_view *view = &draft->view;
     hf_view_begin(view, state, records);
     *reading = (struct hf_reading){.position = state->position, .time_us = state->time_us};
-    struct reading r = {
+    struct hf_read_work r = {
         .view = view,
         .state = state,
         .query = query,
@@ -366,7 +329,7 @@ enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *
         .now_us = hf_max_u64(now_us, state->time_us + 1),
         .key_retention_us = key_retention_us,
     };
-    static void (*const readers[HF_QUERY_TYPE_COUNT])(struct reading *) = {
+    static void (*const readers[HF_QUERY_TYPE_COUNT])(struct hf_read_work *) = {
         [HF_QUERY_ACCOUNT] = read_account,
         [HF_QUERY_TRANSFER] = read_transfer,
         [HF_QUERY_HOLD] = read_hold,
@@ -377,8 +340,17 @@ enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *
         [HF_QUERY_KEY] = read_key,
         [HF_QUERY_COMMIT] = read_commit,
         [HF_QUERY_ENTRIES] = read_entries,
+        [HF_QUERY_ACCOUNTS] = hf_read_accounts,
+        [HF_QUERY_STREAMS] = hf_read_streams,
+        [HF_QUERY_DOCUMENTS] = hf_read_documents,
+        [HF_QUERY_TRANSFERS] = hf_read_transfers,
+        [HF_QUERY_HOLDS] = hf_read_holds,
+        [HF_QUERY_BALANCE] = hf_read_balance,
+        [HF_QUERY_STATEMENT] = hf_read_statement,
+        [HF_QUERY_TOTALS] = hf_read_totals,
     };
-    HF_CHECK(query->type > 0 && query->type < HF_QUERY_TYPE_COUNT && readers[query->type] != NULL);
+    HF_CHECK(query->type > 0 && query->type < HF_QUERY_TYPE_COUNT);
+    HF_CHECK(!has_limit(query->type) || (query->limit >= 1 && query->limit <= HF_QUERY_LIMIT_MAX));
     readers[query->type](&r);
     if (view->damaged) {
         return HF_DECISION_DAMAGED;

@@ -37,11 +37,14 @@ enum hf_query_type {
 /* A page that filters (transfers, holds, documents) looks at so many entries or names at most: it may hold
  * fewer items than its limit, or none, and still have `more`. */
 #define HF_QUERY_SCAN_MAX 1000
-/* By the effective clock a transfer may count at any time, so all of the account's entries are looked at: an
- * account with more of them is HF_ERR_TOO_LARGE. */
-#define HF_QUERY_EFFECTIVE_ENTRIES_MAX 10000
+/* By the effective clock a transfer may count at any time, so all of the account's entries are looked at; for a
+ * statement as a whole, all of its period. More entries than this are HF_ERR_TOO_LARGE. */
+#define HF_QUERY_WALK_MAX 10000
 /* Of the commits that a read decodes; a page ends there, what can't end is HF_ERR_TOO_LARGE. */
 #define HF_QUERY_BYTES_MAX (16u << 20)
+/* Queries that are read in one go on the node's thread: their number, and the sum of their weights. */
+#define HF_QUERIES_MAX        100
+#define HF_QUERIES_WEIGHT_MAX HF_QUERY_WALK_MAX
 
 /* Where a balance is wanted. Behind the newest entry it is that of now. */
 enum hf_query_at {
@@ -74,7 +77,8 @@ struct hf_query {
     uint64_t at_us;                /* balance */
     uint64_t from_us;              /* statement: 0 = from the beginning */
     uint64_t to_us;                /* statement: UINT64_MAX = to the end; > from_us */
-    bool whole;            /* statement: more lines than `limit` are HF_ERR_TOO_LARGE, not a page */
+    bool whole; /* statement: more lines than `limit` are HF_ERR_TOO_LARGE, not a page (by the
+                             effective clock always) */
     struct hf_asset asset; /* totals */
 };
 
@@ -139,8 +143,8 @@ struct hf_reading {
 const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct hf_id *account,
                                     uint64_t version, const struct hf_event **event);
 
-/* How many items it may look at. A request with several queries should stay within HF_QUERY_LIMIT_MAX in
- * all, for they are read in one go on the node's thread. */
+/* How many entries, names or events it may look at, about. The submitter of several queries sees to it that their
+ * sum stays within HF_QUERIES_WEIGHT_MAX. */
 uint32_t hf_query_weight(const struct hf_query *query);
 
 /* ANSWER (reading filled), NEEDS, OVERLOADED or DAMAGED. records may be NULL. */

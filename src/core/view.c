@@ -158,6 +158,7 @@ void hf_view_begin(struct hf_view *view, const struct hf_state *state,
     hf_arena_clear(&view->arena);
     hf_table_clear(&view->decoded);
     hf_needs_clear(&view->needs);
+    view->decoded_bytes = 0;
     view->short_memory = false;
     view->damaged = false;
 }
@@ -216,6 +217,7 @@ static const struct hf_commit *decode(struct hf_view *view, uint64_t position,
         view->damaged = true;
         return NULL;
     }
+    view->decoded_bytes += frame->size_bytes;
     struct hf_id id = position_id(position);
     (void)hf_table_put(&view->decoded, &id, commit);
     return commit;

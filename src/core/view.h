@@ -82,6 +82,7 @@ struct hf_view {
     struct hf_arena arena;            /* decoded commits; the caller may use it too */
     struct hf_table decoded;          /* by position: struct hf_commit in arena */
     struct hf_needs needs;
+    uint64_t decoded_bytes; /* of the frames of all commits that were decoded */
     bool short_memory;
     bool damaged; /* a commit could not be decoded, or is not what the index said */
 };

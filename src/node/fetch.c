@@ -4,11 +4,17 @@
 #include "node/node_priv.h"
 
 #define FETCH_READ_BYTES (64u << 10) /* of the log at once; a batch comes whole in any case */
+/* Of commits for a read in one round: behind what a page decodes, by what it may look up beside. */
+#define READ_FETCH_BYTES_MAX (2ull * HF_QUERY_BYTES_MAX)
 
-/* One commit's frame out of the log. */
+/* One commit's frame out of the log; its size is taken from *left_bytes. */
 static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request, uint64_t position,
-                               struct hf_buffer *scratch, struct hf_error *error)
+                               uint64_t *left_bytes, struct hf_buffer *scratch,
+                               struct hf_error *error)
 {
+    if (hf_records_frame(&request->records, position) != NULL) {
+        return HF_ERR_OK; /* several keys may lead to one commit */
+    }
     const struct hf_log_driver *driver = node->log->driver;
     uint64_t seq;
     uint32_t batches;
@@ -41,6 +47,7 @@ static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request,
     }
     memcpy(bytes->data, frame.record - HF_COMMIT_FRAME_BYTES, size);
     bool added = hf_records_add_frame(&request->records, position, bytes);
+    *left_bytes -= hf_min_u64(*left_bytes, size);
     hf_shared_bytes_unref(bytes);
     return added ? HF_ERR_OK : hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
 }
@@ -75,32 +82,42 @@ static enum hf_err look_up(struct hf_node *node, struct hf_request *request, str
     return err;
 }
 
-/* The commits of a run of entries, each found through the one before it. */
+/* A fetched frame as a commit in the arena. */
+static enum hf_err decode_frame(const struct hf_shared_bytes *frame, struct hf_arena *arena,
+                                struct hf_commit *commit, struct hf_error *error)
+{
+    size_t record = hf_get_u32(frame->data);
+    const uint8_t *payload = frame->data + HF_COMMIT_FRAME_BYTES + record;
+    return hf_commit_decode(frame->data + HF_COMMIT_FRAME_BYTES, record, payload,
+                            frame->size_bytes - HF_COMMIT_FRAME_BYTES - record, arena, commit,
+                            error);
+}
+
+/* The commits of a run of entries, each found through the one before it, while *left_bytes last. */
 static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
-                               const struct hf_entry_chain *chain, struct hf_buffer *scratch,
-                               struct hf_error *error)
+                               const struct hf_entry_chain *chain, uint64_t *left_bytes,
+                               struct hf_buffer *scratch, struct hf_error *error)
 {
     uint64_t position = chain->position;
+    struct hf_commit commit = {0};
     struct hf_arena arena;
     hf_arena_init(&arena);
     enum hf_err err = HF_ERR_OK;
     for (uint32_t i = 0; err == HF_ERR_OK && i < chain->count && position > 0; i++) {
-        const struct hf_shared_bytes *frame = hf_records_frame(&request->records, position);
-        if (frame == NULL) {
-            err = fetch_frame(node, request, position, scratch, error);
-            frame = hf_records_frame(&request->records, position);
-        }
-        struct hf_commit commit;
-        const struct hf_event *event;
-        hf_arena_clear(&arena);
-        if (err == HF_ERR_OK) {
-            size_t record = hf_get_u32(frame->data);
-            const uint8_t *payload = frame->data + HF_COMMIT_FRAME_BYTES + record;
-            err = hf_commit_decode(frame->data + HF_COMMIT_FRAME_BYTES, record, payload,
-                                   frame->size_bytes - HF_COMMIT_FRAME_BYTES - record, &arena,
-                                   &commit, error);
+        if (commit.position != position) {
+            const struct hf_shared_bytes *frame = hf_records_frame(&request->records, position);
+            if (frame == NULL && *left_bytes == 0) {
+                break;
+            }
+            hf_arena_clear(&arena);
+            if (frame == NULL) {
+                err = fetch_frame(node, request, position, left_bytes, scratch, error);
+                frame = hf_records_frame(&request->records, position);
+            }
+            err = err == HF_ERR_OK ? decode_frame(frame, &arena, &commit, error) : err;
         }
         if (err == HF_ERR_OK) {
+            const struct hf_event *event;
             const struct hf_side *side =
                 hf_entry_find(&commit, &chain->account, chain->version - i, &event);
             err = side == NULL
@@ -118,14 +135,17 @@ static void fetch_request(struct hf_node *node, struct hf_request *request,
                           struct hf_buffer *scratch)
 {
     struct hf_error error = {0};
+    struct hf_needs *needs = &request->needs;
+    /* A read's page may end before it has seen all that it asked for; a command needs everything. */
+    uint64_t left_bytes = request->query_count > 0 ? READ_FETCH_BYTES_MAX : UINT64_MAX;
     enum hf_err err = look_up(node, request, &error);
-    for (size_t i = 0; err == HF_ERR_OK && i < request->needs.position_count; i++) {
-        err = fetch_frame(node, request, request->needs.positions[i], scratch, &error);
+    for (size_t i = 0; err == HF_ERR_OK && i < needs->position_count && left_bytes > 0; i++) {
+        err = fetch_frame(node, request, needs->positions[i], &left_bytes, scratch, &error);
     }
-    for (size_t i = 0; err == HF_ERR_OK && i < request->needs.chain_count; i++) {
-        err = fetch_chain(node, request, &request->needs.chains[i], scratch, &error);
+    for (size_t i = 0; err == HF_ERR_OK && i < needs->chain_count; i++) {
+        err = fetch_chain(node, request, &needs->chains[i], &left_bytes, scratch, &error);
     }
-    hf_needs_clear(&request->needs);
+    hf_needs_clear(needs);
     request->fetch_error = err == HF_ERR_NO_MEMORY ? HF_ERR_OVERLOADED : err;
 }
 

@@ -41,7 +41,8 @@ const char *hf_node_phase_name(enum hf_node_phase phase);
 
 struct hf_answer {
     enum hf_err code;  /* OK, a refusal's code, or why there is no decision (overloaded, not_ready,
-                                  read_only, outcome_unknown, corrupt). Of a read: the code of its only
+                                  read_only, outcome_unknown, corrupt; too_large: several queries that
+                                  decode too much). Of a read: the code of its only
                                   reading, OK if it has several */
     bool decided;      /* frame holds the decision (commits) or the read was made (reads) */
     bool replayed;     /* it was decided before; the same answer again */
@@ -52,9 +53,6 @@ struct hf_answer {
 };
 
 struct hf_request;
-
-#define HF_QUERIES_MAX                                                                             \
-    100 /* in one request; their hf_query_weight should stay within a bound, too */
 
 /* Turns the reading of queries[index] into what the caller wants; runs on the node's thread; must not block.
  * Called for index 0, 1, … in order, all at one position. It may be called again from index 0 on before done,

@@ -7,7 +7,8 @@
 
 #define FETCH_ROUNDS_MAX   64u      /* a command that needs more is not going to end */
 #define READ_ONLY_RETRY_US 1000000u /* how long a full disk is left alone */
-#define DUE_MAX            1024u    /* room for limits.expiries_per_batch_max */
+#define READ_BYTES_MAX     (4ull * HF_QUERY_BYTES_MAX) /* of commits decoded for a request's queries */
+#define DUE_MAX            1024u                       /* room for limits.expiries_per_batch_max */
 #define WAIT_FOR_MEMORY_US 10000u
 
 /* ---- recording ---- */
@@ -193,12 +194,18 @@ static void decide_read(struct hf_node *node, struct hf_request *request)
 {
     uint64_t now_us = hf_clock_now(&node->clock, node->outside);
     bool complete = true;
+    uint64_t decoded_bytes = 0;
     hf_needs_clear(&request->needs);
     for (size_t i = 0; i < request->query_count; i++) {
         struct hf_reading reading;
         enum hf_decision decision =
             hf_read(&node->state, &request->records, &request->queries[i], now_us,
                     node->limits.key_retention_us, &node->draft, &reading);
+        decoded_bytes += node->draft.view.decoded_bytes;
+        if (decoded_bytes > READ_BYTES_MAX) {
+            hf_node_refuse(node, request, HF_ERR_TOO_LARGE);
+            return;
+        }
         if (decision == HF_DECISION_NEEDS) {
             complete = complete && hf_needs_add_all(&request->needs, &node->draft.view.needs);
         } else if (decision != HF_DECISION_ANSWER) {

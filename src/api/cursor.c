@@ -1,0 +1,160 @@
+#include "api/cursor.h"
+
+#include "base/bytes.h"
+#include "base/sha256.h"
+#include "base/u128.h"
+
+#define FORM         1u /* of what is encoded */
+#define HEAD_BYTES   6u /* form, query type, list */
+#define NUMBER_BYTES 8u /* place: a version */
+#define SUM_BYTES    4u /* checksum */
+#define BYTES_MAX    (HEAD_BYTES + HF_NAME_BYTES_MAX + SUM_BYTES)
+#define TEXT_MAX     ((BYTES_MAX * 4 + 2) / 3)
+
+_Static_assert(HF_NAME_BYTES_MAX >= NUMBER_BYTES, "a place is a name or a number");
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static bool by_name(enum hf_query_type type)
+{
+    return type == HF_QUERY_ACCOUNTS || type == HF_QUERY_STREAMS || type == HF_QUERY_DOCUMENTS;
+}
+
+static bool in_digits(enum hf_query_type type)
+{
+    return type == HF_QUERY_ENTRIES || type == HF_QUERY_STREAM_EVENTS;
+}
+
+/* What makes it this list and no other: four bytes. */
+static void list_hash(const struct hf_query *query, uint8_t hash[4])
+{
+    uint8_t numbers[8 * 4];
+    hf_put_u64(numbers, query->hold_state);
+    hf_put_u64(numbers + 8, query->clock);
+    hf_put_u64(numbers + 16, query->from_us);
+    hf_put_u64(numbers + 24, query->to_us);
+    struct hf_sha256_part parts[] = {
+        {numbers, sizeof(numbers)},
+        {query->name.text.ptr, query->name.text.len},
+        {"\n", 1}, /* in no name */
+        {query->prefix.ptr, query->prefix.len},
+    };
+    struct hf_hash whole = hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
+    memcpy(hash, whole.bytes, 4);
+}
+
+static void checksum(const uint8_t *bytes, size_t count, uint8_t sum[SUM_BYTES])
+{
+    struct hf_sha256_part parts[] = {{"holdfast cursor", 15}, {bytes, count}};
+    struct hf_hash whole = hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
+    memcpy(sum, whole.bytes, SUM_BYTES);
+}
+
+static void put_base64(struct hf_buffer *to, const uint8_t *bytes, size_t count)
+{
+    unsigned bits = 0;
+    unsigned bit_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bits = (bits << 8 | bytes[i]) & 0xFFFF;
+        bit_count += 8;
+        while (bit_count >= 6) {
+            bit_count -= 6;
+            hf_buffer_u8(to, (uint8_t)alphabet[bits >> bit_count & 63]);
+        }
+    }
+    if (bit_count > 0) {
+        hf_buffer_u8(to, (uint8_t)alphabet[bits << (6 - bit_count) & 63]);
+    }
+}
+
+/* Returns the bytes' count; 0: no base64url in its one form. */
+static size_t get_base64(struct hf_str text, uint8_t bytes[BYTES_MAX])
+{
+    unsigned bits = 0;
+    unsigned bit_count = 0;
+    size_t count = 0;
+    if (text.len > TEXT_MAX || text.len % 4 == 1) {
+        return 0;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        const char *at = memchr(alphabet, text.ptr[i], sizeof(alphabet) - 1);
+        if (at == NULL) {
+            return 0;
+        }
+        bits = (bits << 6 | (unsigned)(at - alphabet)) & 0xFFFF;
+        bit_count += 6;
+        if (bit_count >= 8) {
+            bit_count -= 8;
+            if (count == BYTES_MAX) {
+                return 0;
+            }
+            bytes[count++] = (uint8_t)(bits >> bit_count);
+        }
+    }
+    return (bits & ((1u << bit_count) - 1)) == 0 ? count : 0;
+}
+
+void hf_cursor_encode(struct hf_buffer *to, const struct hf_query *query,
+                      const struct hf_reading *reading)
+{
+    if (in_digits(query->type)) {
+        char digits[HF_U128_TEXT_BYTES];
+        size_t count = hf_u128_format(reading->next_from, digits);
+        hf_buffer_bytes(to, digits, count);
+        return;
+    }
+    uint8_t bytes[BYTES_MAX] = {FORM, (uint8_t)query->type};
+    size_t place_bytes = NUMBER_BYTES;
+    list_hash(query, bytes + 2);
+    if (by_name(query->type)) {
+        place_bytes = reading->next_after.len;
+        memcpy(bytes + HEAD_BYTES, reading->next_after.ptr, place_bytes);
+    } else {
+        hf_put_u64(bytes + HEAD_BYTES, reading->next_from);
+    }
+    checksum(bytes, HEAD_BYTES + place_bytes, bytes + HEAD_BYTES + place_bytes);
+    put_base64(to, bytes, HEAD_BYTES + place_bytes + SUM_BYTES);
+}
+
+/* Does it begin and end as a cursor of this list does? */
+static bool belongs(const uint8_t *bytes, size_t count, const struct hf_query *query)
+{
+    uint8_t head[HEAD_BYTES] = {FORM, (uint8_t)query->type};
+    uint8_t sum[SUM_BYTES];
+    if (count <= HEAD_BYTES + SUM_BYTES) {
+        return false;
+    }
+    list_hash(query, head + 2);
+    checksum(bytes, count - SUM_BYTES, sum);
+    return memcmp(bytes, head, HEAD_BYTES) == 0 &&
+           memcmp(bytes + count - SUM_BYTES, sum, SUM_BYTES) == 0;
+}
+
+enum hf_cursor_result hf_cursor_decode(struct hf_str text, struct hf_arena *arena,
+                                       struct hf_query *query)
+{
+    if (in_digits(query->type)) {
+        hf_u128 number;
+        if (!hf_u128_parse(text, &number) || number == 0 || number > HF_JSON_INTEGER_MAX) {
+            return HF_CURSOR_MALFORMED;
+        }
+        query->from = (uint64_t)number;
+        return HF_CURSOR_OK;
+    }
+    uint8_t bytes[BYTES_MAX];
+    size_t count = get_base64(text, bytes);
+    if (!belongs(bytes, count, query)) {
+        return HF_CURSOR_MALFORMED;
+    }
+    size_t place_bytes = count - HEAD_BYTES - SUM_BYTES;
+    if (by_name(query->type)) {
+        struct hf_str name = {(const char *)bytes + HEAD_BYTES, place_bytes};
+        if (!hf_name_valid(name)) {
+            return HF_CURSOR_MALFORMED;
+        }
+        query->after = hf_arena_copy(arena, name);
+        return query->after.ptr == NULL ? HF_CURSOR_NO_MEMORY : HF_CURSOR_OK;
+    }
+    query->from = hf_get_u64(bytes + HEAD_BYTES);
+    return place_bytes == NUMBER_BYTES && query->from > 0 ? HF_CURSOR_OK : HF_CURSOR_MALFORMED;
+}
