@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "cli/cli.h"
 
-#define OPTIONS_MAX   16
+#define OPTIONS_MAX   32
 #define OPTION_HELP   1000
 #define OPTION_JSON   1001
 #define OPTION_COLUMN 26 /* where the help of an option begins */
@@ -49,6 +49,24 @@ static bool parse_number(const char *text, uint64_t *value)
     return true;
 }
 
+bool hf_cli_set(const struct hf_cli_option *option, const char *argument, const char **why)
+{
+    if (option->flag != NULL) {
+        *option->flag = true;
+    } else if (option->text != NULL) {
+        *option->text = argument;
+    } else if (option->texts == NULL) {
+        *why = "takes a number";
+        return parse_number(argument, option->number);
+    } else if (option->texts->count == HF_CLI_TEXTS_MAX) {
+        *why = "was given too often";
+        return false;
+    } else {
+        option->texts->items[option->texts->count++] = argument;
+    }
+    return true;
+}
+
 /* HF_CLI_GO_ON or an exit status. */
 static int take(struct hf_cli *cli, int found)
 {
@@ -63,14 +81,11 @@ static int take(struct hf_cli *cli, int found)
     if (found < 0 || (size_t)found >= cli->option_count) {
         return HF_EXIT_USAGE; /* getopt_long has said why */
     }
-    const struct hf_cli_option *option = &cli->options[found];
-    if (option->flag != NULL) {
-        *option->flag = true;
-    } else if (option->text != NULL) {
-        *option->text = optarg;
-    } else if (!parse_number(optarg, option->number)) {
-        return hf_cli_usage(cli, "--%s takes a number, not %s", option->name, optarg);
+    const char *why = "";
+    if (!hf_cli_set(&cli->options[found], optarg, &why)) {
+        return hf_cli_usage(cli, "--%s %s: %s", cli->options[found].name, why, optarg);
     }
+    cli->given |= 1ull << found;
     return HF_CLI_GO_ON;
 }
 

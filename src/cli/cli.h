@@ -28,15 +28,22 @@ enum hf_exit {
 
 #define HF_CLI_GO_ON        (-1) /* of hf_cli_parse: no exit status yet */
 #define HF_CLI_OPERANDS_MAX 4
+#define HF_CLI_TEXTS_MAX    32 /* of an option that may be given several times */
 
-/* Exactly one of flag, text and number is set. */
+struct hf_cli_texts {
+    const char *items[HF_CLI_TEXTS_MAX]; /* in the order they were given */
+    size_t count;                        /* of items */
+};
+
+/* Exactly one of flag, text, number and texts is set. */
 struct hf_cli_option {
-    const char *name;     /* without the dashes */
-    const char *argument; /* what to call it in the help; NULL for a flag */
-    const char *help;     /* one line */
-    bool *flag;           /* set to true */
-    const char **text;    /* set to the argument */
-    uint64_t *number;     /* set to the argument, decimal digits */
+    const char *name;           /* without the dashes */
+    const char *argument;       /* what to call it in the help; NULL for a flag */
+    const char *help;           /* one line */
+    bool *flag;                 /* set to true */
+    const char **text;          /* set to the argument */
+    uint64_t *number;           /* set to the argument, decimal digits */
+    struct hf_cli_texts *texts; /* the argument is added; the option may be repeated */
 };
 
 struct hf_cli {
@@ -51,10 +58,15 @@ struct hf_cli {
     bool json;                                 /* --json was given */
     const char *operands[HF_CLI_OPERANDS_MAX]; /* NULL behind the last one */
     int operand_count;
+    uint64_t given; /* bit i: options[i] was given */
 };
 
 /* argv[0] is the command's name. HF_CLI_GO_ON, or the exit status (help was printed, or it was wrong). */
 int hf_cli_parse(struct hf_cli *cli, int argc, char **argv);
+
+/* Gives an option its argument (NULL for a flag). false: it takes a number, or has been repeated too often; *why,
+ * static, says so. */
+bool hf_cli_set(const struct hf_cli_option *option, const char *argument, const char **why);
 
 /* "holdfast verify: text" on standard error, as JSON on standard output too if wanted.
  * Returns HF_EXIT_ENVIRONMENT. */
@@ -93,5 +105,8 @@ int hf_cli_get(int argc, char **argv);
 int hf_cli_status(int argc, char **argv);
 int hf_cli_token(int argc, char **argv);
 int hf_cli_demo(int argc, char **argv);
+int hf_cli_serve(int argc, char **argv);
+int hf_cli_backup(int argc, char **argv);
+int hf_cli_restore(int argc, char **argv);
 
 #endif

@@ -19,6 +19,8 @@ static const struct command commands[] = {
     {"verify", hf_cli_verify, "prove that everything stored is whole and follows from the log"},
     {"status", hf_cli_status, "what is in a data directory and how it was left"},
     {"token", hf_cli_token, "make, list, revoke and rotate the tokens that let clients in"},
+    {"backup", hf_cli_backup, "copy everything in the log to a file, beside a living owner"},
+    {"restore", hf_cli_restore, "bring a backup back, up to any position or time"},
     {"demo", hf_cli_demo,
      "import a bank's file under duplicates and kill -9, and prove the result"},
 };
