@@ -183,6 +183,7 @@ enum hf_progress hf_route_totals(struct hf_call *call);
 enum hf_progress hf_route_read(struct hf_call *call);
 enum hf_progress hf_route_health(struct hf_call *call);
 enum hf_progress hf_route_ready(struct hf_call *call);
+enum hf_progress hf_route_openapi(struct hf_call *call);
 enum hf_progress hf_route_status(struct hf_call *call);
 enum hf_progress hf_route_limits(struct hf_call *call);
 enum hf_progress hf_route_metrics(struct hf_call *call);

@@ -105,6 +105,7 @@ static const struct hf_route routes[] = {
     {HF_HTTP_GET, "/v1/limits", 0, NULL, hf_route_limits, NULL, 0},
     {HF_HTTP_GET, "/metrics", 0, NULL, hf_route_metrics, NULL, 0},
     {HF_HTTP_GET, "/healthz", HF_ROUTE_OPEN, NULL, hf_route_health, NULL, 0},
+    {HF_HTTP_GET, "/openapi.yaml", HF_ROUTE_OPEN, NULL, hf_route_openapi, NULL, 0},
     {HF_HTTP_GET, "/readyz", HF_ROUTE_OPEN, NULL, hf_route_ready, NULL, 0},
 };
 

@@ -1,6 +1,7 @@
-/* How the server is: health, status, limits, metrics. */
+/* How the server is: health, status, limits, metrics; and the OpenAPI document. */
 #include "api/door_priv.h"
 #include "api/json_write.h"
+#include "api/openapi.h"
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -42,6 +43,15 @@ enum hf_progress hf_route_ready(struct hf_call *call)
     }
     hf_buffer_text(&call->exchange->answer, "{\"status\":\"ready\"}");
     return hf_call_json(call, 200);
+}
+
+/* The document that describes all of this; what it says is no secret. */
+enum hf_progress hf_route_openapi(struct hf_call *call)
+{
+    hf_buffer_bytes(&call->exchange->answer, hf_openapi_yaml, hf_openapi_yaml_bytes);
+    (void)hf_call_json(call, 200);
+    call->content_type = "application/yaml";
+    return HF_CALL_ANSWERED;
 }
 
 /* Status and metrics tell what all principals do. */
