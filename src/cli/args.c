@@ -18,14 +18,20 @@ static void print_help(const struct hf_cli *cli)
         const struct hf_cli_option *option = &cli->options[i];
         int width = printf("  --%s%s%s", option->name, option->argument == NULL ? "" : "=",
                            option->argument == NULL ? "" : option->argument);
-        (void)printf("%*s%s\n", width < OPTION_COLUMN ? OPTION_COLUMN - width : 1, "",
-                     option->help);
+        int column = width < OPTION_COLUMN ? OPTION_COLUMN : width + 1;
+        int gap = column - width;
+        for (const char *line = option->help; line != NULL;) {
+            int length = (int)strcspn(line, "\n");
+            (void)printf("%*s%.*s\n", gap, "", length, line);
+            gap = column;
+            line = line[length] == '\0' ? NULL : line + length + 1;
+        }
     }
     (void)printf("  --json                  print one JSON value\n"
                  "  --help                  print this\n\n"
                  "Exit status: 0 done; 1 the answer is no (refused, damaged, not equal);\n"
-                 "2 wrong usage; 3 a file, the disk or memory failed, or another process owns "
-                 "the directory.\n");
+                 "2 wrong usage; 3 a file, the disk, memory, the network or the server failed, or "
+                 "another\nprocess owns the directory.\n");
 }
 
 int hf_cli_usage(const struct hf_cli *cli, const char *format, ...)

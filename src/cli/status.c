@@ -1,7 +1,7 @@
-/* holdfast status DIR: what is there and how it was left, without taking it over. */
+/* holdfast status [DIR]: of a server; or what is in a directory and how it was left, without taking it over. */
 #include "base/alloc.h"
 #include "base/time_text.h"
-#include "cli/cli.h"
+#include "cli/remote.h"
 #include "cli/walk.h"
 #include "store/checkpoint.h"
 
@@ -123,39 +123,69 @@ static void print_json(const struct status *status, struct hf_buffer *out)
     hf_json_end_object(&w);
 }
 
-int hf_cli_status(int argc, char **argv)
+static int of_server(const struct hf_cli *cli, const struct hf_remote_values *values)
 {
-    struct hf_cli cli = {
-        .name = "status",
-        .operands_help = "DIR",
-        .help = "Shows what is in the data directory DIR and how it was left: its owner, the head "
-                "of the\n"
-                "log, checkpoints, torn tails that a recovery cut. Only reads.",
-        .operands_min = 1,
-        .operands_max = 1,
-    };
-    int result = hf_cli_parse(&cli, argc, argv);
-    if (result != HF_CLI_GO_ON) {
-        return result;
+    struct hf_remote_call call;
+    struct holdfast_client_answer *answer;
+    int status = hf_remote_begin(&call, cli, values);
+    if (status == HF_CLI_GO_ON) {
+        status = hf_remote_get(&call, "/v1/status", &answer);
     }
+    if (status == HF_CLI_GO_ON) {
+        status = hf_remote_show(&call, answer);
+    }
+    hf_remote_end(&call);
+    return status;
+}
+
+static int of_directory(const struct hf_cli *cli)
+{
     struct hf_error error = {0};
     struct status status = {0};
     struct hf_buffer out;
     struct hf_outside *outside = hf_outside_linux_new();
     if (outside == NULL) {
         (void)hf_error_set(&error, HF_ERR_NO_MEMORY, "out of memory");
-        return hf_cli_fail(&cli, &error);
+        return hf_cli_fail(cli, &error);
     }
-    enum hf_err code = look(outside, cli.operands[0], &status, &error);
+    enum hf_err code = look(outside, cli->operands[0], &status, &error);
     hf_outside_linux_free(outside);
     if (code != HF_ERR_OK) {
-        return hf_cli_fail(&cli, &error);
+        return hf_cli_fail(cli, &error);
     }
     hf_buffer_init(&out);
-    if (cli.json) {
+    if (cli->json) {
         print_json(&status, &out);
     } else {
         print_text(&status, &out);
     }
-    return hf_cli_print(&cli, &out, HF_EXIT_OK);
+    return hf_cli_print(cli, &out, HF_EXIT_OK);
+}
+
+int hf_cli_status(int argc, char **argv)
+{
+    struct hf_remote_values values;
+    struct hf_cli_option options[HF_REMOTE_OPTION_COUNT];
+    struct hf_cli cli = {
+        .name = "status",
+        .operands_help = "[DIR]",
+        .help = "Without DIR: the state of a server. Else what is in the data directory DIR and "
+                "how it was\n"
+                "left: its owner, the head of the log, checkpoints, torn tails that a recovery "
+                "cut. Only\n"
+                "reads.\n\n"
+                "Example:\n  holdfast status --server=unix:/run/holdfast/socket",
+        .options = options,
+        .option_count = hf_remote_options(HF_REMOTE_EVERYWHERE, &values, options),
+        .operands_max = 1,
+    };
+    int status = hf_cli_parse(&cli, argc, argv);
+    if (status != HF_CLI_GO_ON) {
+        return status;
+    }
+    if (cli.operand_count == 0) {
+        return of_server(&cli, &values);
+    }
+    return values.text[HF_REMOTE_SERVER] != NULL ? hf_cli_usage(&cli, "either DIR or --server")
+                                                 : of_directory(&cli);
 }
