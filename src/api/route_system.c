@@ -124,6 +124,7 @@ enum hf_progress hf_route_status(struct hf_call *call)
     struct hf_json_writer w = hf_json_writer_over(&call->exchange->answer);
     hf_json_begin_object(&w, NULL);
     put_string(&w, "version", options->version);
+    put_string(&w, "role", "owner");
     put_string(&w, "owner", options->owner == NULL ? "" : options->owner);
     hf_json_put_time(&w, "started_at", call->door->started_us);
     put_node(&w, &status);

@@ -15,6 +15,7 @@ struct command {
 
 static const struct command commands[] = {
     {NULL, NULL, "A server's own"},
+    {"serve", hf_cli_serve, "serve a data directory over HTTP, as its owner or as a standby"},
     {"token", hf_cli_token, "make, list, revoke and rotate the tokens that let clients in"},
 
     {NULL, NULL, "Against a server (--server=URL or $HOLDFAST_SERVER)"},

@@ -1,0 +1,81 @@
+/* holdfast serve: options, configuration file, and what must be right before anything is opened. */
+#include "cli/serve.h"
+
+#include "cli/config.h"
+
+static int check(const struct hf_cli *cli, struct hf_serve_options *options)
+{
+    if (options->data == NULL || options->data[0] == '\0') {
+        return hf_cli_usage(cli, "--data DIR is needed");
+    }
+    if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
+        return hf_cli_usage(cli, "--tls-cert and --tls-key belong together");
+    }
+    return HF_CLI_GO_ON;
+}
+
+static int read_config(const struct hf_cli *cli, const char *path, struct hf_config *config)
+{
+    struct hf_error error = {0};
+    if (path == NULL) {
+        return HF_CLI_GO_ON;
+    }
+    enum hf_err code = hf_config_read(config, path, cli, &error);
+    if (code == HF_ERR_INVALID_REQUEST) {
+        return hf_cli_usage(cli, "%s", error.text);
+    }
+    return code == HF_ERR_OK ? HF_CLI_GO_ON : hf_cli_fail(cli, &error);
+}
+
+int hf_cli_serve(int argc, char **argv)
+{
+    struct hf_serve_options options = {0};
+    const struct hf_cli_option table[] = {
+        {"data", "DIR", "the data directory; made if it is not there", .text = &options.data},
+        {"listen", "ADDRESS", "HOST:PORT or unix:PATH; may be repeated (127.0.0.1:7070)",
+         .texts = &options.listen},
+        {"tls-cert", "FILE", "certificate chain, PEM: HOST:PORT speaks HTTPS",
+         .text = &options.tls_cert},
+        {"tls-key", "FILE", "its private key, PEM", .text = &options.tls_key},
+        {"tokens", "FILE", "who may do what (DIR/tokens.json); see holdfast token",
+         .text = &options.tokens},
+        {"allow-open", NULL, "listen beyond loopback without tokens or without TLS",
+         .flag = &options.allow_open},
+        {"host", "NAME", "a further Host that is this server; may be repeated",
+         .texts = &options.hosts},
+        {"origin", "ORIGIN", "web pages of this origin are let in; may be repeated",
+         .texts = &options.origins},
+        {"connections-max", "N", "open connections at most (10000)",
+         .number = &options.connections_max},
+        {"key-retention-hours", "N", "how long idempotency keys are kept (168)",
+         .number = &options.key_retention_hours},
+        {"config", "FILE", "a file of these options, one `key = value` a line",
+         .text = &options.config},
+    };
+    struct hf_cli cli = {
+        .name = "serve",
+        .operands_help = "",
+        .help =
+            "Serves the data directory over HTTP: on loopback unless --listen says more, and on "
+            "the\n"
+            "Unix socket DIR/holdfast.sock. One process owns a directory; a further one is a "
+            "standby:\n"
+            "it hands requests to the owner and takes over when the owner dies. Prints one line "
+            "when\n"
+            "it is ready. SIGTERM and SIGINT answer what is under way, seal the log and end it.\n"
+            "Any address beyond loopback needs tokens and TLS, or --allow-open.",
+        .options = table,
+        .option_count = HF_ARRAY_COUNT(table),
+    };
+    int status = hf_cli_parse(&cli, argc, argv);
+    if (status != HF_CLI_GO_ON) {
+        return status;
+    }
+    struct hf_config config;
+    hf_config_init(&config);
+    status = read_config(&cli, options.config, &config);
+    status = status == HF_CLI_GO_ON ? check(&cli, &options) : status;
+    status = status == HF_CLI_GO_ON ? hf_serve_run(&cli, &options) : status;
+    hf_config_release(&config);
+    return status;
+}

@@ -1,0 +1,65 @@
+/*
+ * A connection of a standby to the owner's Unix socket, with one request on it at a time.
+ *
+ * Owns: the socket, the request's head and the bytes of the answer. Must never: block; change a byte of a body;
+ * decide whether a request may be repeated. Called by: serve_relay; tests.
+ *
+ * 1. Hop-by-hop headers, Host, Origin, Sec-Fetch-Site and Expect do not go on: the standby has checked them.
+ *    Everything else does. A HEAD goes on as a GET: the standby's own server leaves the body out, and tells its length.
+ * 2. An answer is whole when its Content-Length is there; what is framed in another way is broken (an owner is of
+ *    this same program, and always says the length).
+ */
+#ifndef HF_CLI_SERVE_UPSTREAM_H
+#define HF_CLI_SERVE_UPSTREAM_H
+
+#include "base/buffer.h"
+#include "base/errors.h"
+#include "http/http_exchange.h"
+
+#define HF_UPSTREAM_HEAD_BYTES_MAX (64u << 10) /* of an answer's head */
+
+struct hf_upstream {
+    int fd;                                  /* -1: not connected */
+    const struct hf_http_exchange *exchange; /* whose request is under way; NULL: idle */
+    struct hf_buffer head;                   /* of the request */
+    size_t sent_bytes;                       /* of head and body */
+    struct hf_buffer in;                     /* of the answer so far */
+    uint64_t since_ms;                       /* when the request began, or the idling */
+};
+
+enum hf_upstream_progress {
+    HF_UPSTREAM_WANTS_WRITE, /* poll for writing (and reading) */
+    HF_UPSTREAM_WANTS_READ,  /* the request is out; poll for reading */
+    HF_UPSTREAM_WHOLE,       /* the answer is there */
+    HF_UPSTREAM_BROKEN,      /* the connection is of no use any more */
+};
+
+/* An answer's parts; texts point into the bytes given. */
+struct hf_upstream_answer {
+    int status;                 /* 200 to 599 */
+    struct hf_str content_type; /* absent: none */
+    struct hf_str body;         /* as it came */
+    bool close;                 /* the owner ends the connection behind it */
+};
+
+/* A socket with nothing under way. NOT_FOUND or IO: there is no owner that listens, or it takes no more now. */
+enum hf_err hf_upstream_connect(struct hf_upstream *upstream, const char *path);
+void hf_upstream_close(struct hf_upstream *upstream);
+
+/* Takes the exchange's request, to be sent by hf_upstream_go. false: memory is short. */
+bool hf_upstream_begin(struct hf_upstream *upstream, const struct hf_http_exchange *exchange);
+enum hf_upstream_progress hf_upstream_go(struct hf_upstream *upstream);
+/* Could the owner have begun to act on the request? */
+bool hf_upstream_sent_all(const struct hf_upstream *upstream);
+
+/* Behind WHOLE: the answer's parts, until hf_upstream_end. Headers to pass on are appended to `headers`. */
+void hf_upstream_answer(const struct hf_upstream *upstream, struct hf_upstream_answer *answer,
+                        struct hf_buffer *headers);
+/* Ready for the next request. */
+void hf_upstream_end(struct hf_upstream *upstream);
+
+/* Without a socket: 1 whole, 0 more is needed, -1 this is no answer. headers may be NULL. */
+int hf_upstream_parse(struct hf_str bytes, struct hf_upstream_answer *answer,
+                      struct hf_buffer *headers);
+
+#endif
