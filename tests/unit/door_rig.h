@@ -25,7 +25,7 @@ struct door_ask {
     const char *request; /* "POST /v1/transfers?mode=each" */
     const char *headers; /* "If-Match: '3'\nIdempotency-Key: k1", or NULL */
     const char
-        *body;  /* NULL: none. Content-Type is application/json unless headers say otherwise */
+        *body; /* NULL: none. Content-Type is application/json unless headers say otherwise */
 };
 
 struct door_reply {
