@@ -11,7 +11,7 @@
 #include "base/check.h"
 
 #define ROUNDS_MAX      30000 /* of asking for cold records: an operation may need three */
-#define ROUNDS_READ_MAX 1100  /* a page of entries asks for each */
+#define ROUNDS_READ_MAX 64    /* as the node's */
 
 void core_rig_init(struct core_rig *rig, enum core_rig_mode mode)
 {
@@ -57,6 +57,30 @@ static void forget(struct core_rig *rig)
     hf_recent_trim(recent, rig->state.position, 0);
 }
 
+static void decode(const struct hf_shared_bytes *frame, struct hf_arena *arena,
+                   struct hf_commit *commit);
+
+/* Follows the chain as the node's fetches do. */
+static void fetch_chain(struct core_rig *rig, struct hf_records *records,
+                        const struct hf_entry_chain *chain)
+{
+    uint64_t position = chain->position;
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    for (uint32_t i = 0; i < chain->count && position > 0; i++) {
+        struct hf_commit commit;
+        const struct hf_event *event;
+        hf_arena_clear(&arena);
+        decode(rig->frames[position - 1], &arena, &commit);
+        HF_CHECK(hf_records_add_frame(records, position, rig->frames[position - 1]));
+        const struct hf_side *side =
+            hf_entry_find(&commit, &chain->account, chain->version - i, &event);
+        HF_CHECK(side != NULL);
+        position = side->previous_position;
+    }
+    hf_arena_release(&arena);
+}
+
 static void fetch(struct core_rig *rig, struct hf_records *records)
 {
     const struct hf_needs *needs = &rig->draft.view.needs;
@@ -70,6 +94,9 @@ static void fetch(struct core_rig *rig, struct hf_records *records)
         uint64_t position = needs->positions[i];
         HF_CHECK(position >= 1 && position <= rig->state.position);
         HF_CHECK(hf_records_add_frame(records, position, rig->frames[position - 1]));
+    }
+    for (size_t i = 0; i < needs->chain_count; i++) {
+        fetch_chain(rig, records, &needs->chains[i]);
     }
 }
 
@@ -231,22 +258,30 @@ static void run_commit(struct core_rig *rig, const struct core_rig_ask *ask, con
     hf_command_release(&command);
 }
 
+uint32_t core_rig_read(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
+                       struct hf_records *records, struct hf_reading *reading)
+{
+    uint32_t rounds = 0;
+    enum hf_decision decision = HF_DECISION_NEEDS;
+    for (; decision == HF_DECISION_NEEDS && rounds < ROUNDS_READ_MAX; rounds++) {
+        decision = hf_read(&rig->state, records, query, now_us, rig->key_retention_us, &rig->draft,
+                           reading);
+        if (decision == HF_DECISION_NEEDS) {
+            HF_CHECK(rig->mode == CORE_RIG_COLD);
+            fetch(rig, records);
+        }
+    }
+    HF_CHECK(decision == HF_DECISION_ANSWER);
+    return rounds - 1;
+}
+
 static void run_query(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
                       struct core_rig_answer *answer)
 {
     struct hf_records records;
     struct hf_reading reading;
     hf_records_init(&records);
-    enum hf_decision decision = HF_DECISION_NEEDS;
-    for (int round = 0; decision == HF_DECISION_NEEDS && round < ROUNDS_READ_MAX; round++) {
-        decision = hf_read(&rig->state, &records, query, now_us, rig->key_retention_us, &rig->draft,
-                           &reading);
-        if (decision == HF_DECISION_NEEDS) {
-            HF_CHECK(rig->mode == CORE_RIG_COLD);
-            fetch(rig, &records);
-        }
-    }
-    HF_CHECK(decision == HF_DECISION_ANSWER);
+    (void)core_rig_read(rig, query, now_us, &records, &reading);
     answer->status = hf_reading_json(&answer->text, query, &reading);
     answer->code = hf_err_wire(reading.code);
     hf_records_release(&records);

@@ -4,7 +4,7 @@
  * Owns: a state, its commits' frames and an index of its own. After every commit the frame is decoded
  * and applied to a twin, so that state = log at any time (core_rig_check). In mode COLD everything that
  * may leave the RAM leaves it after each commit: each decision then has to ask for what it needs.
- * Called by: contract_test, api_test.
+ * Called by: contract_test, api_test, read_test, statement_test.
  */
 #ifndef HF_TESTS_UNIT_CORE_RIG_H
 #define HF_TESTS_UNIT_CORE_RIG_H
@@ -53,6 +53,10 @@ void core_rig_release(struct core_rig *rig);
 
 void core_rig_ask(struct core_rig *rig, const struct core_rig_ask *ask,
                   struct core_rig_answer *answer);
+/* Reads. records: empty at first, to be released when the reading is done with. Returns how often it had to
+ * fetch; never as often as the node would give up. */
+uint32_t core_rig_read(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
+                       struct hf_records *records, struct hf_reading *reading);
 /* Invariants hold, and the twin has the same canonical bytes. */
 void core_rig_check(const struct core_rig *rig);
 /* A commit's frame, 1 to state.position. */
