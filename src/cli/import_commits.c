@@ -9,26 +9,18 @@ struct importing {
     const struct hf_import_options *options;
     const char *path;
     struct holdfast *db;
-    struct hf_arena arena;   /* of the current line */
-    struct hf_buffer report; /* bad and refused lines: text, or items of a JSON array */
-    uint64_t accepted, refused, malformed, replayed;
+    struct hf_arena arena; /* of the current line */
+    struct hf_import_tally tally;
     bool stop; /* no further lines */
     struct hf_cli_progress progress;
 };
 
-/* A line's parts. */
-struct line {
-    struct hf_str key;    /* or absent */
-    struct hf_str commit; /* the whole line, or its member "commit" */
-};
-
-/* {"key":…,"commit":{…}}, or anything else, which is taken for a commit. */
-static enum hf_err split(struct hf_str text, struct hf_arena *arena, struct line *line,
-                         struct hf_error *error)
+enum hf_err hf_import_split(struct hf_str text, struct hf_arena *arena, struct hf_import_line *line,
+                            struct hf_error *error)
 {
     struct hf_json json;
     bool other = false;
-    *line = (struct line){0};
+    *line = (struct hf_import_line){0};
     hf_json_init(&json, text, arena);
     if (hf_json_next(&json) == HF_JSON_OBJECT_BEGIN) {
         while (hf_json_next(&json) == HF_JSON_NAME) {
@@ -50,7 +42,7 @@ static enum hf_err split(struct hf_str text, struct hf_arena *arena, struct line
         }
     }
     if (!hf_str_present(line->commit)) {
-        *line = (struct line){.commit = text};
+        *line = (struct hf_import_line){.commit = text};
     } else if (other) {
         return hf_error_set(error, HF_ERR_INVALID_REQUEST,
                             "besides commit and key nothing is allowed");
@@ -58,12 +50,13 @@ static enum hf_err split(struct hf_str text, struct hf_arena *arena, struct line
     return HF_ERR_OK;
 }
 
-static void report(struct importing *import, uint64_t number, const char *code, const char *text)
+void hf_import_note(struct hf_import_tally *tally, uint64_t number, const char *code,
+                    const char *text)
 {
-    if (import->cli->json) {
-        struct hf_json_writer w = hf_json_writer_over(&import->report);
-        if (import->report.size_bytes > 0) {
-            hf_buffer_u8(&import->report, ',');
+    if (tally->cli->json) {
+        struct hf_json_writer w = hf_json_writer_over(&tally->report);
+        if (tally->report.size_bytes > 0) {
+            hf_buffer_u8(&tally->report, ',');
         }
         hf_json_begin_object(&w, NULL);
         hf_json_put_number(&w, "line", number);
@@ -71,9 +64,14 @@ static void report(struct importing *import, uint64_t number, const char *code, 
         hf_json_put_text(&w, "text", hf_str_from(text));
         hf_json_end_object(&w);
     } else {
-        hf_buffer_format(&import->report, "line %llu: %s: %s\n", (unsigned long long)number, code,
+        hf_buffer_format(&tally->report, "line %llu: %s: %s\n", (unsigned long long)number, code,
                          text);
     }
+}
+
+static void report(struct importing *import, uint64_t number, const char *code, const char *text)
+{
+    hf_import_note(&import->tally, number, code, text);
     import->stop = import->options->stop_on_error;
 }
 
@@ -82,15 +80,15 @@ static bool import_line(struct importing *import, uint64_t number, struct hf_str
                         struct holdfast_failure *failure)
 {
     struct hf_error error = {0};
-    struct line line;
+    struct hf_import_line line;
     hf_arena_clear(&import->arena);
-    if (split(text, &import->arena, &line, &error) != HF_ERR_OK) {
-        import->malformed++;
+    if (hf_import_split(text, &import->arena, &line, &error) != HF_ERR_OK) {
+        import->tally.malformed++;
         report(import, number, "invalid_request", error.text);
         return true;
     }
     if (line.key.len > 0 && memchr(line.key.ptr, 0, line.key.len) != NULL) {
-        import->malformed++;
+        import->tally.malformed++;
         report(import, number, "invalid_request", "key: a NUL in it");
         return true;
     }
@@ -105,18 +103,18 @@ static bool import_line(struct importing *import, uint64_t number, struct hf_str
     if (code == HOLDFAST_INVALID_REQUEST || code == HOLDFAST_TOO_LARGE) {
         char where[sizeof(failure->pointer) + sizeof(failure->text) + 2];
         (void)snprintf(where, sizeof(where), "%s: %s", failure->pointer, failure->text);
-        import->malformed++;
+        import->tally.malformed++;
         report(import, number, "invalid_request", where);
         return true;
     }
     if (code != HOLDFAST_OK) {
         return false;
     }
-    import->replayed += holdfast_answer_replayed(answer);
+    import->tally.replayed += holdfast_answer_replayed(answer);
     if (holdfast_answer_status(answer) < 300) {
-        import->accepted++;
+        import->tally.accepted++;
     } else {
-        import->refused++;
+        import->tally.refused++;
         const char *body = holdfast_answer_text(answer, NULL);
         report(import, number, holdfast_answer_code(answer), body == NULL ? "" : body);
     }
@@ -147,31 +145,30 @@ static int import_lines(struct importing *import, struct hf_lines *lines)
     return HF_EXIT_OK;
 }
 
-static int print_result(struct importing *import)
+int hf_import_print(struct hf_import_tally *tally)
 {
     struct hf_buffer out;
-    bool clean = import->malformed == 0 && import->refused == 0;
+    bool clean = tally->malformed == 0 && tally->refused == 0;
     hf_buffer_init(&out);
-    if (import->cli->json) {
+    if (tally->cli->json) {
         struct hf_json_writer w = hf_json_writer_over(&out);
         hf_json_begin_object(&w, NULL);
-        hf_json_put_number(&w, "accepted", import->accepted);
-        hf_json_put_number(&w, "refused", import->refused);
-        hf_json_put_number(&w, "malformed", import->malformed);
-        hf_json_put_number(&w, "replayed", import->replayed);
+        hf_json_put_number(&w, "accepted", tally->accepted);
+        hf_json_put_number(&w, "refused", tally->refused);
+        hf_json_put_number(&w, "malformed", tally->malformed);
+        hf_json_put_number(&w, "replayed", tally->replayed);
         hf_json_begin_array(&w, "lines");
-        hf_buffer_bytes(&out, import->report.data, import->report.size_bytes);
+        hf_buffer_bytes(&out, tally->report.data, tally->report.size_bytes);
         hf_json_end_array(&w);
         hf_json_end_object(&w);
     } else {
-        hf_buffer_bytes(&out, import->report.data, import->report.size_bytes);
+        hf_buffer_bytes(&out, tally->report.data, tally->report.size_bytes);
         hf_buffer_format(&out, "%llu accepted, %llu refused, %llu malformed, %llu decided before\n",
-                         (unsigned long long)import->accepted, (unsigned long long)import->refused,
-                         (unsigned long long)import->malformed,
-                         (unsigned long long)import->replayed);
+                         (unsigned long long)tally->accepted, (unsigned long long)tally->refused,
+                         (unsigned long long)tally->malformed, (unsigned long long)tally->replayed);
     }
-    out.failed = out.failed || import->report.failed;
-    return hf_cli_print(import->cli, &out, clean ? HF_EXIT_OK : HF_EXIT_NO);
+    out.failed = out.failed || tally->report.failed;
+    return hf_cli_print(tally->cli, &out, clean ? HF_EXIT_OK : HF_EXIT_NO);
 }
 
 int hf_import_commits(const struct hf_cli *cli, const struct hf_import_options *options,
@@ -179,22 +176,22 @@ int hf_import_commits(const struct hf_cli *cli, const struct hf_import_options *
 {
     struct hf_error error = {0};
     struct hf_lines lines;
-    struct importing import = {.cli = cli, .options = options, .path = path};
+    struct importing import = {.cli = cli, .options = options, .path = path, .tally.cli = cli};
     if (hf_lines_open(&lines, path, &error) != HF_ERR_OK) {
         return hf_cli_fail(cli, &error);
     }
     int status = hf_cli_open(cli, directory, true, false, &import.db);
     if (status == HF_CLI_GO_ON) {
         hf_arena_init(&import.arena);
-        hf_buffer_init(&import.report);
+        hf_buffer_init(&import.tally.report);
         hf_cli_progress_init(&import.progress, "import: line");
         status = import_lines(&import, &lines);
         hf_cli_progress_end(&import.progress);
         status = hf_cli_close(cli, import.db, status);
         if (status == HF_EXIT_OK) {
-            status = print_result(&import);
+            status = hf_import_print(&import.tally);
         }
-        hf_buffer_release(&import.report);
+        hf_buffer_release(&import.tally.report);
         hf_arena_release(&import.arena);
     }
     hf_lines_close(&lines);

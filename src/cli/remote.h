@@ -95,10 +95,16 @@ struct hf_remote_part {
     bool required; /* the option must be given */
 };
 
+enum hf_remote_shown {
+    HF_SHOWN_TEXT = 1,
+    HF_SHOWN_NUMBER, /* aligned to the right */
+    HF_SHOWN_AMOUNT, /* minor units: shown with decimals, too */
+};
+
 struct hf_remote_column {
     const char *title;  /* "AVAILABLE" */
     const char *member; /* "available" */
-    bool amount;        /* minor units: shown with decimals, too */
+    enum hf_remote_shown shown;
 };
 
 struct hf_remote_call;

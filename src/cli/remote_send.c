@@ -153,13 +153,14 @@ int hf_remote_send(struct hf_remote_call *call, const struct hf_buffer *path, st
         (void)hf_error_set(&error, HF_ERR_NO_MEMORY, "out of memory");
         return hf_cli_fail(call->cli, &error);
     }
-    struct holdfast_client_request request = {
-        .method = call->verb->method,
-        .path = (const char *)whole.data,
-        .body = body.ptr,
-        .body_bytes = body.len,
-        .content_type =
-            strcmp(call->verb->method, "PATCH") == 0 ? "application/merge-patch+json" : NULL};
+    bool document = strncmp(call->verb->path, "/v1/documents/", 14) == 0;
+    bool merge = document && strcmp(call->verb->method, "PATCH") == 0;
+    struct holdfast_client_request request = {.method = call->verb->method,
+                                              .path = (const char *)whole.data,
+                                              .body = body.ptr,
+                                              .body_bytes = body.len,
+                                              .content_type =
+                                                  merge ? "application/merge-patch+json" : NULL};
     status = send_request(call, &headers, &request, answer);
     hf_buffer_release(&whole);
     return status;

@@ -19,6 +19,13 @@ static bool is_amount(struct hf_str name)
     return false;
 }
 
+/* Members that are shown as the JSON that they are. */
+static bool is_json(struct hf_str name)
+{
+    return hf_str_equal(name, HF_STR("metadata")) || hf_str_equal(name, HF_STR("data")) ||
+           hf_str_equal(name, HF_STR("body"));
+}
+
 /* "12.50 (1250)"; an asset without decimals: "1250". */
 static void put_amount(struct hf_buffer *out, struct hf_str minor, struct hf_str asset)
 {
@@ -34,8 +41,7 @@ static void put_value(struct hf_remote_call *call, struct hf_buffer *out, struct
                       const struct hf_json_value *value, struct hf_str asset)
 {
     struct hf_json_object object;
-    bool inside = value->token == HF_JSON_OBJECT_BEGIN && !hf_str_equal(name, HF_STR("metadata")) &&
-                  !hf_str_equal(name, HF_STR("data")) &&
+    bool inside = value->token == HF_JSON_OBJECT_BEGIN && !is_json(name) &&
                   hf_json_view_object(value->raw, &call->arena, &object);
     if (!inside) {
         bool amount = is_amount(name) && value->token == HF_JSON_STRING;
@@ -105,7 +111,7 @@ static void put_row(struct hf_remote_call *call, struct hf_text_table *table,
          column++) {
         struct hf_str value = hf_json_view_text(item, column->member);
         hf_buffer_clear(&text);
-        if (column->amount && hf_str_present(value)) {
+        if (column->shown == HF_SHOWN_AMOUNT && hf_str_present(value)) {
             put_amount(&text, value, hf_str_present(own) ? own : asset);
         } else {
             hf_buffer_bytes(&text, value.ptr, value.len);
@@ -123,7 +129,7 @@ void hf_remote_rows(struct hf_remote_call *call, const struct hf_json_array *ite
     const struct hf_remote_column *columns = call->verb->columns;
     hf_text_table_init(&table, count_columns(columns));
     for (size_t i = 0; columns[i].title != NULL; i++) {
-        table.right[i] = columns[i].amount;
+        table.right[i] = columns[i].shown != HF_SHOWN_TEXT;
         hf_text_table_cell(&table, hf_str_from(columns[i].title));
     }
     for (size_t i = 0; i < items->count; i++) {

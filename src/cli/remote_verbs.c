@@ -82,9 +82,11 @@ static const struct hf_remote_verb transfer_verbs[] = {
      .method = "GET",
      .path = "/v1/transfers",
      .query = PARTS(NEEDED("account", HF_FORM_TEXT, HF_REMOTE_ACCOUNT)),
-     .columns = COLUMNS({"ID", "id", false}, {"TYPE", "type", false}, {"FROM", "from", false},
-                        {"TO", "to", false}, {"AMOUNT", "amount", true}, {"ASSET", "asset", false},
-                        {"REVERSED", "reversed", true}, {"TIME", "posted_at", false})},
+     .columns =
+         COLUMNS({"ID", "id", HF_SHOWN_TEXT}, {"TYPE", "type", HF_SHOWN_TEXT},
+                 {"FROM", "from", HF_SHOWN_TEXT}, {"TO", "to", HF_SHOWN_TEXT},
+                 {"AMOUNT", "amount", HF_SHOWN_AMOUNT}, {"ASSET", "asset", HF_SHOWN_TEXT},
+                 {"REVERSED", "reversed", HF_SHOWN_AMOUNT}, {"TIME", "posted_at", HF_SHOWN_TEXT})},
 };
 
 static const struct hf_remote_verb account_verbs[] = {
@@ -117,10 +119,11 @@ static const struct hf_remote_verb account_verbs[] = {
      .method = "GET",
      .path = "/v1/accounts",
      .query = PARTS(TEXT("prefix", HF_REMOTE_PREFIX)),
-     .columns = COLUMNS({"ACCOUNT", "id", false}, {"ASSET", "asset", false},
-                        {"STATE", "state", false}, {"POSTED", "posted", true},
-                        {"AVAILABLE", "available", true}, {"FLOOR", "floor", true},
-                        {"CEILING", "ceiling", true}, {"VERSION", "version", false})},
+     .columns =
+         COLUMNS({"ACCOUNT", "id", HF_SHOWN_TEXT}, {"ASSET", "asset", HF_SHOWN_TEXT},
+                 {"STATE", "state", HF_SHOWN_TEXT}, {"POSTED", "posted", HF_SHOWN_AMOUNT},
+                 {"AVAILABLE", "available", HF_SHOWN_AMOUNT}, {"FLOOR", "floor", HF_SHOWN_AMOUNT},
+                 {"CEILING", "ceiling", HF_SHOWN_AMOUNT}, {"VERSION", "version", HF_SHOWN_NUMBER})},
     {.name = "balance",
      .operands = "ACCOUNT",
      .operands_min = 1,
@@ -140,10 +143,12 @@ static const struct hf_remote_verb account_verbs[] = {
      .example = "account entries users:42 --limit=20",
      .method = "GET",
      .path = "/v1/accounts/{1}/entries",
-     .columns = COLUMNS(
-         {"VERSION", "version", false}, {"POSITION", "position", false}, {"TIME", "time", false},
-         {"WHAT", "type", false}, {"TRANSFER", "transfer", false}, {"HOLD", "hold", false},
-         {"AMOUNT", "amount", true}, {"POSTED", "posted", true}, {"AVAILABLE", "available", true}),
+     .columns =
+         COLUMNS({"VERSION", "version", HF_SHOWN_NUMBER}, {"POSITION", "position", HF_SHOWN_NUMBER},
+                 {"TIME", "time", HF_SHOWN_TEXT}, {"WHAT", "type", HF_SHOWN_TEXT},
+                 {"TRANSFER", "transfer", HF_SHOWN_TEXT}, {"HOLD", "hold", HF_SHOWN_TEXT},
+                 {"AMOUNT", "amount", HF_SHOWN_AMOUNT}, {"POSTED", "posted", HF_SHOWN_AMOUNT},
+                 {"AVAILABLE", "available", HF_SHOWN_AMOUNT}),
      .run = hf_remote_entries},
     {.name = "statement",
      .operands = "ACCOUNT",
@@ -266,10 +271,12 @@ static const struct hf_remote_verb hold_verbs[] = {
      .path = "/v1/holds",
      .query =
          PARTS(NEEDED("account", HF_FORM_TEXT, HF_REMOTE_ACCOUNT), TEXT("state", HF_REMOTE_STATE)),
-     .columns = COLUMNS({"ID", "id", false}, {"STATE", "state", false}, {"FROM", "from", false},
-                        {"TO", "to", false}, {"ASSET", "asset", false}, {"AMOUNT", "amount", true},
-                        {"CAPTURED", "captured", true}, {"REMAINING", "remaining", true},
-                        {"EXPIRES", "expires_at", false})},
+     .columns = COLUMNS({"ID", "id", HF_SHOWN_TEXT}, {"STATE", "state", HF_SHOWN_TEXT},
+                        {"FROM", "from", HF_SHOWN_TEXT}, {"TO", "to", HF_SHOWN_TEXT},
+                        {"ASSET", "asset", HF_SHOWN_TEXT}, {"AMOUNT", "amount", HF_SHOWN_AMOUNT},
+                        {"CAPTURED", "captured", HF_SHOWN_AMOUNT},
+                        {"REMAINING", "remaining", HF_SHOWN_AMOUNT},
+                        {"EXPIRES", "expires_at", HF_SHOWN_TEXT})},
 };
 
 static const struct hf_remote_verb stream_verbs[] = {
@@ -295,8 +302,9 @@ static const struct hf_remote_verb stream_verbs[] = {
      .method = "GET",
      .path = "/v1/streams/{1}/events",
      .query = PARTS(NUMBER("from", HF_REMOTE_FROM_NUMBER)),
-     .columns = COLUMNS({"VERSION", "version", false}, {"TIME", "time", false},
-                        {"TYPE", "type", false}, {"ID", "id", false}, {"DATA", "data", false})},
+     .columns = COLUMNS({"VERSION", "version", HF_SHOWN_NUMBER}, {"TIME", "time", HF_SHOWN_TEXT},
+                        {"TYPE", "type", HF_SHOWN_TEXT}, {"ID", "id", HF_SHOWN_TEXT},
+                        {"DATA", "data", HF_SHOWN_TEXT})},
     {.name = "show",
      .operands = "STREAM",
      .operands_min = 1,
@@ -312,8 +320,8 @@ static const struct hf_remote_verb stream_verbs[] = {
      .method = "GET",
      .path = "/v1/streams",
      .query = PARTS(TEXT("prefix", HF_REMOTE_PREFIX)),
-     .columns = COLUMNS({"STREAM", "id", false}, {"VERSION", "version", false},
-                        {"MODIFIED", "modified_at", false})},
+     .columns = COLUMNS({"STREAM", "id", HF_SHOWN_TEXT}, {"VERSION", "version", HF_SHOWN_NUMBER},
+                        {"MODIFIED", "modified_at", HF_SHOWN_TEXT})},
 };
 
 static const struct hf_remote_verb document_verbs[] = {
@@ -371,8 +379,9 @@ static const struct hf_remote_verb document_verbs[] = {
      .method = "GET",
      .path = "/v1/documents",
      .query = PARTS(TEXT("prefix", HF_REMOTE_PREFIX)),
-     .columns = COLUMNS({"DOCUMENT", "id", false}, {"VERSION", "version", false},
-                        {"BYTES", "bytes", false}, {"MODIFIED", "modified_at", false})},
+     .columns =
+         COLUMNS({"DOCUMENT", "id", HF_SHOWN_TEXT}, {"VERSION", "version", HF_SHOWN_NUMBER},
+                 {"BYTES", "bytes", HF_SHOWN_NUMBER}, {"MODIFIED", "modified_at", HF_SHOWN_TEXT})},
     {.name = "versions",
      .operands = "DOCUMENT",
      .operands_min = 1,
