@@ -13,6 +13,7 @@ import argparse
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 ACCOUNTS = 1000
 FUND = 10 ** 12
+IDLE = 5000  # connections whose memory is measured
 
 
 def free_port():
@@ -128,8 +130,14 @@ http {{ access_log off; keepalive_requests 100000000;
         self.process.wait(timeout=10)
 
 
+def raise_open_files(count):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, count + 100), hard), hard))
+
+
 def idle_memory(server, count):
-    """Bytes of resident memory that each idle connection takes, each after one request."""
+    """Bytes of the server's resident memory that each idle connection takes, each after one request."""
+    raise_open_files(count)
     before = server.resident_bytes()
     sockets = []
     for _ in range(count):
@@ -207,8 +215,8 @@ def main():
     nginx = None
     try:
         server = Server(options.build, os.path.join(directory, "data"))
+        per_idle = idle_memory(server, IDLE)
         fund(server)
-        per_idle = idle_memory(server, 1000)
         if shutil.which("nginx"):
             nginx = Nginx(os.path.join(directory, "nginx"))
         results = measure(server, nginx, options.rounds, options.seconds)
@@ -249,7 +257,8 @@ def report(results, per_idle, options, with_nginx):
               f"p50 {row['p50_us']:.0f} us  p99 {row['p99_us']:.0f} us  max {row['max_us']:.0f} us")
     if not with_nginx:
         print("nginx is not installed: its row is left out")
-    print(f"hot / uniform: {ratio:.2f}; an idle connection: {per_idle:.0f} bytes of resident memory")
+    print(f"hot / uniform: {ratio:.2f}; {IDLE:,} idle connections: {per_idle:.0f} bytes of "
+          "resident memory each")
 
 
 if __name__ == "__main__":
