@@ -1,0 +1,190 @@
+"""What the tests of the running server share: TAP, ports, servers, plain HTTP. No test itself."""
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+BUILD = os.environ.get("HOLDFAST_BUILD", "build")
+HOLDFAST = os.path.abspath(os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast")))
+READY_S = 60  # a loaded machine may take its time; nothing here asserts how long
+
+
+class Tap:
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def result(self, good, name, note=""):
+        self.count += 1
+        self.failed += not good
+        note = str(note).replace("\n", " | ")
+        print(f"{'ok' if good else 'not ok'} {self.count} - {name}{': ' + note if note else ''}",
+              flush=True)
+        return good
+
+    def skip(self, name, why):
+        self.count += 1
+        print(f"ok {self.count} - {name} # skip {why}", flush=True)
+
+    def end(self):
+        print(f"1..{self.count}")
+        return 1 if self.failed else 0
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Lines:
+    """A child's standard output, line by line, with a limit on waiting."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+        self.rest = b""
+
+    def next(self, seconds):
+        until = time.monotonic() + seconds
+        while b"\n" not in self.rest:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self.pipe], [], [], left)[0]:
+                return None
+            more = os.read(self.pipe.fileno(), 65536)
+            if not more:
+                return None
+            self.rest += more
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line.decode()
+
+
+class Server:
+    """holdfast serve as a child. The ready line is read when it is asked for."""
+
+    def __init__(self, directory, *arguments, port=0, environment=None, errors=None):
+        self.errors_path = errors or f"{directory.rstrip('/')}.stderr"
+        self.errors_at = os.path.getsize(self.errors_path) if os.path.exists(self.errors_path) else 0
+        self.ready_text = None
+        full = dict(os.environ)
+        full.update(environment or {})
+        with open(self.errors_path, "ab") as errors_file:
+            self.process = subprocess.Popen(
+                [HOLDFAST, "serve", "--json", "--data", directory, "--listen",
+                 f"127.0.0.1:{port}", *arguments],
+                stdout=subprocess.PIPE, stderr=errors_file, stdin=subprocess.DEVNULL, env=full)
+        self.lines = Lines(self.process.stdout)
+
+    def ready(self, seconds=READY_S):
+        """The ready line as a dict, or None."""
+        if self.ready_text is None:
+            self.ready_text = self.lines.next(seconds)
+        return json.loads(self.ready_text) if self.ready_text else None
+
+    @property
+    def port(self):
+        ready = self.ready()
+        return ready["listeners"][0]["port"] if ready else 0
+
+    def errors(self):
+        with open(self.errors_path, encoding="utf-8", errors="replace") as file:
+            file.seek(self.errors_at)
+            return file.read()
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self, seconds=60):
+        """SIGTERM; the exit status, or None if it did not end."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+        self.process.stdout.close()
+        return status
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def request(where, method, path, body=None, headers=None, timeout=60):
+    """(status, headers, body). where: a port, or the path of a Unix socket."""
+    connection = (http.client.HTTPConnection("127.0.0.1", where, timeout=timeout)
+                  if isinstance(where, int) else UnixConnection(where, timeout))
+    try:
+        full = {} if body is None else {"Content-Type": "application/json"}
+        full.update(headers or {})
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        connection.request(method, path, body, full)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def json_request(where, method, path, body=None, headers=None, timeout=60):
+    """(status, the answer's JSON)"""
+    status, _, text = request(where, method, path, body, headers, timeout)
+    return status, json.loads(text) if text else None
+
+
+ACCOUNTS = {"do": [
+    {"op": "open_account", "account": "world", "asset": "USD/2", "floor": None},
+    {"op": "open_account", "account": "shop", "asset": "USD/2"}]}
+
+
+def transfer(number, amount="1"):
+    return {"id": f"t:{number}", "from": "world", "to": "shop", "asset": "USD/2", "amount": amount}
+
+
+def open_accounts(where):
+    return json_request(where, "POST", "/v1/commits", ACCOUNTS, {"Idempotency-Key": "open"})
+
+
+def verify(directory):
+    """(good, report or what was said)"""
+    done = subprocess.run([HOLDFAST, "verify", "--json", directory], capture_output=True, text=True,
+                          check=False)
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        return False, done.stdout + done.stderr
+    return done.returncode == 0 and report.get("ok") is True, report
+
+
+def wait_until(what, seconds=READY_S, every=0.02):
+    """True as soon as what() is."""
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(every)
+    return True
+
+
+def find_program(name):
+    for folder, _, names in os.walk(BUILD):
+        if name in names and os.access(os.path.join(folder, name), os.X_OK):
+            return os.path.join(folder, name)
+    sys.exit(f"no {name} below {BUILD}: build it first")
