@@ -176,34 +176,32 @@ static const char *method_name(enum hf_http_method method)
 }
 
 /*
- * Version 1, frozen by tests/golden/http.txt; "\n" between the parts:
+ * Version 1, frozen by tests/golden/http.txt; a line feed between the parts:
  *
- *   "1 POST /v1/transfers/{id}/reverse"   method and pattern (the names in the path are in the operations)
- *   "?mode=each"                          each parameter that shapes a change
- *   "If-Match:\"3\",\"4\""                if it is there; without white space
- *   "If-None-Match:*"                     if it is there
+ *   1 POST /v1/streams/{id}/events   method and pattern (the names in the path are in the operations)
+ *   []                               if the body is a list (array or NDJSON): it is answered in another form
+ *   If-Match:"3","4"                 if it is there; without white space
+ *   If-None-Match:*                  if it is there
  *
- * POST /v1/commits without any of it is "": the same commit is the same request through the library, too.
- * dry_run is no part of it: it asks what the same request would do.
+ * POST /v1/commits is "": the same commit is the same request through the library, too. Query parameters are no
+ * part of it: dry_run asks what the same request would do, and mode=each takes no key.
  */
 struct hf_str hf_route_fingerprint(const struct hf_call *call)
 {
     const struct hf_tag_list *match = &call->precondition.match;
     const struct hf_tag_list *none_match = &call->precondition.none_match;
-    struct hf_str mode = hf_http_query_get(&call->query, "mode");
+    bool list = call->form.failed == HF_FAILED_IN_ARRAY;
     if (call->route->begin == hf_route_commits) {
         return HF_STR("");
     }
-    size_t bytes =
-        strlen(call->route->pattern) + mode.len + match->text.len + none_match->text.len + 80;
+    size_t bytes = strlen(call->route->pattern) + match->text.len + none_match->text.len + 80;
     char *text = hf_arena_alloc(call->exchange->arena, bytes);
     if (text == NULL) {
         return HF_STR_NONE;
     }
     int used =
-        snprintf(text, bytes, "1 %s %s%s%.*s%s%.*s%s%.*s", method_name(call->route->method),
-                 call->route->pattern, mode.len > 0 ? "\n?mode=" : "", (int)mode.len,
-                 mode.len > 0 ? mode.ptr : "", match->given ? "\nIf-Match:" : "",
+        snprintf(text, bytes, "1 %s %s%s%s%.*s%s%.*s", method_name(call->route->method),
+                 call->route->pattern, list ? "\n[]" : "", match->given ? "\nIf-Match:" : "",
                  (int)match->text.len, match->text.ptr, none_match->given ? "\nIf-None-Match:" : "",
                  (int)none_match->text.len, none_match->text.ptr);
     return (struct hf_str){text, (size_t)used};
