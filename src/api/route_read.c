@@ -59,6 +59,9 @@ static const struct kind {
 };
 
 #define LIMIT_DEFAULT 100
+/* Items that the reads of a request may look at, in one go on the node's thread. A list of transfers, holds or
+ * documents counts as 1,000 whatever its limit, for it filters: an account with its transfers and holds fits. */
+#define WEIGHT_MAX (4 * HF_QUERY_LIMIT_MAX)
 
 struct reads {
     struct hf_call *call;
@@ -331,9 +334,11 @@ static bool take_body(struct reads *reads)
     if (reads->count == 0) {
         return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "/reads", "one read at least");
     }
-    return reads->weight <= HF_QUERY_LIMIT_MAX ||
+    return reads->weight <= WEIGHT_MAX ||
            hf_malformed_set(malformed, HF_ERR_TOO_LARGE, "/reads",
-                            "the pages together have more than 1000 items: set limits");
+                            "these reads may look at more than %d items together: ask for fewer "
+                            "lists, or set limits",
+                            WEIGHT_MAX);
 }
 
 static bool may_read_all(const struct reads *reads)

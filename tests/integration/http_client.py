@@ -197,7 +197,7 @@ class Client:
         else:
             data = None if body is None else json.dumps(body).encode()
         if data is not None:
-            fields["Content-Type"] = content_type or "application/json"
+            fields["Content-Type"] = "application/json" if content_type is None else content_type
             fields["Content-Length"] = str(len(data))
         elif method in ("POST", "PUT", "PATCH"):
             fields["Content-Length"] = "0"
