@@ -57,7 +57,7 @@ static void answer_done(evutil_socket_t fd, short what, void *context)
     (void)context;
     (void)pthread_mutex_lock(&mutex);
     size_t count = done_count;
-    memcpy(taken, done, count * sizeof(done[0]));
+    memcpy(taken, done, count * sizeof(struct evhttp_request *));
     done_count = 0;
     (void)pthread_mutex_unlock(&mutex);
     for (size_t i = 0; i < count; i++) {

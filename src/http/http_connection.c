@@ -296,8 +296,8 @@ static void settle(struct hf_http_connection *connection)
         return;
     }
     struct hf_http_work *work = connection->work;
-    if (connection->state == HF_HTTP_IN_HEAD && work->in_begin == work->in.size_bytes &&
-        hf_http_unsent(connection) == 0) {
+    if (connection->state == HF_HTTP_IN_HEAD && work != NULL &&
+        work->in_begin == work->in.size_bytes && hf_http_unsent(connection) == 0) {
         connection->state = HF_HTTP_IDLE;
         connection->is_renewed = true;
     }

@@ -47,13 +47,17 @@ static enum hf_err split_address(const char *address, char host[256], char port[
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage bound;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } bound;
+    memset(&bound, 0, sizeof(bound));
     socklen_t length = sizeof(bound);
-    if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0) {
+    if (getsockname(fd, &bound.any, &length) != 0) {
         return 0;
     }
-    return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                             : ((struct sockaddr_in *)&bound)->sin_port);
+    return ntohs(bound.any.sa_family == AF_INET6 ? bound.six.sin6_port : bound.four.sin_port);
 }
 
 static enum hf_err open_tcp(struct hf_http_listener *listener, const char *address,

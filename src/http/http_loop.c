@@ -107,15 +107,20 @@ static void expire_timers(struct hf_http_server *server)
     }
 }
 
-/* Closes the connection that has been idle longest. */
-static bool replace_idle(struct hf_http_server *server)
+/* Closes a connection to have room for a new one: one that has its last answer, else the one that has been idle
+ * longest, else the one whose head has been under way longest: honest clients send theirs at once, so a crowd of
+ * slow ones keeps nobody out. */
+static bool make_room_for_one(struct hf_http_server *server)
 {
-    struct hf_http_connection *oldest = server->timers[HF_HTTP_TIMER_IDLE].first;
-    if (oldest == NULL) {
-        return false;
+    static const enum hf_http_timer victims[] = {HF_HTTP_TIMER_LINGER, HF_HTTP_TIMER_IDLE,
+                                                 HF_HTTP_TIMER_HEAD};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(victims); i++) {
+        if (server->timers[victims[i]].first != NULL) {
+            hf_http_drop(server->timers[victims[i]].first);
+            return true;
+        }
     }
-    hf_http_drop(oldest);
-    return true;
+    return false;
 }
 
 static void pause_listener(struct hf_http_server *server, struct hf_http_listener *listener,
@@ -133,7 +138,7 @@ static void accept_some(struct hf_http_server *server, struct hf_http_listener *
         if (fd < 0) {
             bool is_short =
                 errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
-            if (is_short && !replace_idle(server)) {
+            if (is_short && !make_room_for_one(server)) {
                 pause_listener(server, listener, true);
             }
             if (errno == EAGAIN || errno == EWOULDBLOCK || is_short) {
@@ -141,7 +146,8 @@ static void accept_some(struct hf_http_server *server, struct hf_http_listener *
             }
             continue; /* that connection has an error of its own; the next one may have none */
         }
-        if (server->connection_count >= server->limits.connections_max && !replace_idle(server)) {
+        if (server->connection_count >= server->limits.connections_max &&
+            !make_room_for_one(server)) {
             (void)close(fd);
             continue;
         }

@@ -190,7 +190,7 @@ enum hf_err hf_http_listener_open(struct hf_http_listener *listener, const char 
 void hf_http_listener_close(struct hf_http_listener *listener);
 
 /* http_loop.c: the loop's thread. */
-void *hf_http_loop(void *server);
+void *hf_http_loop(void *context); /* the server */
 /* Puts the connection among those that can go on. */
 void hf_http_ready(struct hf_http_connection *connection);
 /* Rings the loop awake if it sleeps. Any thread. */

@@ -69,9 +69,9 @@ static void server_free(struct hf_http_server *server)
 
 enum hf_err hf_http_server_new(const struct hf_http_limits *limits,
                                const struct hf_http_handler *handler,
-                               struct hf_http_server **result, struct hf_error *error)
+                               struct hf_http_server **server_out, struct hf_error *error)
 {
-    *result = NULL;
+    *server_out = NULL;
     HF_CHECK(handler->handle != NULL);
     HF_CHECK(limits->head_bytes_max > 0 && limits->head_bytes_max <= 1u << 20);
     struct hf_http_server *server = hf_calloc(1, sizeof(*server));
@@ -98,7 +98,7 @@ enum hf_err hf_http_server_new(const struct hf_http_limits *limits,
         server_free(server);
         return failure;
     }
-    *result = server;
+    *server_out = server;
     return HF_ERR_OK;
 }
 

@@ -11,7 +11,8 @@
  *    connection is closed; framing that could be read in two ways is malformed (RFC 9112 §6.3).
  * 3. Every wait has an end: head_ms_max from the first byte to the end of the head, body_ms_max for the body
  *    (or a minimum rate), idle_ms_max between requests, write_ms_max for a peer that does not read.
- * 4. Beyond connections_max a new connection replaces the one that has been idle longest, else it is closed.
+ * 4. Beyond connections_max a new connection replaces the one that has been idle longest, else the one whose head has
+ *    been under way longest; with an exchange under way on each, the new one is closed.
  */
 #ifndef HF_HTTP_HTTP_SERVER_H
 #define HF_HTTP_HTTP_SERVER_H
@@ -55,7 +56,7 @@ struct hf_http_tls; /* a certificate and its key, ready for use */
 
 /* PEM files. TLS 1.2 and up. */
 enum hf_err hf_http_tls_load(const char *certificate_path, const char *key_path,
-                             struct hf_http_tls **tls, struct hf_error *error);
+                             struct hf_http_tls **tls_out, struct hf_error *error);
 void hf_http_tls_free(struct hf_http_tls *tls); /* NULL is fine */
 
 struct hf_http_server;
@@ -63,7 +64,7 @@ struct hf_http_server;
 /* A server without listeners; handler is copied. */
 enum hf_err hf_http_server_new(const struct hf_http_limits *limits,
                                const struct hf_http_handler *handler,
-                               struct hf_http_server **server, struct hf_error *error);
+                               struct hf_http_server **server_out, struct hf_error *error);
 
 /* Listens on "127.0.0.1:7070", "[::1]:7070", "localhost:7070" or "unix:PATH" (mode 0600; a stale socket file
  * is replaced, a living one is HF_ERR_EXISTS). Port 0: any. tls NULL: plain; it must outlive the server. */
@@ -81,11 +82,11 @@ enum hf_err hf_http_server_start(struct hf_http_server *server, struct hf_error 
 void hf_http_server_stop(struct hf_http_server *server, uint32_t drain_ms);
 
 struct hf_http_counts {
-    uint64_t connections;     /* open now */
-    uint64_t accepted;        /* since start */
-    uint64_t requests;        /* whole heads since start */
-    uint64_t refused;         /* answered by the server itself since start */
-    uint64_t timed_out;       /* connections cut off since start */
+    uint64_t connections; /* open now */
+    uint64_t accepted;    /* since start */
+    uint64_t requests;    /* whole heads since start */
+    uint64_t refused;     /* answered by the server itself since start */
+    uint64_t timed_out;   /* cut off since start: slow heads, bodies and readers, not idle ones */
     uint64_t received_bytes;  /* since start */
     uint64_t sent_bytes;      /* since start */
     uint64_t body_bytes_held; /* of exchanges under way */

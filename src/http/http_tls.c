@@ -35,8 +35,8 @@ static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* A key with a passphrase would have us ask at the terminal. */
-static int no_passphrase(char *to, int size, int writes, void *context)
+/* A key with a passphrase would have us ask at the terminal. The parameters are as OpenSSL wants them. */
+static int no_passphrase(char *to /* NOLINT */, int size, int writes, void *context)
 {
     (void)to;
     (void)size;
@@ -46,9 +46,9 @@ static int no_passphrase(char *to, int size, int writes, void *context)
 }
 
 enum hf_err hf_http_tls_load(const char *certificate_path, const char *key_path,
-                             struct hf_http_tls **result, struct hf_error *error)
+                             struct hf_http_tls **tls_out, struct hf_error *error)
 {
-    *result = NULL;
+    *tls_out = NULL;
     struct hf_http_tls *tls = hf_calloc(1, sizeof(*tls));
     if (tls == NULL) {
         return hf_error_set(error, HF_ERR_NO_MEMORY, "TLS: out of memory");
@@ -84,7 +84,7 @@ enum hf_err hf_http_tls_load(const char *certificate_path, const char *key_path,
     /* Sessions are resumed by tickets; nothing is kept here. */
     (void)SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_select_cb(tls->context, choose_protocol, NULL);
-    *result = tls;
+    *tls_out = tls;
     return HF_ERR_OK;
 
 failed:

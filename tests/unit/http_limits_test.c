@@ -235,6 +235,32 @@ static void a_new_connection_replaces_the_longest_idle(void **state)
     rig_stop(&rig, 5000);
 }
 
+static void slow_heads_keep_nobody_out(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct hf_http_limits limits = hf_http_limits_default();
+    limits.connections_max = 3;
+    rig_start(&rig, &limits, NULL);
+    int slow[3];
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = rig_counts(&rig).received_bytes;
+        slow[i] = rig_connect(&rig);
+        rig_send_text(slow[i], "GET /now HTTP/1.1\r\n");
+        while (rig_counts(&rig).received_bytes == before) {
+            (void)usleep(100);
+        }
+    }
+    int fd = rig_connect(&rig);
+    rig_ask(fd, GET, "200", "GET /now");
+    expect_end(slow[0], NULL);
+    rig_ask(slow[1], "Host: a\r\n\r\n", "200", "GET /now");
+    (void)close(fd);
+    (void)close(slow[1]);
+    (void)close(slow[2]);
+    rig_stop(&rig, 5000);
+}
+
 static void bodies_are_limited_in_all(void **state)
 {
     (void)state;
@@ -328,6 +354,7 @@ int main(void)
         cmocka_unit_test(what_is_not_read_any_more_is_dropped_for_a_while_only),
         cmocka_unit_test(a_thousand_connections_are_served),
         cmocka_unit_test(a_new_connection_replaces_the_longest_idle),
+        cmocka_unit_test(slow_heads_keep_nobody_out),
         cmocka_unit_test(bodies_are_limited_in_all),
         cmocka_unit_test(crowds_that_come_and_go_are_served),
     };

@@ -23,12 +23,6 @@ struct refused {
     const char *detail; /* a part of it */
 };
 
-static struct hf_str summary_of(const struct reading *reading)
-{
-    return (struct hf_str){reading->summary.data == NULL ? "" : (char *)reading->summary.data,
-                           reading->summary.size_bytes};
-}
-
 /* The same result for each cut in two, and byte by byte. */
 static struct reading read_all_ways(const char *text, size_t size)
 {
@@ -39,8 +33,8 @@ static struct reading read_all_ways(const char *text, size_t size)
             first <= size ? reading_of(text, size, first, size) : reading_of(text, size, 1, 1);
         if (!reading_equal(&whole, &cut)) {
             print_error("cut at %zu: %.*s instead of %.*s\nin: %s\n", first,
-                        (int)cut.summary.size_bytes, summary_of(&cut).ptr,
-                        (int)whole.summary.size_bytes, summary_of(&whole).ptr, text);
+                        (int)cut.summary.size_bytes, reading_text_of(&cut).ptr,
+                        (int)whole.summary.size_bytes, reading_text_of(&whole).ptr, text);
             fail();
         }
         hf_buffer_release(&cut.summary);
@@ -52,7 +46,7 @@ static void check_valid(const struct valid *valid)
 {
     size_t size = strlen(valid->text);
     struct reading reading = read_all_ways(valid->text, size);
-    struct hf_str summary = summary_of(&reading);
+    struct hf_str summary = reading_text_of(&reading);
     if (reading.progress != HF_HTTP_DONE || !hf_str_equal(summary, hf_str_from(valid->summary))) {
         print_error("%.*s\nis not: %s\nfor: %s\n", (int)summary.len, summary.ptr, valid->summary,
                     valid->text);
@@ -69,7 +63,7 @@ static void check_refused(const struct refused *refused)
     if (reading.progress != HF_HTTP_BAD || reading.status != refused->status ||
         strstr(reading.detail, refused->detail) == NULL) {
         print_error("%.*s\nis not: %d %s\nfor: %s\n", (int)reading.summary.size_bytes,
-                    summary_of(&reading).ptr, refused->status, refused->detail, refused->text);
+                    reading_text_of(&reading).ptr, refused->status, refused->detail, refused->text);
         fail();
     }
     hf_buffer_release(&reading.summary);
@@ -298,32 +292,33 @@ static void limits_are_exact(void **state)
     static const struct {
         const char *before;
         size_t count;
-        char byte;
-        const char *behind;
+        int byte;
         int status; /* 0: whole; -1: more is wanted */
+        const char *behind;
         const char *detail;
     } cases[] = {
         /* The target has 100 bytes at most, the line 42 around it, the head 600. */
-        {"GET /", 99, 'a', " HTTP/1.1\r\n" H "\r\n", 0, ""},
-        {"GET /", 100, 'a', " HTTP/1.1\r\n" H "\r\n", 414, "target is too long"},
-        {"GET /", 5000, 'a', "\x01\n", 414, "line is too long"},
-        {"", 141, 'a', "", -1, ""},
-        {"", 144, 'a', "", 414, "line is too long"},
-        {GET "a: ", 600 - 25 - 3 - 4, 'b', "\r\n\r\n", 0, ""},
-        {GET "a: ", 600 - 25 - 3 - 3, 'b', "\r\n\r\n", 431, "too long"},
-        {GET "a: ", 5000, 'b', "\x01\n\r\n", 431, "too long"},
-        {GET "a: ", 600 - 25 - 4, 'b', "", -1, ""},
-        {TE "1;", 256, 'a', "\r\nx\r\n0\r\n\r\n", 0, ""},
-        {TE "1;", 257, 'a', "\r\nx\r\n0\r\n\r\n", 400, "extension is too long"},
-        {TE "0\r\na:", 4093, 'b', "\n\r\n", 400, "control"},
-        {TE "0\r\na:", 4093, 'b', "\r\n\r\n", 0, ""},
-        {TE "0\r\na:", 4095, 'b', "\r\n\r\n", 431, "trailer"},
-        {TE "64\r\n", 100, 'b', "\r\n0\r\n\r\n", 0, ""},
-        {POST "Content-Length: 100\r\n\r\n", 100, 'b', "", 0, ""},
-        {POST "Content-Length: 100\r\n\r\n", 99, 'b', "", -1, ""},
+        {"GET /", 99, 'a', 0, " HTTP/1.1\r\n" H "\r\n", ""},
+        {"GET /", 100, 'a', 414, " HTTP/1.1\r\n" H "\r\n", "target is too long"},
+        {"GET /", 5000, 'a', 414, "\x01\n", "line is too long"},
+        {"", 141, 'a', -1, "", ""},
+        {"", 144, 'a', 414, "", "line is too long"},
+        {GET "a: ", 600 - 25 - 3 - 4, 'b', 0, "\r\n\r\n", ""},
+        {GET "a: ", 600 - 25 - 3 - 3, 'b', 431, "\r\n\r\n", "too long"},
+        {GET "a: ", 5000, 'b', 431, "\x01\n\r\n", "too long"},
+        {GET "a: ", 600 - 25 - 4, 'b', -1, "", ""},
+        {TE "1;", 256, 'a', 0, "\r\nx\r\n0\r\n\r\n", ""},
+        {TE "1;", 257, 'a', 400, "\r\nx\r\n0\r\n\r\n", "extension is too long"},
+        {TE "0\r\na:", 4093, 'b', 400, "\n\r\n", "control"},
+        {TE "0\r\na:", 4093, 'b', 0, "\r\n\r\n", ""},
+        {TE "0\r\na:", 4095, 'b', 431, "\r\n\r\n", "trailer"},
+        {TE "64\r\n", 100, 'b', 0, "\r\n0\r\n\r\n", ""},
+        {POST "Content-Length: 100\r\n\r\n", 100, 'b', 0, "", ""},
+        {POST "Content-Length: 100\r\n\r\n", 99, 'b', -1, "", ""},
     };
     for (size_t i = 0; i < HF_ARRAY_COUNT(cases); i++) {
-        char *text = stretched(cases[i].before, cases[i].count, cases[i].byte, cases[i].behind);
+        char *text =
+            stretched(cases[i].before, cases[i].count, (char)cases[i].byte, cases[i].behind);
         struct reading whole = reading_of(text, strlen(text), SIZE_MAX, 1);
         struct reading bytes = reading_of(text, strlen(text), 1, 1);
         assert_true(reading_equal(&whole, &bytes));
@@ -334,7 +329,7 @@ static void limits_are_exact(void **state)
             (wanted == HF_HTTP_BAD && whole.status != cases[i].status) ||
             (wanted == HF_HTTP_BAD && strstr(whole.detail, cases[i].detail) == NULL)) {
             print_error("case %zu: progress %d, %.*s\n", i, whole.progress,
-                        (int)whole.summary.size_bytes, summary_of(&whole).ptr);
+                        (int)whole.summary.size_bytes, reading_text_of(&whole).ptr);
             fail();
         }
         hf_buffer_release(&whole.summary);

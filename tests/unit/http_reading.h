@@ -130,11 +130,17 @@ static inline struct reading reading_of(const char *data, size_t size, size_t fi
     return reading;
 }
 
+static inline struct hf_str reading_text_of(const struct reading *reading)
+{
+    return reading->summary.data == NULL
+               ? HF_STR("")
+               : (struct hf_str){(const char *)reading->summary.data, reading->summary.size_bytes};
+}
+
 static inline bool reading_equal(const struct reading *a, const struct reading *b)
 {
     return a->progress == b->progress && a->status == b->status && a->used_bytes == b->used_bytes &&
-           hf_str_equal((struct hf_str){(const char *)a->summary.data, a->summary.size_bytes},
-                        (struct hf_str){(const char *)b->summary.data, b->summary.size_bytes});
+           hf_str_equal(reading_text_of(a), reading_text_of(b));
 }
 
 #endif
