@@ -124,8 +124,7 @@ static int read_token(struct hf_remote_call *call, const char *path, const char 
 static void say_again(void *context, const struct holdfast_client_retry *retry)
 {
     struct hf_remote_call *call = context;
-    if (!call->told) {
-        call->told = true;
+    if (!atomic_exchange(&call->told, true)) {
         (void)fprintf(stderr, "holdfast %s: %s: %s; trying again\n", call->cli->name,
                       retry->address, retry->text);
     }

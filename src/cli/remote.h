@@ -13,6 +13,8 @@
 #ifndef HF_CLI_REMOTE_H
 #define HF_CLI_REMOTE_H
 
+#include <stdatomic.h>
+
 #include "cli/cli.h"
 #include "cli/json_view.h"
 #include "holdfast_client.h"
@@ -150,7 +152,7 @@ struct hf_remote_call {
     struct holdfast_client *client;
     struct hf_arena arena;  /* for what is shown */
     struct hf_buffer token; /* of the file */
-    bool told;              /* on standard error, that it is trying again */
+    atomic_bool told;       /* on standard error, that it is trying again */
 };
 
 /* Makes the client of the options and the environment. HF_CLI_GO_ON, or the exit status; says why. To be released in any

@@ -131,7 +131,7 @@ static const char *header_of(size_t n, const char *name)
 /* All requests of the server were the same bytes. */
 static void assert_all_same(size_t count)
 {
-    assert_int_equal(server.request_count, count);
+    assert_int_equal(scripted_server_requests(&server), count);
     for (size_t i = 1; i < count; i++) {
         assert_string_equal(server.requests[i], server.requests[0]);
     }
@@ -168,7 +168,7 @@ static void test_request_and_answer(void **state)
     assert_int_equal(commit(client, "order-7"), HOLDFAST_CLIENT_OK);
     assert_true(answer->replayed);
     assert_int_equal(answer->version, 0);
-    assert_int_equal(server.accepted, 1); /* the connection was kept */
+    assert_int_equal(scripted_server_connections(&server), 1); /* the connection was kept */
     stop(client);
 }
 
@@ -178,7 +178,7 @@ static void test_refusal_is_an_answer(void **state)
     const struct script_step steps[] = {{SCRIPT_ANSWER, REFUSED}};
     struct holdfast_client *client = START(steps);
     assert_int_equal(commit(client, NULL), HOLDFAST_CLIENT_OK);
-    assert_int_equal(server.request_count, 1);
+    assert_int_equal(scripted_server_requests(&server), 1);
     assert_int_equal(answer->status, 422);
     assert_string_equal(answer->code, "insufficient_funds");
     assert_string_equal(answer->detail, "5 of 7 \"are\" there");
@@ -267,8 +267,8 @@ static void test_kept_connection_dies_with_the_request(void **state)
     assert_int_equal(commit(client, "one"), HOLDFAST_CLIENT_OK);
     assert_int_equal(commit(client, "two"), HOLDFAST_CLIENT_UNKNOWN);
     assert_string_equal(failure.key, "two");
-    assert_int_equal(server.accepted, 1);
-    assert_int_equal(server.request_count, 2);
+    assert_int_equal(scripted_server_connections(&server), 1);
+    assert_int_equal(scripted_server_requests(&server), 2);
     stop(client);
 }
 
@@ -297,7 +297,7 @@ static void test_retry_after_is_honoured(void **state)
     uint64_t before_ms = hf_client_now_ms();
     assert_int_equal(commit(client, NULL), HOLDFAST_CLIENT_UNAVAILABLE);
     assert_true(hf_client_now_ms() - before_ms < 3000);
-    assert_int_equal(server.request_count, 1);
+    assert_int_equal(scripted_server_requests(&server), 1);
     assert_int_equal(failure.status, 429);
     assert_string_equal(failure.code, "overloaded");
     stop(client);
@@ -335,8 +335,8 @@ static void test_next_address(void **state)
     /* The one that answered is asked first from now on. */
     assert_int_equal(commit(client, "l"), HOLDFAST_CLIENT_OK);
     assert_int_equal(answer->attempts, 1);
-    assert_int_equal(server.request_count, 1);
-    assert_int_equal(second.request_count, 2);
+    assert_int_equal(scripted_server_requests(&server), 1);
+    assert_int_equal(scripted_server_requests(&second), 2);
     scripted_server_stop(&second);
     stop(client);
 }
@@ -371,7 +371,7 @@ static void test_redirects_are_not_followed(void **state)
     const struct script_step steps[] = {{SCRIPT_ANSWER, REDIRECT}};
     struct holdfast_client *client = START(steps);
     assert_int_equal(commit(client, NULL), HOLDFAST_CLIENT_MISCONFIGURED);
-    assert_int_equal(server.request_count, 1);
+    assert_int_equal(scripted_server_requests(&server), 1);
     assert_int_equal(failure.status, 307);
     assert_non_null(strstr(failure.text, "redirect"));
     stop(client);
@@ -529,7 +529,7 @@ static void test_wrong_arguments(void **state)
     request = (struct holdfast_client_request){.method = "GE T", .path = "/"};
     assert_int_equal(holdfast_client_send(client, NULL, &request, &answer, &failure),
                      HOLDFAST_CLIENT_INVALID);
-    assert_int_equal(server.request_count, 0);
+    assert_int_equal(scripted_server_requests(&server), 0);
     stop(client);
 }
 
@@ -539,7 +539,7 @@ static void test_wrong_arguments(void **state)
 static void assert_sent(enum holdfast_client_error error, const char *line, const char *body)
 {
     assert_int_equal(error, HOLDFAST_CLIENT_OK);
-    const char *request = server.requests[server.request_count - 1];
+    const char *request = server.requests[scripted_server_requests(&server) - 1];
     const char *sent_body = strstr(request, "\r\n\r\n");
     assert_memory_equal(request, line, strlen(line));
     assert_memory_equal(request + strlen(line), " HTTP/1.1\r\n", 11);
@@ -663,8 +663,9 @@ static void test_many_threads(void **state)
         assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
         assert_int_equal(workers[i].good, CALLS);
     }
-    assert_int_equal(server.request_count, THREADS * CALLS + 4);
-    assert_true(server.accepted <= THREADS + 3); /* one a thread, and those that were closed */
+    assert_int_equal(scripted_server_requests(&server), THREADS * CALLS + 4);
+    assert_true(scripted_server_connections(&server) <=
+                THREADS + 3); /* one a thread, and those that were closed */
     stop(client);
 }
 
@@ -711,7 +712,7 @@ static void test_memory_is_short(void **state)
     struct holdfast_client *client = start(NULL, 0, 300);
     bool hit = true;
     for (uint64_t n = 1; hit; n++) {
-        size_t requests = server.request_count;
+        size_t requests = scripted_server_requests(&server);
         hf_alloc_fault_set(n);
         enum holdfast_client_error error = commit(client, "k");
         hit = hf_alloc_fault_hit();
@@ -721,8 +722,8 @@ static void test_memory_is_short(void **state)
         } else {
             assert_null(answer);
             assert_true(error == HOLDFAST_CLIENT_NO_MEMORY || error == HOLDFAST_CLIENT_UNKNOWN);
-            assert_true(error == HOLDFAST_CLIENT_UNKNOWN || server.request_count == requests ||
-                        failure.attempts > 0);
+            assert_true(error == HOLDFAST_CLIENT_UNKNOWN ||
+                        scripted_server_requests(&server) == requests || failure.attempts > 0);
         }
         assert_true(n < 1000);
     }

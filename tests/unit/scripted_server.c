@@ -213,6 +213,22 @@ void scripted_server_stop(struct scripted_server *server)
     MUST(pthread_mutex_destroy(&server->mutex) == 0);
 }
 
+size_t scripted_server_requests(struct scripted_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    size_t count = server->request_count;
+    pthread_mutex_unlock(&server->mutex);
+    return count;
+}
+
+size_t scripted_server_connections(struct scripted_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    size_t count = server->accepted;
+    pthread_mutex_unlock(&server->mutex);
+    return count;
+}
+
 void scripted_server_header(struct scripted_server *server, size_t n, const char *name, char *value,
                             size_t value_bytes)
 {

@@ -49,6 +49,10 @@ void scripted_server_start(struct scripted_server *server, const char *path,
 /* Ends every connection and thread. */
 void scripted_server_stop(struct scripted_server *server);
 
+/* How many there were so far. Requests up to there may be looked at afterwards. */
+size_t scripted_server_requests(struct scripted_server *server);
+size_t scripted_server_connections(struct scripted_server *server);
+
 /* The value of a header of the n-th request, into value; "" if absent. name as "\r\nName: ". */
 void scripted_server_header(struct scripted_server *server, size_t n, const char *name, char *value,
                             size_t value_bytes);
