@@ -334,7 +334,7 @@ static bool take_body(struct reads *reads)
     if (reads->count == 0) {
         return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "/reads", "one read at least");
     }
-    return reads->weight <= WEIGHT_MAX ||
+    return reads->count == 1 || reads->weight <= WEIGHT_MAX ||
            hf_malformed_set(malformed, HF_ERR_TOO_LARGE, "/reads",
                             "these reads may look at more than %d items together: ask for fewer "
                             "lists, or set limits",
