@@ -1,8 +1,12 @@
 #include "core/names.h"
 
+#include <stdlib.h>
+
+#include "base/alloc.h"
 #include "base/check.h"
 
-#define IS_NODE ((uintptr_t)1)
+#define IS_NODE    ((uintptr_t)1)
+#define HEAD_BYTES 8u
 
 /* Where two texts differ first. */
 struct difference {
@@ -84,6 +88,81 @@ bool hf_names_insert(struct hf_names *names, const struct hf_name *name, struct 
     names->count++;
     return true;
 }
+
+/* ---- many at once ---- */
+
+static uint64_t head_at(struct hf_str text, uint32_t at)
+{
+    uint64_t head = 0;
+    for (uint32_t i = at; i < at + HEAD_BYTES; i++) {
+        head = head << 8 | byte_at(text, i);
+    }
+    return head;
+}
+
+/* Equal heads are told apart in the next round. */
+static int compare_heads(const void *a, const void *b)
+{
+    const struct hf_names_item *left = a;
+    const struct hf_names_item *right = b;
+    return left->head < right->head ? -1 : left->head > right->head;
+}
+
+/* Sorts a run of names that agree up to byte `at`; starts[i]: a new run begins there. true: some names still agree. */
+static bool sort_run(struct hf_names_item *items, bool *starts, size_t count, uint32_t at)
+{
+    bool equal = false;
+    for (size_t i = 0; i < count; i++) {
+        items[i].head = head_at(items[i].name->text, at);
+    }
+    qsort(items, count, sizeof(*items), compare_heads);
+    for (size_t i = 1; i < count; i++) {
+        starts[i] = items[i].head != items[i - 1].head;
+        equal = equal || !starts[i];
+    }
+    return equal;
+}
+
+/* In rounds of eight bytes: one look at each name's text and then comparisons within the array. */
+static void sort_items(struct hf_names_item *items, bool *starts, size_t count)
+{
+    bool equal = count > 1;
+    starts[0] = true;
+    for (uint32_t at = 0; equal && at < HF_NAME_BYTES_MAX; at += HEAD_BYTES) {
+        equal = false;
+        size_t from = 0;
+        for (size_t to = 1; to <= count; to++) {
+            if (to == count || starts[to]) {
+                equal = (to - from > 1 && sort_run(items + from, starts + from, to - from, at)) ||
+                        equal;
+                from = to;
+            }
+        }
+    }
+}
+
+enum hf_err hf_names_fill(struct hf_names *names, struct hf_names_item *items, size_t count,
+                          size_t node_offset)
+{
+    if (count == 0) {
+        return HF_ERR_OK;
+    }
+    bool *starts = hf_calloc(count, sizeof(*starts));
+    if (starts == NULL) {
+        return HF_ERR_NO_MEMORY;
+    }
+    sort_items(items, starts, count);
+    hf_free(starts);
+    for (size_t i = 0; i < count; i++) {
+        void *node = (char *)items[i].name + node_offset;
+        if (!hf_names_insert(names, items[i].name, node)) {
+            return HF_ERR_EXISTS;
+        }
+    }
+    return HF_ERR_OK;
+}
+
+/* ---- walking ---- */
 
 static const struct hf_name *first_below(uintptr_t child)
 {

@@ -354,7 +354,7 @@ static bool apply_account_opened(struct applying *a)
         return damaged(a, "account can't begin like that");
     }
     struct hf_account *stored = take_spare(a->state);
-    if (!hf_account_enter(a->state, stored)) {
+    if (!hf_state_enter(a->state, HF_KIND_ACCOUNT, stored)) {
         return damaged(a, "account's name is there already");
     }
     put_index(a, HF_INDEX_ACCOUNT, &stored->name.id, 0, 0);
@@ -398,7 +398,7 @@ static bool apply_appended(struct applying *a)
     }
     if (stream == NULL) {
         stream = take_spare(a->state);
-        if (!hf_stream_enter(a->state, stream)) {
+        if (!hf_state_enter(a->state, HF_KIND_STREAM, stream)) {
             return damaged(a, "stream's name is there already");
         }
     }
@@ -424,7 +424,7 @@ static bool apply_document(struct applying *a)
     }
     if (document == NULL) {
         document = take_spare(a->state);
-        if (!hf_document_enter(a->state, document)) {
+        if (!hf_state_enter(a->state, HF_KIND_DOCUMENT, document)) {
             return damaged(a, "document's name is there already");
         }
     }

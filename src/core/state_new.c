@@ -1,6 +1,7 @@
 /* Things on the heap, each in one allocation: the struct, its node in the ordered names if it has one, its
  * texts. */
 #include "base/alloc.h"
+#include "base/check.h"
 #include "core/state_priv.h"
 
 #define NODE_BYTES sizeof(struct hf_names_node)
@@ -73,24 +74,53 @@ struct hf_lease *hf_lease_new(const struct hf_lease *from)
     return copy_with_texts(from, sizeof(*from), 0, texts, HF_ARRAY_COUNT(texts));
 }
 
-bool hf_account_enter(struct hf_state *state, struct hf_account *account)
+/* ---- into the state ---- */
+
+/* A kind of things that have ordered names. */
+struct named {
+    struct hf_table *table;
+    struct hf_names *names;
+    size_t size_bytes; /* of the struct: its node lies behind it */
+};
+
+static struct named named_of(struct hf_state *state, enum hf_kind kind)
 {
-    (void)hf_table_put(&state->accounts, &account->name.id, account);
-    hf_assets_add_account(&state->assets, account);
-    return hf_names_insert(&state->account_names, &account->name,
-                           (struct hf_names_node *)(account + 1));
+    switch ((unsigned)kind) {
+    case HF_KIND_ACCOUNT:
+        return (struct named){&state->accounts, &state->account_names, sizeof(struct hf_account)};
+    case HF_KIND_STREAM:
+        return (struct named){&state->streams, &state->stream_names, sizeof(struct hf_stream)};
+    default:
+        HF_CHECK(kind == HF_KIND_DOCUMENT);
+        return (struct named){&state->documents, &state->document_names,
+                              sizeof(struct hf_document)};
+    }
 }
 
-bool hf_stream_enter(struct hf_state *state, struct hf_stream *stream)
+bool hf_state_enter(struct hf_state *state, enum hf_kind kind, void *thing)
 {
-    (void)hf_table_put(&state->streams, &stream->name.id, stream);
-    return hf_names_insert(&state->stream_names, &stream->name,
-                           (struct hf_names_node *)(stream + 1));
+    struct named named = named_of(state, kind);
+    struct hf_name *name = thing;
+    (void)hf_table_put(named.table, &name->id, thing);
+    if (kind == HF_KIND_ACCOUNT) {
+        hf_assets_add_account(&state->assets, thing);
+    }
+    return hf_names_insert(named.names, name, (void *)((char *)thing + named.size_bytes));
 }
 
-bool hf_document_enter(struct hf_state *state, struct hf_document *document)
+enum hf_err hf_state_fill_names(struct hf_state *state, enum hf_kind kind)
 {
-    (void)hf_table_put(&state->documents, &document->name.id, document);
-    return hf_names_insert(&state->document_names, &document->name,
-                           (struct hf_names_node *)(document + 1));
+    struct named named = named_of(state, kind);
+    size_t count = named.table->count;
+    struct hf_names_item *items = hf_malloc((count + 1) * sizeof(*items));
+    if (items == NULL) {
+        return HF_ERR_NO_MEMORY;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        items[i].name = hf_table_next(named.table, &at);
+    }
+    enum hf_err err = hf_names_fill(named.names, items, count, named.size_bytes);
+    hf_free(items);
+    return err;
 }

@@ -17,10 +17,11 @@ struct hf_stream *hf_stream_new(const struct hf_stream *from) HF_WARN_UNUSED;
 struct hf_document *hf_document_new(const struct hf_document *from) HF_WARN_UNUSED;
 struct hf_lease *hf_lease_new(const struct hf_lease *from) HF_WARN_UNUSED;
 
-/* A thing just made, into its table and ordered names (an account into its asset's sums, too). Room is
- * reserved. false: its text is there under another id, which is damage; the state is then unusable. */
-bool hf_account_enter(struct hf_state *state, struct hf_account *account) HF_WARN_UNUSED;
-bool hf_stream_enter(struct hf_state *state, struct hf_stream *stream) HF_WARN_UNUSED;
-bool hf_document_enter(struct hf_state *state, struct hf_document *document) HF_WARN_UNUSED;
+/* An account, stream or document just made, into its table and ordered names (an account into its asset's sums,
+ * too). Room is reserved. false: its text is there under another id, which is damage; the state is then
+ * unusable. */
+bool hf_state_enter(struct hf_state *state, enum hf_kind kind, void *thing) HF_WARN_UNUSED;
+/* The ordered names of all things in the kind's table, none of which has been entered there. EXISTS: as above. */
+enum hf_err hf_state_fill_names(struct hf_state *state, enum hf_kind kind) HF_WARN_UNUSED;
 
 #endif

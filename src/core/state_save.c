@@ -169,46 +169,44 @@ void hf_state_loader_init(struct hf_state_loader *loader, struct hf_state *state
     loader->left = UINT64_MAX; /* a count comes first */
 }
 
-/* Enters a thing of a record. CORRUPT: its name is there under another id. */
-static enum hf_err insert_thing(struct hf_state *state, enum stage stage, const void *thing)
+/* Enters a thing of a record; ordered names follow when all of its kind are there. */
+static bool insert_thing(struct hf_state *state, enum stage stage, const void *thing)
 {
     struct hf_table *const tables[] = {&state->accounts, &state->holds, &state->streams,
                                        &state->documents, &state->leases};
+    struct hf_table *table = tables[stage];
     void *stored = NULL;
-    bool entered = true;
-    if (!hf_table_reserve(tables[stage], 1) || !hf_due_reserve(&state->due, 1) ||
+    if (!hf_table_reserve(table, 1) || !hf_due_reserve(&state->due, 1) ||
         !hf_assets_reserve(&state->assets, 1)) {
-        return HF_ERR_NO_MEMORY;
+        return false;
     }
     struct hf_due due = {0};
     if (stage == STAGE_ACCOUNTS) {
         stored = hf_account_new(thing);
-        entered = stored == NULL || hf_account_enter(state, stored);
     } else if (stage == STAGE_HOLDS) {
         const struct hf_hold *hold = thing;
         stored = hf_hold_new(hold);
         due = (struct hf_due){hold->expires_at_us, HF_KIND_HOLD, hold->name.id};
     } else if (stage == STAGE_STREAMS) {
         stored = hf_stream_new(thing);
-        entered = stored == NULL || hf_stream_enter(state, stored);
     } else if (stage == STAGE_DOCUMENTS) {
         stored = hf_document_new(thing);
-        entered = stored == NULL || hf_document_enter(state, stored);
     } else {
         const struct hf_lease *lease = thing;
         stored = hf_lease_new(lease);
         due = (struct hf_due){lease->expires_at_us, HF_KIND_LEASE, lease->name.id};
     }
     if (stored == NULL) {
-        return HF_ERR_NO_MEMORY;
+        return false;
     }
-    if (stage == STAGE_HOLDS || stage == STAGE_LEASES) {
-        (void)hf_table_put(tables[stage], &((const struct hf_name *)thing)->id, stored);
+    (void)hf_table_put(table, &((const struct hf_name *)thing)->id, stored);
+    if (stage == STAGE_ACCOUNTS) {
+        hf_assets_add_account(&state->assets, stored);
     }
     if (due.due_us != 0) {
         hf_due_push(&state->due, &due);
     }
-    return entered ? HF_ERR_OK : HF_ERR_CORRUPT;
+    return true;
 }
 
 /* One record's bytes into the state. */
@@ -248,10 +246,8 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
     } else if (stage != STAGE_NUMBERS) {
         if (loader->has_last && hf_id_compare(&loader->last_id, &thing.name.id) >= 0) {
             err = hf_error_set(error, HF_ERR_CORRUPT, "load state: records out of order");
-        } else if ((err = insert_thing(loader->state, stage, &thing)) != HF_ERR_OK) {
-            (void)hf_error_set(error, err,
-                               err == HF_ERR_CORRUPT ? "load state: a name is there twice"
-                                                     : "load state: out of memory");
+        } else if (!insert_thing(loader->state, stage, &thing)) {
+            err = hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
         }
         loader->last_id = thing.name.id;
         loader->has_last = true;
@@ -260,14 +256,29 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
     return err;
 }
 
-/* Goes on to the next stage while the current one has no record left. */
-static void next_stages(struct hf_state_loader *loader)
+static enum hf_err fill_names(struct hf_state *state, enum stage stage, struct hf_error *error)
 {
-    if (loader->left == 0) {
-        loader->stage++;
-        loader->has_last = false;
-        loader->left = loader->stage == STAGE_NUMBERS ? 1 : UINT64_MAX;
+    enum hf_err err = stage == STAGE_ACCOUNTS    ? hf_state_fill_names(state, HF_KIND_ACCOUNT)
+                      : stage == STAGE_STREAMS   ? hf_state_fill_names(state, HF_KIND_STREAM)
+                      : stage == STAGE_DOCUMENTS ? hf_state_fill_names(state, HF_KIND_DOCUMENT)
+                                                 : HF_ERR_OK;
+    if (err == HF_ERR_EXISTS) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "load state: a name is there twice");
     }
+    return err == HF_ERR_OK ? err : hf_error_set(error, err, "load state: out of memory");
+}
+
+/* Goes on to the next stage if the current one has no record left. */
+static enum hf_err next_stage(struct hf_state_loader *loader, struct hf_error *error)
+{
+    if (loader->left > 0) {
+        return HF_ERR_OK;
+    }
+    enum hf_err err = fill_names(loader->state, (enum stage)loader->stage, error);
+    loader->stage++;
+    loader->has_last = false;
+    loader->left = loader->stage == STAGE_NUMBERS ? 1 : UINT64_MAX;
+    return err;
 }
 
 enum hf_err hf_state_loader_feed(struct hf_state_loader *loader, const void *data,
@@ -301,7 +312,7 @@ enum hf_err hf_state_loader_feed(struct hf_state_loader *loader, const void *dat
             at += 4 + length;
             loader->left--;
         }
-        next_stages(loader);
+        err = err == HF_ERR_OK ? next_stage(loader, error) : err;
     }
     if (err == HF_ERR_OK && loader->stage == STAGE_DONE && at < size) {
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: bytes behind the end");
