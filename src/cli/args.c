@@ -87,9 +87,13 @@ static int take(struct hf_cli *cli, int found)
     if (found < 0 || (size_t)found >= cli->option_count) {
         return HF_EXIT_USAGE; /* getopt_long has said why */
     }
+    const struct hf_cli_option *option = &cli->options[found];
     const char *why = "";
-    if (!hf_cli_set(&cli->options[found], optarg, &why)) {
-        return hf_cli_usage(cli, "--%s %s: %s", cli->options[found].name, why, optarg);
+    if ((cli->given & 1ull << found) != 0 && option->flag == NULL && option->texts == NULL) {
+        return hf_cli_usage(cli, "--%s is given twice", option->name);
+    }
+    if (!hf_cli_set(option, optarg, &why)) {
+        return hf_cli_usage(cli, "--%s %s: %s", option->name, why, optarg);
     }
     cli->given |= 1ull << found;
     return HF_CLI_GO_ON;

@@ -182,7 +182,13 @@ static int print_secret(const struct hf_cli *cli, const char *id, char *secret,
         hf_json_put_text(&w, "secret", hf_str_from(secret));
         hf_json_end_object(&w);
     } else {
-        hf_buffer_format(&out, "token   %s\nsecret  %s\n", id, secret);
+        hf_buffer_format(&out, "token      %s\n", id);
+        if (token != NULL) {
+            char scopes[HF_SCOPES_TEXT_BYTES];
+            hf_scopes_format(token->scopes, scopes);
+            hf_buffer_format(&out, "principal  %s\nscopes     %s\n", token->principal, scopes);
+        }
+        hf_buffer_format(&out, "secret     %s\n", secret);
         (void)fprintf(stderr, "The secret is shown this once; only its SHA-256 is kept. Send it "
                               "as\nAuthorization: Bearer SECRET\n");
     }
