@@ -1,16 +1,33 @@
 /*
- * Rows of a bank's file as commits: an account opened, or a transfer posted.
+ * Rows of a bank's file as commits: an account opened, or a transfer posted, in a directory or on a server.
  *
- * Owns: nothing. Must never: send anything twice by itself; who calls decides that. Thread-safe.
- * Called by: import bank, demo.
+ * Owns: nothing. Must never: send anything twice by itself but what the client repeats under the same key; who calls
+ * decides that. Thread-safe. Called by: import bank, demo.
  */
 #ifndef HF_CLI_BANK_SUBMIT_H
 #define HF_CLI_BANK_SUBMIT_H
 
 #include "cli/bank.h"
 #include "holdfast.h"
+#include "holdfast_client.h"
 
 #define HF_BANK_NAME_BYTES 160
+
+/* Where commits go: exactly one of db and client is set; both are borrowed. */
+struct hf_bank_target {
+    struct holdfast *db;            /* the library */
+    struct holdfast_client *client; /* a server */
+    const char *principal;          /* of the library; NULL = "local" */
+};
+
+/* A decision. */
+struct hf_bank_answer {
+    int status;             /* HTTP status: 201, 422 */
+    bool replayed;          /* decided before */
+    uint64_t position;      /* of the record */
+    uint64_t text_checksum; /* of the answer's text */
+    char code[64];          /* "ok", "insufficient_funds" */
+};
 
 /* "customers:576" or "bank:fees": of the opening with this index. */
 void hf_bank_account_name(const struct hf_bank *bank, size_t opening,
@@ -18,13 +35,14 @@ void hf_bank_account_name(const struct hf_bank *bank, size_t opening,
 
 /* Opens an account (under the key bank-open:<name>); customers get the floor, NULL = none, other sides
  * have none. */
-enum holdfast_error hf_bank_open_account(struct holdfast *db, const struct hf_bank *bank,
-                                         size_t opening, const char *floor, const char *principal,
-                                         struct holdfast_answer **answer,
+enum holdfast_error hf_bank_open_account(const struct hf_bank_target *target,
+                                         const struct hf_bank *bank, size_t opening,
+                                         const char *floor, struct hf_bank_answer *answer,
                                          struct holdfast_failure *failure);
 /* Posts a row as the transfer trans:<trans_id>. */
-enum holdfast_error hf_bank_post_row(struct holdfast *db, const struct hf_bank *bank, size_t index,
-                                     const char *principal, struct holdfast_answer **answer,
+enum holdfast_error hf_bank_post_row(const struct hf_bank_target *target,
+                                     const struct hf_bank *bank, size_t index,
+                                     struct hf_bank_answer *answer,
                                      struct holdfast_failure *failure);
 
 /*
@@ -32,10 +50,9 @@ enum holdfast_error hf_bank_post_row(struct holdfast *db, const struct hf_bank *
  * openings, then the rows.
  */
 struct hf_bank_load {
-    struct holdfast *db;        /* borrowed */
+    struct hf_bank_target target;
     const struct hf_bank *bank; /* borrowed */
     const char *floor;          /* of customers; NULL = none */
-    const char *principal;      /* NULL = "local" */
     unsigned threads;           /* at least 1 */
     uint16_t *codes;            /* by row: HTTP status of its answer; 0 = none. Caller's. */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* or NULL */

@@ -1,30 +1,28 @@
 /*
- * holdfast demo FILE --directory DIR: the main job on real input.
+ * holdfast demo FILE --directory DIR: the main job on real input, over HTTP.
  *
- * Pass one: every row as a transfer, each command sent one to three times by eight threads of a child
- * process, which is killed by -9 in the middle and started again. Pass two: customers have a floor of 0,
- * each account's rows go in file order, and what is refused is listed.
+ * Pass one: every row as a transfer, each command sent one to three times by eight threads to a server that is
+ * killed by -9 in the middle and started again. Pass two: customers have a floor of 0, each account's rows go in
+ * file order, and what is refused is listed.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "cli/database.h"
+#include "cli/cli.h"
 #include "cli/demo.h"
 #include "cli/verify.h"
 
-#define PATH_BYTES       4096
 #define LOOK_EVERY_US    200
 #define PASS_TWO_THREADS 32 /* accounts are shared among them */
 #define KILLS_MAX        1000
+#define WAIT_MS_MAX      120000 /* for an answer, restarts of the server included */
 
 struct result {
     uint64_t posted, refused_first;   /* pass one, by the answers */
@@ -32,8 +30,7 @@ struct result {
     uint64_t refused_accounts;        /* accounts with a refusal */
     uint64_t wrong_sums;              /* accounts whose sum is not the file's */
     uint64_t restarts;                /* after kills */
-    uint64_t acknowledged_at_kill;    /* rows, at the last kill */
-    double first_per_s, second_per_s; /* commits a second */
+    double first_per_s, second_per_s; /* requests a second, restarts included */
     struct hf_verify_report verified[2];
     uint64_t off; /* things that are not as they must be */
 };
@@ -42,10 +39,10 @@ struct run {
     const struct hf_cli *cli;
     struct hf_bank bank;
     struct hf_demo demo;
-    char first[PATH_BYTES];  /* data of pass one */
-    char second[PATH_BYTES]; /* data of pass two */
-    uint64_t kills;          /* wanted */
-    uint16_t *codes;         /* by row: status in pass two; owned */
+    struct hf_demo_server servers[2]; /* of the passes */
+    uint64_t seed, kills;             /* wanted */
+    uint16_t *codes;                  /* by row: status in pass two; owned */
+    hf_i128 *sums; /* by customer: posted, as the ledger says after pass one; owned */
     struct result result;
     struct hf_cli_progress progress;
     struct hf_outside *outside;
@@ -82,73 +79,46 @@ static void off(struct run *run, const char *format, ...)
     run->result.off++;
 }
 
-static bool map_shared(struct run *run)
+/* A client of the pass's server. */
+static bool connect_client(struct run *run, const struct hf_demo_server *server,
+                           struct holdfast_client **client)
 {
-    struct hf_demo *demo = &run->demo;
-    size_t acks = hf_demo_command_count(demo) * sizeof(*demo->acks);
-    size_t sums = run->bank.account_count * sizeof(*demo->sums);
-    size_t head = (sizeof(*demo->shared) + 63) / 64 * 64;
-    char *memory =
-        mmap(NULL, head + sums + acks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
+    char address[HF_DEMO_ADDRESS_BYTES + 8];
+    const char *list[] = {address};
+    struct holdfast_client_failure failure;
+    struct holdfast_client_options options = {.addresses = list,
+                                              .address_count = 1,
+                                              .total_timeout_ms = WAIT_MS_MAX,
+                                              .backoff_max_ms = 50};
+    (void)snprintf(address, sizeof(address), "http://%s", server->address);
+    if (holdfast_client_new(&options, client, &failure) != HOLDFAST_CLIENT_OK) {
+        off(run, "client: %s", failure.text);
         return false;
     }
-    demo->shared = (void *)memory;
-    demo->sums = (void *)(memory + head);
-    demo->acks = (void *)(memory + head + sums);
     return true;
 }
 
-/* Half-written acknowledgements of a killed child count as none. */
-static void forget_half_written(const struct hf_demo *demo)
+static bool start_server(struct run *run, struct hf_demo_server *server)
 {
-    for (size_t i = 0; i < hf_demo_command_count(demo); i++) {
-        if (atomic_load(&demo->acks[i].state) == HF_DEMO_WRITING) {
-            atomic_store(&demo->acks[i].state, HF_DEMO_UNKNOWN);
-        }
+    if (!hf_demo_server_start(server)) {
+        off(run, "start holdfast serve: %s", strerror(errno));
+        return false;
     }
+    return true;
 }
 
-static pid_t start_child(struct run *run, unsigned number)
+/* A clean end, so that the log is sealed. */
+static bool stop_server(struct run *run, struct hf_demo_server *server)
 {
-    (void)fflush(NULL);
-    pid_t parent = getpid();
-    pid_t child = fork();
-    if (child == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) {
-            _exit(1);
-        }
-        _exit(hf_demo_child(&run->demo, number));
+    int status = hf_demo_server_end(server, SIGTERM);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        off(run, "holdfast serve ended badly: %s tells why", server->log);
+        return false;
     }
-    return child;
+    return true;
 }
 
-/* Waits for the child's end; kills it once kill_at rows were acknowledged (0 = never). *killed says
- * whether it was. Returns wait's status. */
-static int attend(struct run *run, pid_t child, uint64_t kill_at, bool *killed)
-{
-    int status = 0;
-    *killed = false;
-    for (;;) {
-        pid_t ended = waitpid(child, &status, *killed ? 0 : WNOHANG);
-        if (ended == child) {
-            return status;
-        }
-        HF_CHECK(ended == 0 || errno == EINTR);
-        uint64_t done = atomic_load(&run->demo.shared->acknowledged);
-        if (kill_at != 0 && done >= kill_at) {
-            HF_CHECK(kill(child, SIGKILL) == 0);
-            *killed = true;
-            run->result.acknowledged_at_kill = atomic_load(&run->demo.shared->acknowledged);
-            continue;
-        }
-        hf_cli_progress_show(&run->progress, done, run->bank.row_count);
-        (void)usleep(LOOK_EVERY_US);
-    }
-}
-
-/* Rows acknowledged at which the child dies: kill k of n about k/(n+1) of the way, a little random. */
+/* Rows answered at which the server dies: kill k of n about k/(n+1) of the way, a little random. */
 static uint64_t kill_moment(const struct run *run, uint64_t kill)
 {
     uint64_t rows = run->bank.row_count;
@@ -158,35 +128,71 @@ static uint64_t kill_moment(const struct run *run, uint64_t kill)
     return kill * share + noise % (share / 4 + 1) + 1;
 }
 
+/* What the thread that sends the rows shares with the one that kills. */
+struct rows {
+    struct hf_demo *demo;
+    atomic_bool ended; /* all are answered, or it failed */
+};
+
+static void *send_rows(void *context)
+{
+    struct rows *rows = context;
+    (void)hf_demo_send(rows->demo, HF_DEMO_ROWS);
+    atomic_store(&rows->ended, true);
+    return NULL;
+}
+
+/* Sends all rows; meanwhile the server is killed and started again. */
+static void send_rows_with_kills(struct run *run)
+{
+    struct rows rows = {.demo = &run->demo};
+    struct hf_demo_server *server = &run->servers[0];
+    pthread_t thread;
+    uint64_t kill_at = run->kills > 0 ? kill_moment(run, 1) : UINT64_MAX;
+    HF_CHECK(pthread_create(&thread, NULL, send_rows, &rows) == 0);
+    while (!atomic_load(&rows.ended)) {
+        uint64_t done = atomic_load(&run->demo.rows_done);
+        if (done < kill_at) {
+            hf_cli_progress_show(&run->progress, done, run->bank.row_count);
+            (void)usleep(LOOK_EVERY_US);
+            continue;
+        }
+        (void)hf_demo_server_end(server, SIGKILL);
+        say(run, "server killed by -9 after %" PRIu64 " of %zu rows were answered; started again\n",
+            (uint64_t)atomic_load(&run->demo.rows_done), run->bank.row_count);
+        run->result.restarts++;
+        kill_at = run->result.restarts < run->kills ? kill_moment(run, run->result.restarts + 1)
+                                                    : UINT64_MAX;
+        if (!start_server(run, server)) {
+            break; /* the senders give up by themselves */
+        }
+    }
+    HF_CHECK(pthread_join(thread, NULL) == 0);
+}
+
 static bool pass_one(struct run *run)
 {
-    for (unsigned number = 0;; number++) {
-        bool killed;
-        uint64_t kill_at = number < run->kills ? kill_moment(run, number + 1) : 0;
-        atomic_store(&run->demo.shared->started, false);
-        uint64_t begin_us = run->outside->monotonic_us(run->outside);
-        pid_t child = start_child(run, number);
-        if (child < 0) {
-            off(run, "fork: %s", strerror(errno));
-            return false;
-        }
-        int status = attend(run, child, kill_at, &killed);
-        if (!killed) {
-            if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-                off(run, "pass one: %s",
-                    atomic_load(&run->demo.shared->failed) ? run->demo.shared->failure
-                                                           : "the child died by itself");
-                return false;
-            }
-            return true;
-        }
-        atomic_fetch_add(&run->demo.shared->busy_us,
-                         run->outside->monotonic_us(run->outside) - begin_us);
-        forget_half_written(&run->demo);
-        run->result.restarts++;
-        say(run, "killed by -9 after %" PRIu64 " of %zu rows were acknowledged; started again\n",
-            run->result.acknowledged_at_kill, run->bank.row_count);
+    struct hf_demo *demo = &run->demo;
+    if (!start_server(run, &run->servers[0]) ||
+        !connect_client(run, &run->servers[0], &demo->target.client)) {
+        return false;
     }
+    bool sent = hf_demo_send(demo, HF_DEMO_OPENINGS);
+    uint64_t sent_before = atomic_load(&demo->sent);
+    uint64_t begin_us = run->outside->monotonic_us(run->outside);
+    if (sent) {
+        send_rows_with_kills(run);
+        sent = !atomic_load(&demo->failed) && hf_demo_send(demo, HF_DEMO_AGAIN);
+    }
+    uint64_t took_us = run->outside->monotonic_us(run->outside) - begin_us;
+    run->result.first_per_s =
+        (double)(atomic_load(&demo->sent) - sent_before) * 1e6 / ((double)took_us + 1);
+    sent = sent && hf_demo_read_sums(demo, run->sums);
+    if (!sent) {
+        off(run, "pass one: %s", demo->failure);
+    }
+    holdfast_client_free(demo->target.client);
+    return stop_server(run, &run->servers[0]) && sent;
 }
 
 /* Every answer of pass one must be 201, every sum the file's. */
@@ -201,9 +207,9 @@ static void judge_first(struct run *run)
     }
     for (size_t i = 0; i < hf_demo_command_count(&run->demo); i++) {
         const struct hf_demo_ack *ack = &run->demo.acks[i];
-        bool accepted = atomic_load(&ack->state) == HF_DEMO_ANSWERED && ack->status == 201;
+        bool accepted = ack->answered && ack->status == 201;
         if (!accepted && i < openings) {
-            off(run, "an account could not be opened: status %u", ack->status);
+            off(run, "an account could not be opened: status %d", ack->status);
         } else if (i >= openings) {
             const struct hf_bank_row *row = &bank->rows[i - openings];
             run->result.posted += accepted;
@@ -212,7 +218,7 @@ static void judge_first(struct run *run)
         }
     }
     for (size_t i = 0; i < bank->account_count; i++) {
-        run->result.wrong_sums += sums[i] != run->demo.sums[i];
+        run->result.wrong_sums += sums[i] != run->sums[i];
     }
     hf_free(sums);
     if (run->result.refused_first > 0) {
@@ -221,25 +227,23 @@ static void judge_first(struct run *run)
     if (run->result.wrong_sums > 0) {
         off(run, "%" PRIu64 " accounts have another sum than the file", run->result.wrong_sums);
     }
-    if (atomic_load(&run->demo.shared->contradictions) > 0) {
+    if (atomic_load(&run->demo.differently) > 0) {
         off(run, "a repeated command got another answer");
     }
 }
 
 static bool pass_two(struct run *run)
 {
-    struct holdfast *db;
     struct hf_bank_load load = {.bank = &run->bank,
                                 .floor = "0",
                                 .threads = PASS_TWO_THREADS,
                                 .codes = run->codes,
                                 .progress = hf_cli_progress_show,
                                 .context = &run->progress};
-    if (hf_cli_open(run->cli, run->second, true, false, &db) != HF_CLI_GO_ON) {
-        run->result.off++;
+    if (!start_server(run, &run->servers[1]) ||
+        !connect_client(run, &run->servers[1], &load.target.client)) {
         return false;
     }
-    load.db = db;
     uint64_t begin_us = run->outside->monotonic_us(run->outside);
     bool ok = hf_bank_load_run(&load);
     uint64_t took_us = run->outside->monotonic_us(run->outside) - begin_us;
@@ -247,8 +251,9 @@ static bool pass_two(struct run *run)
         off(run, "pass two: %s", load.failure.text);
     }
     run->result.second_per_s =
-        (double)hf_demo_command_count(&run->demo) * 1e6 / (double)(took_us + 1);
-    return hf_cli_close(run->cli, db, HF_EXIT_OK) == HF_EXIT_OK && ok;
+        (double)hf_demo_command_count(&run->demo) * 1e6 / ((double)took_us + 1);
+    holdfast_client_free(load.target.client);
+    return stop_server(run, &run->servers[1]) && ok;
 }
 
 static void judge_second(struct run *run)
@@ -280,7 +285,7 @@ static void verify_pass(struct run *run, size_t pass)
 {
     struct hf_error error = {0};
     struct hf_verify_report *report = &run->result.verified[pass];
-    const char *directory = pass == 0 ? run->first : run->second;
+    const char *directory = run->servers[pass].directory;
     uint64_t posted = pass == 0 ? run->result.posted : run->result.posted_second;
     uint64_t refused = pass == 0 ? 0 : run->result.refused;
     if (hf_verify(run->outside, directory, hf_cli_progress_show, &run->progress, report, &error) !=
@@ -314,7 +319,7 @@ static int compare_refusals(const void *a, const void *b)
 static bool write_file(struct run *run, const char *directory, const char *name,
                        const struct hf_buffer *content)
 {
-    char path[PATH_BYTES + 64];
+    char path[HF_DEMO_PATH_BYTES + 64];
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
     FILE *file = content->failed ? NULL : fopen(path, "wbe");
     bool ok =
@@ -342,7 +347,7 @@ static void write_tables(struct run *run, const char *directory)
     }
     for (size_t i = 0; i < bank->account_count; i++) {
         char sum[HF_I128_TEXT_BYTES];
-        (void)hf_i128_format(run->demo.sums[i], sum);
+        (void)hf_i128_format(run->sums[i], sum);
         hf_buffer_format(&out, "%" PRIu64 "\t%s\n", bank->accounts[i], sum);
     }
     (void)write_file(run, directory, "sums.tsv", &out);
@@ -381,19 +386,19 @@ static void say_totals(struct run *run, size_t pass)
 
 static void say_first(struct run *run)
 {
-    const struct hf_demo_shared *shared = run->demo.shared;
+    struct hf_demo *demo = &run->demo;
     say(run, "Pass one: customers without a floor, every command sent one to three times\n");
     say(run,
-        "  %" PRIu64 " transfers posted, each once; %" PRIu64 " commands sent, %" PRIu64
+        "  %" PRIu64 " transfers posted, each once; %" PRIu64 " requests sent, %" PRIu64
         " duplicates answered by replay\n",
-        run->result.posted, (uint64_t)atomic_load(&shared->sent),
-        (uint64_t)atomic_load(&shared->replayed));
+        run->result.posted, (uint64_t)atomic_load(&demo->sent),
+        (uint64_t)atomic_load(&demo->replayed));
     say(run, "  %" PRIu64 " restarts after kill -9; sums of %zu accounts %s\n",
         run->result.restarts, run->bank.account_count,
         run->result.wrong_sums == 0 ? "equal the file's" : "DIFFER from the file's");
     say_totals(run, 0);
-    say(run, "  %.0f durable commits a second, %d threads\n", run->result.first_per_s,
-        HF_DEMO_THREADS);
+    say(run, "  %.0f requests a second over HTTP, %d workers, kill and restart included\n",
+        run->result.first_per_s, HF_DEMO_THREADS);
 }
 
 static void say_second(struct run *run)
@@ -409,8 +414,8 @@ static void say_second(struct run *run)
         }
     }
     say_totals(run, 1);
-    say(run, "  %.0f durable commits a second, %d threads\n", run->result.second_per_s,
-        PASS_TWO_THREADS);
+    say(run, "  %.0f requests a second over HTTP, %d workers, each a durable commit\n",
+        run->result.second_per_s, PASS_TWO_THREADS);
 }
 
 static int print_json(struct run *run, int status)
@@ -418,7 +423,7 @@ static int print_json(struct run *run, int status)
     struct hf_buffer out;
     hf_buffer_init(&out);
     struct hf_json_writer w = hf_json_writer_over(&out);
-    const struct hf_demo_shared *shared = run->demo.shared;
+    struct hf_demo *demo = &run->demo;
     hf_json_begin_object(&w, NULL);
     hf_json_put_bool(&w, "ok", run->result.off == 0);
     hf_json_put_number(&w, "rows", run->bank.row_count);
@@ -429,40 +434,48 @@ static int print_json(struct run *run, int status)
     }
     hf_json_end_array(&w);
     hf_json_put_number(&w, "posted", run->result.posted);
-    hf_json_put_number(&w, "sent", atomic_load(&shared->sent));
-    hf_json_put_number(&w, "replayed", atomic_load(&shared->replayed));
+    hf_json_put_number(&w, "sent", atomic_load(&demo->sent));
+    hf_json_put_number(&w, "replayed", atomic_load(&demo->replayed));
     hf_json_put_number(&w, "restarts", run->result.restarts);
     hf_json_put_number(&w, "wrong_sums", run->result.wrong_sums);
-    hf_json_put_number(&w, "commits_per_second", (uint64_t)run->result.first_per_s);
+    hf_json_put_number(&w, "requests_per_second", (uint64_t)run->result.first_per_s);
     hf_json_put_number(&w, "second_posted", run->result.posted_second);
     hf_json_put_number(&w, "second_refused", run->result.refused);
     hf_json_put_number(&w, "second_refused_accounts", run->result.refused_accounts);
-    hf_json_put_number(&w, "second_commits_per_second", (uint64_t)run->result.second_per_s);
+    hf_json_put_number(&w, "second_requests_per_second", (uint64_t)run->result.second_per_s);
     hf_json_end_object(&w);
     return hf_cli_print(run->cli, &out, status);
 }
 
-/* Makes DIR and the two data directories' names; data that is there already would be no demo. */
+/* Makes DIR, chooses the servers' data directories; data that is there already would be no demo. */
 static bool prepare(struct run *run, const char *directory)
 {
-    struct stat there;
+    static const char *const names[] = {"first", "second"};
     if (mkdir(directory, 0777) != 0 && errno != EEXIST) {
         off(run, "make %s: %s", directory, strerror(errno));
         return false;
     }
-    int first = snprintf(run->first, sizeof(run->first), "%s/first", directory);
-    int second = snprintf(run->second, sizeof(run->second), "%s/second", directory);
-    if (first < 0 || second < 0 || (size_t)second >= sizeof(run->second)) {
-        off(run, "the path %s is too long", directory);
-        return false;
+    for (size_t pass = 0; pass < HF_ARRAY_COUNT(names); pass++) {
+        char path[HF_DEMO_PATH_BYTES];
+        struct stat there;
+        int length = snprintf(path, sizeof(path), "%s/%s", directory, names[pass]);
+        if (length < 0 || (size_t)length >= sizeof(path)) {
+            off(run, "the path %s is too long", directory);
+            return false;
+        }
+        if (stat(path, &there) == 0) {
+            off(run, "%s holds an earlier demo: give a new directory", directory);
+            return false;
+        }
+        if (!hf_demo_server_init(&run->servers[pass], path)) {
+            off(run, "a server for %s: %s", path, strerror(errno));
+            return false;
+        }
     }
-    if (stat(run->first, &there) == 0 || stat(run->second, &there) == 0) {
-        off(run, "%s holds an earlier demo: give a new directory", directory);
-        return false;
-    }
-    run->demo.directory = run->first;
     run->codes = hf_calloc(run->bank.row_count, sizeof(*run->codes));
-    if (run->codes == NULL || !map_shared(run)) {
+    run->sums = hf_calloc(run->bank.account_count, sizeof(*run->sums));
+    if (run->codes == NULL || run->sums == NULL ||
+        !hf_demo_init(&run->demo, &run->bank, run->seed)) {
         off(run, "out of memory");
         return false;
     }
@@ -482,8 +495,6 @@ static int run_demo(struct run *run, const char *directory)
     }
     if (pass_one(run)) {
         judge_first(run);
-        run->result.first_per_s = (double)hf_demo_command_count(&run->demo) * 1e6 /
-                                  ((double)atomic_load(&run->demo.shared->busy_us) + 1);
         verify_pass(run, 0);
         say_first(run);
         if (pass_two(run)) {
@@ -503,22 +514,21 @@ int hf_cli_demo(int argc, char **argv)
 {
     const char *directory = NULL;
     static struct run run; /* large: two reports */
-    run = (struct run){.kills = 1, .demo.seed = 1};
+    run = (struct run){.kills = 1, .seed = 1};
     const struct hf_cli_option options[] = {
         {"directory", "DIR", "for the data and the tables; made if it is not there",
          .text = &directory},
-        {"seed", "N", "of who sends what how often (default 1)", .number = &run.demo.seed},
-        {"kills", "N", "how often the child is killed by -9 (default 1)", .number = &run.kills},
+        {"seed", "N", "of who sends what how often (default 1)", .number = &run.seed},
+        {"kills", "N", "how often the server is killed by -9 (default 1)", .number = &run.kills},
     };
     struct hf_cli cli = {
         .name = "demo",
         .operands_help = "FILE --directory=DIR",
         .help =
-            "Imports a bank's transactions twice and proves the result. Pass one: eight threads of "
-            "a\n"
-            "child process send every command one to three times; the child is killed by -9 in "
-            "the\n"
-            "middle and started again. Pass two: customers have a floor of 0. Leaves DIR/sums.tsv\n"
+            "Imports a bank's transactions twice over HTTP and proves the result. Pass one: eight\n"
+            "workers send every request one to three times; the server is killed by -9 in the "
+            "middle\n"
+            "and started again. Pass two: customers have a floor of 0. Leaves DIR/sums.tsv\n"
             "(account_id, sum; pass one) and DIR/refusals.tsv (trans_id, account_id; pass two).\n"
             "Exit status 1 if anything is off.",
         .options = options,
@@ -536,7 +546,6 @@ int hf_cli_demo(int argc, char **argv)
     }
     struct hf_error error = {0};
     run.cli = &cli;
-    run.demo.bank = &run.bank;
     run.outside = hf_outside_linux_new();
     hf_bank_init(&run.bank);
     hf_verify_report_init(&run.result.verified[0]);
@@ -550,7 +559,12 @@ int hf_cli_demo(int argc, char **argv)
     } else {
         status = run_demo(&run, directory);
     }
+    for (size_t pass = 0; pass < HF_ARRAY_COUNT(run.servers); pass++) {
+        (void)hf_demo_server_end(&run.servers[pass], SIGKILL); /* none runs unless it failed */
+    }
+    hf_demo_release(&run.demo);
     hf_free(run.codes);
+    hf_free(run.sums);
     hf_verify_report_release(&run.result.verified[0]);
     hf_verify_report_release(&run.result.verified[1]);
     hf_bank_release(&run.bank);

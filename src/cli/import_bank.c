@@ -86,10 +86,9 @@ static int load(const struct hf_cli *cli, const struct hf_import_options *option
     int status = hf_cli_open(cli, directory, true, false, &db);
     if (status == HF_CLI_GO_ON) {
         hf_cli_progress_init(&progress, "import: row");
-        struct hf_bank_load run = {.db = db,
+        struct hf_bank_load run = {.target = {.db = db, .principal = options->principal},
                                    .bank = bank,
                                    .floor = options->floor,
-                                   .principal = options->principal,
                                    .threads = THREADS,
                                    .codes = codes,
                                    .progress = hf_cli_progress_show,
