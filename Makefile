@@ -15,7 +15,7 @@ all: ## configure and build everything in build/
 	@tools/install-packages.sh compile
 	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false)
 
-demo: ## real bank data through 8 threads, kill -9 and duplicates; sums compared with awk
+demo: ## real bank data over HTTP by 8 workers, kill -9 and duplicates, against awk; the scenarios
 	@tools/install-packages.sh demo
 	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false) -Dscenarios=true
 	@tools/demo.sh

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The main job on real input, then everything compared with what is not our code.
+# The main job on real input over HTTP, everything compared with what is not our code, then the scenarios.
 #
 #   tools/demo.sh [FILE]      FILE: a bank's transactions; ../shared/data/trans.asc if it is there,
 #                             else a generated set of the same shape
 #
-# `holdfast demo` imports the file under duplicates and kill -9 and leaves sums.tsv (first pass) and
+# `holdfast demo` starts a server, imports the file under duplicates and kill -9 and leaves sums.tsv (first pass) and
 # refusals.tsv (second pass). awk sums the file by itself; tests/model/bank_model.py replays the
 # second pass by itself. Exit status 1 if anything differs.
 set -eu
@@ -49,8 +49,11 @@ echo "Independent model: $model"
 compare "Sums per account against awk, to the cent" "$work/awk-sums.tsv" "$work/data/sums.tsv"
 compare "Refusals with floor 0 against the model" "$work/model/refusals.tsv" \
     "$work/data/refusals.tsv"
+echo
+echo "The failures that everybody knows, naive and with Holdfast (docs/scenarios.md):"
+python3 tools/scenarios.py --build "$build" || failed=1
 if [ "$failed" -ne 0 ]; then
     echo "demo: something is off (see above)"
     exit 1
 fi
-echo "demo: all equal"
+echo "demo: all equal, every row holds"

@@ -9,14 +9,17 @@ temporary directory, with a free port in the place of 7070.
 """
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("HOLDFAST_BUILD", os.path.join(ROOT, "build"))
-END = "end of the command's output"
+BUILD = os.path.abspath(os.environ.get("HOLDFAST_BUILD", os.path.join(ROOT, "build")))
+SECONDS_MAX = 120  # the whole tour
+END = "-- the command has ended --"
 VOLATILE = [
     (re.compile(r'"\d{4}-\d\d-\d\dT[0-9:.]+Z"'), '"TIME"'),
     (re.compile(r'"(position|token)":\d+'), r'"\1":0'),
@@ -75,7 +78,8 @@ class Shell:
     def __init__(self, directory):
         os.symlink(BUILD, os.path.join(directory, "build"))
         self.process = subprocess.Popen(["bash", "--norc"], cwd=directory, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                        start_new_session=True)
 
     def run(self, command):
         self.process.stdin.write(f"{command}\necho '{END}'\n")
@@ -88,9 +92,15 @@ class Shell:
             lines.append(line)
         raise EOFError("the shell has ended")
 
+    def kill(self):
+        """Ends the shell and what it has started: they are a process group of their own."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
     def close(self):
-        """Ends what the tour left running, and the shell."""
-        self.run("kill -9 $(jobs -p) 2>/dev/null")
+        self.kill()
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
@@ -104,6 +114,8 @@ def main():
     check(len(found) > 20, "the README has a tour")
     with tempfile.TemporaryDirectory(prefix="holdfast-tour-") as directory:
         shell = Shell(directory)
+        watchdog = threading.Timer(SECONDS_MAX, shell.kill)
+        watchdog.start()
         try:
             for command, shown in found:
                 command = command.replace(":7070", f":{port}").replace(
@@ -111,7 +123,10 @@ def main():
                 got = shell.run(command)
                 check(as_shown(shown, got), command[:100],
                       "\n".join(["shown:", *shown, "got:", *got]))
+        except (EOFError, OSError) as error:
+            check(False, "the tour comes to its end", error)
         finally:
+            watchdog.cancel()
             shell.close()
     print(f"1..{count}")
     return 1 if failed else 0
