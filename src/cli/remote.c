@@ -404,6 +404,11 @@ static int send_and_show(struct hf_remote_call *call)
                                 (struct hf_str){(const char *)body.data, body.size_bytes}, &answer);
     }
     if (status == HF_CLI_GO_ON) {
+        /* The answer to a change of an account does not name its asset. */
+        bool change = strcmp(call->verb->method, "PATCH") == 0;
+        if (change && !call->cli->json && answer->status < 300) {
+            call->asset = hf_remote_asset(call, call->cli->operands[0]);
+        }
         status = hf_remote_show(call, answer);
     }
     hf_buffer_release(&path);

@@ -151,6 +151,7 @@ struct hf_remote_call {
     const struct hf_remote_verb *verb; /* NULL: none of the table */
     struct holdfast_client *client;
     struct hf_arena arena;  /* for what is shown */
+    struct hf_str asset;    /* of amounts that stand without one; or absent */
     struct hf_buffer token; /* of the file */
     atomic_bool told;       /* on standard error, that it is trying again */
 };
@@ -173,6 +174,8 @@ void hf_remote_path(const struct hf_remote_call *call, struct hf_buffer *path);
 /* Sends what the verb says with this body (ptr NULL: none). HF_CLI_GO_ON and *answer; or the exit status. */
 int hf_remote_send(struct hf_remote_call *call, const struct hf_buffer *path, struct hf_str body,
                    struct holdfast_client_answer **answer);
+/* The asset of an account, for decimals; absent if it can't be had. */
+struct hf_str hf_remote_asset(struct hf_remote_call *call, const char *account);
 /* Sends any read. */
 int hf_remote_get(struct hf_remote_call *call, const char *path,
                   struct holdfast_client_answer **answer);

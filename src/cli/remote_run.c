@@ -144,8 +144,7 @@ int hf_remote_list(struct hf_remote_call *call)
     return list_with(call, HF_STR_NONE);
 }
 
-/* The asset of an account, for decimals; absent if it can't be had. */
-static struct hf_str asset_of(struct hf_remote_call *call, const char *account)
+struct hf_str hf_remote_asset(struct hf_remote_call *call, const char *account)
 {
     char name[512];
     char path[600];
@@ -164,7 +163,8 @@ static struct hf_str asset_of(struct hf_remote_call *call, const char *account)
 
 int hf_remote_entries(struct hf_remote_call *call)
 {
-    struct hf_str asset = call->cli->json ? HF_STR_NONE : asset_of(call, call->cli->operands[0]);
+    struct hf_str asset =
+        call->cli->json ? HF_STR_NONE : hf_remote_asset(call, call->cli->operands[0]);
     return list_with(call, asset);
 }
 

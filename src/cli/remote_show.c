@@ -241,7 +241,7 @@ int hf_remote_show(struct hf_remote_call *call, struct holdfast_client_answer *a
     if (call->cli->json) {
         put_body(&out, answer);
     } else if (!put_results(call, body, &out)) {
-        hf_remote_lines(call, body, HF_STR_NONE, &out);
+        hf_remote_lines(call, body, call->asset, &out);
     }
     holdfast_client_answer_free(answer);
     return hf_cli_print(call->cli, &out, HF_EXIT_OK);

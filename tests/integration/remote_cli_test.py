@@ -148,7 +148,7 @@ def accounts():
     expect(USAGE, "account statement in no such format", "account", "statement", "users:1", "--format=pdf",
            error=["csv, beancount or json"])
     expect(OK, "account limits", "account", "limits", "users:1", "--floor=-500", "--ceiling=20000",
-           has=["floor      -500", "ceiling    20000"])
+           has=["floor      -5.00 (-500)", "ceiling    200.00 (20000)"])
     expect(OK, "account limits, none", "account", "limits", "users:1", "--floor=0", "--no-ceiling",
            has=["ceiling    none"])
     expect(OK, "account metadata", "account", "metadata", "users:1", "--metadata={\"name\":\"Bob\"}")
