@@ -13,6 +13,7 @@ import http_client
 from http_client import Client, Server
 
 TESTS = []
+server_of_tests = None  # for tests that need its directory or its log
 numbers = itertools.count(1)
 
 
@@ -72,7 +73,13 @@ def head_position(client):
     return done(client.post("/v1/read", {"reads": [{"account": "no:such"}]}), 200).json["position"]
 
 
+def the_server():
+    return server_of_tests
+
+
 def run(server):
+    global server_of_tests
+    server_of_tests = server
     failed = 0
     for number, (name, function) in enumerate(TESTS, 1):
         before = len(http_client.VIOLATIONS)
