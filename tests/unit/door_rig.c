@@ -2,6 +2,8 @@
 
 #include "unit/support.h"
 
+#include "base/alloc.h"
+
 #include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ struct kept {
     struct hf_http_header headers[HEADERS_MAX];
     struct hf_arena arena;
     struct hf_buffer text; /* of the request, quotes replaced */
+    struct door_rig *rig;
     struct door_reply *reply;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -58,6 +61,8 @@ static void keep(struct door_reply *reply, const struct hf_http_exchange *exchan
 void hf_http_respond(struct hf_http_exchange *exchange, const struct hf_http_response *response)
 {
     struct kept *kept = (struct kept *)(void *)exchange;
+    kept->rig->fault_hit = hf_alloc_fault_hit();
+    hf_alloc_fault_set(0);
     assert_false(kept->answered);
     kept->answered = true;
     keep(kept->reply, exchange, response);
@@ -178,6 +183,8 @@ void door_rig_ask(struct door_rig *rig, const struct door_ask *ask, struct door_
 {
     struct kept kept;
     make(&kept, ask, reply);
+    kept.rig = rig;
+    hf_alloc_fault_set(rig->fault_at);
     rig->handler.handle(rig->handler.context, &kept.exchange);
     while (!kept.answered) {
         pthread_mutex_lock(&kept.mutex);

@@ -18,6 +18,8 @@ struct door_rig {
     struct hf_door *door;
     struct hf_http_handler handler;
     char tokens_path[96];
+    uint64_t fault_at; /* the n-th allocation of the door's thread fails in each request; 0: none */
+    bool fault_hit;    /* it did in the last one */
 };
 
 /* A request as text; in headers and body ' stands for ". */
