@@ -41,7 +41,8 @@ static int run(const struct hf_cli *cli, struct hf_import_options *import, const
     if (import->workers == 0) {
         import->workers = bank ? WORKERS_BANK : WORKERS_COMMITS;
     }
-    return hf_import_commits_to_server(cli, import, path, values);
+    return bank ? hf_import_bank_to_server(cli, import, path, values)
+                : hf_import_commits_to_server(cli, import, path, values);
 }
 
 int hf_cli_import(int argc, char **argv)

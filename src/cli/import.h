@@ -8,6 +8,8 @@
 
 #include "cli/remote.h"
 
+#define HF_IMPORT_WORKERS_MAX 64
+
 struct hf_import_options {
     const char *principal; /* into a directory; NULL = "local" */
     const char *floor;     /* bank: of the customers' accounts; NULL = none */
@@ -47,5 +49,8 @@ int hf_import_commits_to_server(const struct hf_cli *cli, const struct hf_import
                                 const char *path, const struct hf_remote_values *values);
 int hf_import_bank(const struct hf_cli *cli, const struct hf_import_options *options,
                    const char *path, const char *directory);
+
+int hf_import_bank_to_server(const struct hf_cli *cli, const struct hf_import_options *options,
+                             const char *path, const struct hf_remote_values *values);
 
 #endif

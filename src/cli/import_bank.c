@@ -71,54 +71,103 @@ static int print_result(const struct hf_cli *cli, const struct hf_bank *bank, co
     return hf_cli_print(cli, &out, clean ? HF_EXIT_OK : HF_EXIT_NO);
 }
 
-static int load(const struct hf_cli *cli, const struct hf_import_options *options,
-                const struct hf_bank *bank, const char *directory)
+/* What a load needs besides the place that it goes to. */
+struct loading {
+    const struct hf_cli *cli;
+    const struct hf_import_options *options;
+    struct hf_bank bank;
+    uint16_t *codes; /* owned */
+};
+
+/* HF_CLI_GO_ON, or the exit status. To be released in any case. */
+static int loading_begin(struct loading *loading, const struct hf_cli *cli,
+                         const struct hf_import_options *options, const char *path)
 {
-    struct holdfast *db;
-    struct hf_cli_progress progress;
-    struct counts counts = {0};
-    uint16_t *codes = hf_calloc(bank->row_count, sizeof(*codes));
-    if (codes == NULL) {
-        struct hf_error error;
+    struct hf_error error = {0};
+    *loading = (struct loading){.cli = cli, .options = options};
+    hf_bank_init(&loading->bank);
+    if (hf_bank_read(&loading->bank, path, &error) != HF_ERR_OK) {
+        return hf_cli_fail(cli, &error);
+    }
+    loading->codes = hf_calloc(loading->bank.row_count, sizeof(*loading->codes));
+    if (loading->codes == NULL) {
         (void)hf_error_set(&error, HF_ERR_NO_MEMORY, "out of memory");
         return hf_cli_fail(cli, &error);
     }
-    int status = hf_cli_open(cli, directory, true, false, &db);
-    if (status == HF_CLI_GO_ON) {
-        hf_cli_progress_init(&progress, "import: row");
-        struct hf_bank_load run = {.target = {.db = db, .principal = options->principal},
-                                   .bank = bank,
-                                   .floor = options->floor,
-                                   .threads = THREADS,
-                                   .codes = codes,
-                                   .progress = hf_cli_progress_show,
-                                   .context = &progress};
-        bool ok = hf_bank_load_run(&run);
-        hf_cli_progress_end(&progress);
-        status = ok ? HF_EXIT_OK : hf_cli_failure(cli, &run.failure);
-        status = hf_cli_close(cli, db, status);
-        counts.replayed = run.replayed;
-        for (size_t i = 0; i < bank->row_count; i++) {
-            counts.posted += codes[i] == 201;
-            counts.refused += codes[i] != 201;
-        }
-        if (status == HF_EXIT_OK) {
-            status = print_result(cli, bank, codes, &counts);
-        }
+    return HF_CLI_GO_ON;
+}
+
+static void loading_release(struct loading *loading)
+{
+    hf_free(loading->codes);
+    hf_bank_release(&loading->bank);
+}
+
+/* HF_EXIT_OK and the counts, or the exit status of a failure. */
+static int load(struct loading *loading, const struct hf_bank_target *target, unsigned threads,
+                struct counts *counts)
+{
+    struct hf_cli_progress progress;
+    hf_cli_progress_init(&progress, "import: row");
+    struct hf_bank_load run = {.target = *target,
+                               .bank = &loading->bank,
+                               .floor = loading->options->floor,
+                               .threads = threads,
+                               .codes = loading->codes,
+                               .progress = hf_cli_progress_show,
+                               .context = &progress};
+    bool ok = hf_bank_load_run(&run);
+    hf_cli_progress_end(&progress);
+    *counts = (struct counts){.replayed = run.replayed};
+    for (size_t i = 0; i < loading->bank.row_count; i++) {
+        counts->posted += loading->codes[i] == 201;
+        counts->refused += loading->codes[i] != 201;
     }
-    hf_free(codes);
-    return status;
+    return ok ? HF_EXIT_OK : hf_cli_failure(loading->cli, &run.failure);
 }
 
 int hf_import_bank(const struct hf_cli *cli, const struct hf_import_options *options,
                    const char *path, const char *directory)
 {
-    struct hf_error error = {0};
-    struct hf_bank bank;
-    hf_bank_init(&bank);
-    int status = hf_bank_read(&bank, path, &error) == HF_ERR_OK
-                     ? load(cli, options, &bank, directory)
-                     : hf_cli_fail(cli, &error);
-    hf_bank_release(&bank);
+    struct holdfast *db;
+    struct loading loading;
+    struct counts counts;
+    int status = loading_begin(&loading, cli, options, path);
+    if (status == HF_CLI_GO_ON) {
+        status = hf_cli_open(cli, directory, true, false, &db);
+    }
+    if (status == HF_CLI_GO_ON) {
+        struct hf_bank_target target = {.db = db, .principal = options->principal};
+        status = hf_cli_close(cli, db, load(&loading, &target, THREADS, &counts));
+        if (status == HF_EXIT_OK) {
+            status = print_result(cli, &loading.bank, loading.codes, &counts);
+        }
+    }
+    loading_release(&loading);
+    return status;
+}
+
+int hf_import_bank_to_server(const struct hf_cli *cli, const struct hf_import_options *options,
+                             const char *path, const struct hf_remote_values *values)
+{
+    struct loading loading;
+    struct counts counts;
+    struct hf_remote_call call;
+    if (options->workers > HF_IMPORT_WORKERS_MAX) {
+        return hf_cli_usage(cli, "--workers is from 1 to %d", HF_IMPORT_WORKERS_MAX);
+    }
+    int status = hf_remote_begin(&call, cli, values);
+    if (status == HF_CLI_GO_ON) {
+        status = loading_begin(&loading, cli, options, path);
+        if (status == HF_CLI_GO_ON) {
+            struct hf_bank_target target = {.client = call.client};
+            status = load(&loading, &target, (unsigned)options->workers, &counts);
+            if (status == HF_EXIT_OK) {
+                status = print_result(cli, &loading.bank, loading.codes, &counts);
+            }
+        }
+        loading_release(&loading);
+    }
+    hf_remote_end(&call);
     return status;
 }

@@ -7,7 +7,6 @@
 #include "cli/import.h"
 #include "cli/lines.h"
 
-#define WORKERS_MAX  64
 #define KEY_HASH_HEX 32 /* digits of the line's SHA-256 in a key */
 
 /* What the workers share; under the mutex but for the first three. */
@@ -175,7 +174,7 @@ static void *work(void *context)
 /* Runs the workers to the end. */
 static void run_workers(struct shared *shared)
 {
-    struct worker workers[WORKERS_MAX];
+    struct worker workers[HF_IMPORT_WORKERS_MAX];
     uint64_t started = 0;
     for (; started < shared->options->workers; started++) {
         struct worker *worker = &workers[started];
@@ -204,8 +203,8 @@ int hf_import_commits_to_server(const struct hf_cli *cli, const struct hf_import
     struct hf_error error = {0};
     struct hf_cli_progress progress;
     struct hf_import_tally tally = {.cli = cli};
-    if (options->workers < 1 || options->workers > WORKERS_MAX) {
-        return hf_cli_usage(cli, "--workers is from 1 to %d", WORKERS_MAX);
+    if (options->workers < 1 || options->workers > HF_IMPORT_WORKERS_MAX) {
+        return hf_cli_usage(cli, "--workers is from 1 to %d", HF_IMPORT_WORKERS_MAX);
     }
     if (hf_lines_open(&lines, path, &error) != HF_ERR_OK) {
         return hf_cli_fail(cli, &error);

@@ -357,6 +357,31 @@ def crash(directory):
     server.stop()
 
 
+def bank(directory):
+    """A bank's file to a server and into a directory: the same accounts."""
+    path, other = os.path.join(directory, "bank.asc"), os.path.join(directory, "bank")
+    subprocess.run([sys.executable, os.path.join(ROOT, "tools", "make-bank-sample.py"), "--rows", "600", "--seed",
+                    "3", "--output", path], check=True, capture_output=True)
+    server = Server(os.path.join(directory, "bank-server"))
+    variables = {"HOLDFAST_SERVER": server.url}
+    first = as_json("import bank to a server", NO, "import", "bank", path, "--floor=0", **variables)
+    again = as_json("import bank again", NO, "import", "bank", path, "--floor=0", "--workers=3", **variables)
+    here = as_json("import bank into a directory", NO, "import", "bank", path, "--floor=0",
+                   f"--directory={other}")
+    check(first == here and first["posted"] > 300 and first["refused"] > 0 and first["replayed"] == 0,
+          "the same is posted and refused", (first, here))
+    check(again == {**first, "replayed": first["rows"]}, "the second time it was all decided before", again)
+    listed = as_json("its accounts", OK, "account", "list", "--all", **variables)
+    check(sum(int(account["posted"]) for account in listed["data"]) == 0 and
+          len(listed["data"]) > first["accounts"], "debits equal credits", len(listed["data"]))
+    for account in listed["data"][:3]:
+        there = json.loads(run("get", other, "account", account["id"])[1])
+        check(there["posted"] == account["posted"], f"{account['id']} is the same", (there, account))
+    expect(USAGE, "import bank by too many", "import", "bank", path, "--workers=65", error=["from 1 to 64"],
+           **variables)
+    server.stop()
+
+
 def secure(directory):
     """TLS with an authority of one's own, and tokens."""
     if not shutil.which("openssl"):
@@ -407,7 +432,7 @@ def main():
             part()
         both(directory)
         failures(server)
-        for part in (unknown, crash, secure, example):
+        for part in (unknown, crash, bank, secure, example):
             part(directory)
     finally:
         if server.process.poll() is None:
