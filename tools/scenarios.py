@@ -120,6 +120,11 @@ def main(arguments):
     if not kinds or options.rounds < 1:
         print("scenarios: nothing to run", file=sys.stderr)
         return 2
+    for program in ("holdfast", os.path.join("examples", "scenario-load")):
+        if not os.path.exists(os.path.join(options.build, program)):
+            print(f"scenarios: no {os.path.join(options.build, program)}; build it first:\n"
+                  f"    tools/build.sh {options.build} -Dscenarios=true", file=sys.stderr)
+            return 2
     began = time.monotonic()
     rows = []
     if not options.json:

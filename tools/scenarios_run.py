@@ -2,6 +2,7 @@
 
 Every process is started here, killed by its own pid only, and ended when the world is left, also on failure.
 """
+import ctypes
 import http.client
 import json
 import os
@@ -28,6 +29,15 @@ CREATE TABLE profiles (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
 
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent():
+    """In a child: it is killed when this program ends, however that comes."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class ScenarioError(Exception):
     """The environment failed; the text says where."""
 
@@ -49,6 +59,7 @@ class Process:
     def start(self, **options):
         with open(self.log, "ab") as log:
             self.running = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stderr=log,
+                                            preexec_fn=die_with_parent,
                                             **({"stdout": log} | options))
 
     def signal(self, number):
@@ -193,16 +204,21 @@ class World:
                                                     self.path("data"),
                                                     self.path(f"serve{number}.log"))))
         self.story.open_books(self)
-        options = ["--naive", "--database", self.database] if self.naive else [
-            "--holdfast", ",".join("http://" + server.address for server in self.servers)]
         for name in self.story.peers:
-            self.peers[name] = self.add_service(name, options)
-            options = [*options, "--peer", f"{name}={self.peers[name].address}"]
+            self.peers[name] = self.add_service(name)
         for number in range(self.story.instances):
-            self.instances.append(self.add_service(self.story.service, options, number))
+            self.instances.append(self.add_service(self.story.service, number))
 
-    def add_service(self, name, options, number=0):
+    def add_service(self, name, number=0):
+        """An instance; it knows the peers that there are. Each asks another Holdfast server first."""
         program = os.path.join(self.build, "examples", "scenario-" + name)
+        options = ["--naive", "--database", self.database]
+        if not self.naive:
+            first = number % len(self.servers)
+            servers = self.servers[first:] + self.servers[:first]
+            options = ["--holdfast", ",".join("http://" + server.address for server in servers)]
+        for peer, service in self.peers.items():
+            options += ["--peer", f"{peer}={service.address}"]
         return self.add(Service(program, options, self.path(f"{name}{number}.log")))
 
     def run(self, plan, faults):
@@ -216,7 +232,7 @@ class World:
             file.writelines(f"{instance}\t{path}\n" for instance, path in plan)
         with open(self.path("plan"), "rb") as source, open(self.path("results"), "wb") as results:
             load = subprocess.Popen(command, stdin=source, stdout=results, stderr=subprocess.PIPE,
-                                    text=True)
+                                    preexec_fn=die_with_parent, text=True)
         watchdog = threading.Timer(LOAD_SECONDS_MAX, load.kill)
         watchdog.start()
         try:

@@ -182,12 +182,12 @@ static unsigned long parse_options(int argc, char **argv)
     return port;
 }
 
-int service_run(int argc, char **argv, const struct route *table, size_t count)
+int service_run(int argc, char **argv, const struct route *service_routes, size_t count)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons((uint16_t)parse_options(argc, argv));
-    routes = table;
+    routes = service_routes;
     route_count = count;
     (void)signal(SIGPIPE, SIG_IGN);
     struct MHD_Daemon *daemon = MHD_start_daemon(

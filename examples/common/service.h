@@ -32,7 +32,7 @@ struct route {
 };
 
 /* Serves until the process is killed. Returns main's exit status. */
-int service_run(int argc, char **argv, const struct route *routes, size_t route_count);
+int service_run(int argc, char **argv, const struct route *service_routes, size_t count);
 
 const struct settings *service_settings(void);
 

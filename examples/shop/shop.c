@@ -49,7 +49,7 @@ static struct copy *copy_of(const char *item)
                              item)) {
             return NULL;
         }
-        (void)strcpy(copy->item, item);
+        (void)snprintf(copy->item, NAME_BYTES, "%s", item);
         copy->read_us = now;
     }
     return copy;

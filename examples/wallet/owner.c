@@ -36,7 +36,7 @@ static struct owned *own(const char *wallet)
                                  "t", wallet)) {
                 return NULL;
             }
-            (void)strcpy(owned[i].wallet, wallet);
+            (void)snprintf(owned[i].wallet, NAME_BYTES, "%s", wallet);
             return &owned[i];
         }
     }

@@ -220,7 +220,7 @@ static void fail(struct shared *shared, const struct holdfast_failure *failure)
 static void submit(struct shared *shared, size_t index)
 {
     struct hf_bank_load *load = shared->load;
-    struct hf_bank_answer answer;
+    struct hf_bank_answer answer = {0};
     struct holdfast_failure failure = {0};
     enum holdfast_error error =
         shared->rows ? hf_bank_post_row(&load->target, load->bank, index, &answer, &failure)
