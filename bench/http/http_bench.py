@@ -209,10 +209,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    options.build = os.path.abspath(options.build)
     if not shutil.which("wrk"):
         fail("wrk is needed: apt-get install wrk")
     directory = tempfile.mkdtemp(prefix="http-bench-", dir=options.build)
     nginx = None
+    server = None
     try:
         server = Server(options.build, os.path.join(directory, "data"))
         per_idle = idle_memory(server, IDLE)
@@ -229,6 +231,8 @@ def main():
     finally:
         if nginx:
             nginx.stop()
+        if server and server.process.poll() is None:
+            server.process.kill()  # something has failed before its orderly stop
         shutil.rmtree(directory, ignore_errors=True)
     report(results, per_idle, options, bool(nginx))
 
