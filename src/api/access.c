@@ -114,7 +114,7 @@ static struct hf_str *copy_list(struct hf_arena *arena, const char *const *texts
 /* An origin is scheme://host[:port] in lower case, as browsers send it; anything else would never match. */
 static bool origin_valid(struct hf_str origin)
 {
-    const char *colon = memchr(origin.ptr, ':', origin.len);
+    const char *colon = origin.len == 0 ? NULL : memchr(origin.ptr, ':', origin.len);
     size_t scheme = colon == NULL ? 0 : (size_t)(colon - origin.ptr);
     if (scheme == 0 || origin.len <= scheme + 3 || memcmp(colon, "://", 3) != 0) {
         return false;

@@ -195,7 +195,7 @@ static void *grow(struct hf_arena *arena, void *array, size_t count, size_t item
         return array;
     }
     void *more = hf_arena_alloc_zero(arena, count == 0 ? 1 : 2 * count, item_bytes);
-    if (more != NULL && count > 0) {
+    if (more != NULL && array != NULL) {
         memcpy(more, array, count * item_bytes);
     }
     return more;
@@ -295,7 +295,7 @@ static bool read_entries(struct hf_str raw, struct hf_token_set *set)
         set->count++;
     }
     set->entries = entries;
-    set->by_digest = hf_arena_alloc_zero(&set->arena, set->count + 1, sizeof(*set->by_digest));
+    set->by_digest = hf_arena_alloc_zero(&set->arena, set->count + 1, sizeof(void *));
     return token == HF_JSON_ARRAY_END && hf_json_next(&json) == HF_JSON_END &&
            set->by_digest != NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "api/access.h"
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/time_text.h"
 #include "cli/cli.h"
 
@@ -196,7 +197,8 @@ static int print_secret(const struct hf_cli *cli, const char *id, char *secret,
     return hf_cli_print(cli, &out, HF_EXIT_OK);
 }
 
-static int store_new(const struct hf_cli *cli, struct place *place, struct hf_token *token)
+static int store_new(const struct hf_cli *cli, const struct place *place,
+                     const struct hf_token *token)
 {
     char id[HF_TOKEN_ID_BYTES];
     char secret[HF_TOKEN_SECRET_BYTES];
@@ -204,8 +206,9 @@ static int store_new(const struct hf_cli *cli, struct place *place, struct hf_to
     if (hf_tokens_create(place->outside, place->path, token, id, secret, &error) != HF_ERR_OK) {
         return fail(cli, &error);
     }
-    token->id = id;
-    return print_secret(cli, id, secret, token);
+    struct hf_token made = *token;
+    made.id = id;
+    return print_secret(cli, id, secret, &made);
 }
 
 static int create(int argc, char **argv)
@@ -257,6 +260,7 @@ static int create(int argc, char **argv)
     if (status != HF_CLI_GO_ON) {
         return status;
     }
+    HF_CHECK(place.outside != NULL);
     token.principal = principal;
     if (expires != NULL) {
         uint64_t now_us = place.outside->wall_us(place.outside);
@@ -318,7 +322,7 @@ static void list_one(void *context, const struct hf_token *token)
     if (token->names == NULL) {
         hf_buffer_text(&listing->out, " all");
     }
-    for (size_t i = 0; i < token->name_count; i++) {
+    for (size_t i = 0; token->names != NULL && i < token->name_count; i++) {
         hf_buffer_format(&listing->out, " %s", token->names[i]);
     }
     hf_buffer_u8(&listing->out, '\n');
@@ -346,6 +350,7 @@ static int list(int argc, char **argv)
     if (status != HF_CLI_GO_ON) {
         return status;
     }
+    HF_CHECK(place.outside != NULL);
     struct listing listing = {.json = cli.json};
     hf_buffer_init(&listing.out);
     listing.w = hf_json_writer_over(&listing.out);
@@ -428,7 +433,7 @@ static int rotate(int argc, char **argv)
     };
     struct hf_error error = {0};
     struct place place;
-    uint64_t seconds;
+    uint64_t seconds = 0;
     char id[HF_TOKEN_ID_BYTES];
     char secret[HF_TOKEN_SECRET_BYTES];
     int status = hf_cli_parse(&cli, argc, argv);

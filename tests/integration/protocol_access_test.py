@@ -240,6 +240,26 @@ def _(client):
     old.close()
 
 
+@test("a standby asks for the same before it forwards: Host, Origin, token")
+def _(client):
+    standby = Server(data=the_server().data)
+    standby.start()
+    try:
+        outside, shop = Client(standby), Client(standby, token=SHOP["secret"])
+        refused(outside.get("/v1/limits"), 401, "unauthorized")
+        refused(outside.get("/v1/limits", headers={"Host": "evil.example"}), 403, "forbidden")
+        refused(shop.get("/v1/limits", headers={"Host": "evil.example"}), 403, "forbidden")
+        refused(shop.get("/v1/limits", headers={"Origin": "https://evil.example"}), 403, "forbidden")
+        answer = done(shop.commit(operation("put", document=fresh("d"), data=1), key=fresh("k")))
+        equal(done(shop.get(f"/v1/commits/{answer.position}"), 200).json["principal"], "shop")
+        body = {"do": [operation("put", document=fresh("d"), data=1)]}
+        refused(shop.post("/v1/commits", body, key=fresh("k"), headers={"Host": "evil.example"}), 403, "forbidden")
+        outside.close()
+        shop.close()
+    finally:
+        equal(standby.stop(), 0)
+
+
 @test("a damaged tokens file lets nobody in and says so; mended it lets in again")
 def _(client):
     shop = with_token(client, SHOP)
