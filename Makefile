@@ -51,7 +51,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), two at a time
 	@tools/install-packages.sh check
 	@python3 tools/check.py --build $(BUILD) fuzz
 
-install: all ## install the library, header, pkg-config file and program below PREFIX (DESTDIR too)
+install: all ## libraries, headers, program, man page, systemd unit and example configuration below PREFIX (DESTDIR too)
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@meson install -C $(BUILD)
 

@@ -7,7 +7,7 @@
  *   HTTP loop:        the front: requests to the relay (standby) or to the door (owner)
  *
  * 1. The listeners are bound before the directory is opened: a port that is taken disturbs nobody.
- * 2. Each process listens on a Unix socket of its own in the directory, DIR/holdfast.sock.<pid>; whoever
+ * 2. Each process listens on a Unix socket of its own in the directory, DIR/holdfast.sock.<random>; whoever
  *    becomes the owner renames it to DIR/holdfast.sock, which replaces that of a dead owner in one step.
  */
 #ifndef HF_CLI_SERVE_H
@@ -17,6 +17,7 @@
 
 #include "cli/cli.h"
 #include "http/http_server.h"
+#include "outside/outside.h"
 
 #define HF_SERVE_SOCKET_BYTES  sizeof(((struct sockaddr_un *)NULL)->sun_path)
 #define HF_SERVE_ADDRESS_BYTES 300 /* of a listener's address or URL */
@@ -54,8 +55,8 @@ struct hf_serve_sockets {
     char own[HF_SERVE_SOCKET_BYTES];   /* of this process until it becomes the owner */
     char owner[HF_SERVE_SOCKET_BYTES]; /* of whoever owns the directory */
 };
-enum hf_err hf_serve_sockets_open(const char *directory, struct hf_serve_sockets *sockets,
-                                  struct hf_error *error);
+enum hf_err hf_serve_sockets_open(struct hf_outside *outside, const char *directory,
+                                  struct hf_serve_sockets *sockets, struct hf_error *error);
 /* This process owns the directory: its socket gets the owner's name, and what dead processes left goes. */
 enum hf_err hf_serve_sockets_take(struct hf_serve_sockets *sockets, struct hf_error *error);
 /* Removes what is this process's. */

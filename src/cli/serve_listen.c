@@ -87,16 +87,19 @@ bool hf_serve_address_parse(const char *text, bool has_tls, struct hf_serve_addr
 
 /* ---- sockets in the directory ---- */
 
-static bool make_path(char path[HF_SERVE_SOCKET_BYTES], const char *directory, long pid)
+/* which: 0 for the owner's. */
+static bool make_path(char path[HF_SERVE_SOCKET_BYTES], const char *directory, uint64_t which)
 {
-    int used =
-        pid == 0 ? snprintf(path, HF_SERVE_SOCKET_BYTES, "%s/" SOCKET_NAME, directory)
-                 : snprintf(path, HF_SERVE_SOCKET_BYTES, "%s/" SOCKET_NAME ".%ld", directory, pid);
+    char suffix[20] = "";
+    if (which != 0) {
+        (void)snprintf(suffix, sizeof(suffix), ".%016llx", (unsigned long long)which);
+    }
+    int used = snprintf(path, HF_SERVE_SOCKET_BYTES, "%s/" SOCKET_NAME "%s", directory, suffix);
     return used > 0 && (size_t)used < HF_SERVE_SOCKET_BYTES;
 }
 
-enum hf_err hf_serve_sockets_open(const char *directory, struct hf_serve_sockets *sockets,
-                                  struct hf_error *error)
+enum hf_err hf_serve_sockets_open(struct hf_outside *outside, const char *directory,
+                                  struct hf_serve_sockets *sockets, struct hf_error *error)
 {
     *sockets = (struct hf_serve_sockets){.directory = -1};
     int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -105,17 +108,20 @@ enum hf_err hf_serve_sockets_open(const char *directory, struct hf_serve_sockets
                             directory, strerror(errno));
     }
     sockets->directory = fd;
-    if (!make_path(sockets->own, directory, (long)getpid())) {
+    /* Not by pid: processes in several containers may have the same one. */
+    uint64_t which = 0;
+    while (which == 0) {
+        outside->random(outside, &which, sizeof(which));
+    }
+    if (!make_path(sockets->own, directory, which)) {
         /* A Unix address holds 107 bytes; the kernel's name for the open directory is short. */
         char short_name[64];
         (void)snprintf(short_name, sizeof(short_name), "/proc/self/fd/%d", fd);
-        (void)make_path(sockets->own, short_name, (long)getpid());
+        (void)make_path(sockets->own, short_name, which);
         (void)make_path(sockets->owner, short_name, 0);
     } else {
         (void)make_path(sockets->owner, directory, 0);
     }
-    /* A process that was killed may have left this very name: pids come again. Nobody else uses it. */
-    (void)unlink(sockets->own);
     return HF_ERR_OK;
 }
 

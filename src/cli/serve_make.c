@@ -111,10 +111,14 @@ static enum hf_err make_descriptors(struct serve *serve, struct hf_error *error)
 
 static enum hf_err make_directory(struct serve *serve, struct hf_error *error)
 {
+    serve->outside = hf_outside_linux_new();
+    if (serve->outside == NULL) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");
+    }
     if (mkdir(serve->options->data, 0700) != 0 && errno != EEXIST) {
         return hf_error_set(error, HF_ERR_IO, "make %s: %s", serve->options->data, strerror(errno));
     }
-    return hf_serve_sockets_open(serve->options->data, &serve->sockets, error);
+    return hf_serve_sockets_open(serve->outside, serve->options->data, &serve->sockets, error);
 }
 
 static void complain(void *context, const char *what)
@@ -159,10 +163,6 @@ static enum hf_err make_access(struct serve *serve, struct hf_error *error)
     int used = snprintf(path, sizeof(path), "%s/tokens.json", options->data);
     if (options->tokens == NULL && (used < 0 || (size_t)used >= sizeof(path))) {
         return hf_error_set(error, HF_ERR_LIMIT, "the data directory's path is too long");
-    }
-    serve->outside = hf_outside_linux_new();
-    if (serve->outside == NULL) {
-        return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");
     }
     struct hf_access_options access_options = {
         .outside = serve->outside,
