@@ -70,12 +70,14 @@ static enum hf_err open_tcp(struct hf_http_listener *listener, const char *addre
     }
     /* localhost may stand for both families; one listener has one. */
     bool is_local_name = strcmp(host, "localhost") == 0;
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                             .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int failure = getaddrinfo(is_local_name ? "127.0.0.1" : host, port, &hints, &found);
     if (failure != 0) {
-        return hf_error_set(error, HF_ERR_INVALID_REQUEST, "no such host: %s",
-                            gai_strerror(failure));
+        return hf_error_set(error,
+                            failure == EAI_MEMORY ? HF_ERR_NO_MEMORY : HF_ERR_INVALID_REQUEST,
+                            "'%s' is no address (a number, or localhost)", host);
     }
     int on = 1;
     enum hf_err result = HF_ERR_OK;
