@@ -214,7 +214,7 @@ static int read_json(const struct hf_cli *cli, const char *path, struct hf_buffe
 static int send_body(struct hf_remote_call *call, const struct hf_buffer *body)
 {
     struct hf_buffer path;
-    struct holdfast_client_answer *answer;
+    struct holdfast_client_answer *answer = NULL;
     hf_buffer_init(&path);
     hf_remote_path(call, &path);
     struct hf_str text = {(const char *)body->data, body->size_bytes};

@@ -17,8 +17,9 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return attempt->body.failed ? CURL_WRITEFUNC_ERROR : bytes;
 }
 
-/* libcurl is about to send on a connection that stands: from here on the server may have the request. It is called again
- * when libcurl itself repeats a request whose kept connection turned out to be dead. */
+/* libcurl is about to send on a connection that stands: from here on the server may have the request. It is called
+ * again when libcurl itself repeats a request whose kept connection turned out to be dead. The form is libcurl's. */
+// NOLINTNEXTLINE(readability-non-const-parameter)
 static int before_sending(void *context, char *address, char *local_address, int port,
                           int local_port)
 {
