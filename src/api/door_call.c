@@ -10,17 +10,21 @@ const char HF_CONTENT_PROBLEM[] = "application/problem+json";
 
 void hf_call_header(struct hf_call *call, const char *name, const char *format, ...)
 {
-    size_t room = sizeof(call->headers) - call->headers_bytes;
     char *to = call->headers + call->headers_bytes;
-    char value[512];
+    size_t room = sizeof(call->headers) - call->headers_bytes;
+    size_t name_bytes = strlen(name);
+    HF_CHECK(name_bytes + 4 < room);
+    memcpy(to, name, name_bytes);
+    memcpy(to + name_bytes, ": ", 2);
+    size_t used = name_bytes + 2;
     va_list arguments;
     va_start(arguments, format);
-    int value_bytes = vsnprintf(value, sizeof(value), format, arguments);
+    int value_bytes = vsnprintf(to + used, room - used, format, arguments);
     va_end(arguments);
-    HF_CHECK(value_bytes >= 0 && (size_t)value_bytes < sizeof(value));
-    int bytes = snprintf(to, room, "%s: %s\r\n", name, value);
-    HF_CHECK(bytes > 0 && (size_t)bytes < room); /* names and numbers are bounded */
-    call->headers_bytes += (size_t)bytes;
+    HF_CHECK(value_bytes >= 0 && used + (size_t)value_bytes + 2 < room); /* all of it is bounded */
+    used += (size_t)value_bytes;
+    memcpy(to + used, "\r\n", 2);
+    call->headers_bytes += used + 2;
 }
 
 enum hf_progress hf_call_json(struct hf_call *call, int status)
