@@ -122,7 +122,7 @@ static bool take_number(struct reads *reads, const char *member, uint64_t *numbe
 static bool take_subject(struct reads *reads, struct item *item, const struct kind *kind,
                          struct hf_query *query)
 {
-    struct hf_str text;
+    struct hf_str text = HF_STR_NONE;
     struct hf_arena *arena = reads->call->exchange->arena;
     if (item->kind != NULL) {
         return refuse(reads, kind->name.ptr, "a read names one thing");
@@ -167,7 +167,7 @@ static bool take_limit(struct reads *reads, struct hf_query *query)
 
 static bool take_at(struct reads *reads, struct item *item, struct hf_query *query)
 {
-    struct hf_str text;
+    struct hf_str text = HF_STR_NONE;
     item->has_at = true;
     return take_string(reads, "at", &text) &&
            (hf_time_parse(text, &query->at_us) ||
@@ -176,14 +176,14 @@ static bool take_at(struct reads *reads, struct item *item, struct hf_query *que
 
 static bool take_clock(struct reads *reads, struct hf_query *query)
 {
-    struct hf_str text;
+    struct hf_str text = HF_STR_NONE;
     return take_string(reads, "clock", &text) &&
            (hf_clock_parse(text, &query->clock) || refuse(reads, "clock", "recorded or effective"));
 }
 
 static bool take_state(struct reads *reads, struct hf_query *query)
 {
-    struct hf_str text;
+    struct hf_str text = HF_STR_NONE;
     return take_string(reads, "state", &text) &&
            (hf_hold_state_parse(text, &query->hold_state) ||
             refuse(reads, "state", "open, captured, voided or expired"));
@@ -309,27 +309,35 @@ static bool take_read(struct reads *reads)
     return ok;
 }
 
+static bool next_is(struct reads *reads, enum hf_json_token token)
+{
+    return hf_json_next(&reads->json) == token;
+}
+
+static bool refuse_body(struct reads *reads)
+{
+    if (reads->json.token == HF_JSON_ERROR) {
+        return refuse_token(reads, NULL, "");
+    }
+    return hf_malformed_set(&reads->call->malformed, HF_ERR_INVALID_REQUEST, "",
+                            "a read is an object {\"reads\":[{\"account\":\"users:42\"},…]}");
+}
+
 static bool take_body(struct reads *reads)
 {
-    struct hf_json *json = &reads->json;
     struct hf_malformed *malformed = &reads->call->malformed;
-    static const char form[] = "a read is an object {\"reads\":[{\"account\":\"users:42\"},…]}";
-    hf_json_init(json, reads->call->exchange->body, reads->call->exchange->arena);
-    if (hf_json_next(json) != HF_JSON_OBJECT_BEGIN || hf_json_next(json) != HF_JSON_NAME ||
-        !hf_json_is(json, HF_STR("reads")) || hf_json_next(json) != HF_JSON_ARRAY_BEGIN) {
-        return json->token == HF_JSON_ERROR
-                   ? refuse_token(reads, NULL, "")
-                   : hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "", "%s", form);
+    hf_json_init(&reads->json, reads->call->exchange->body, reads->call->exchange->arena);
+    if (!next_is(reads, HF_JSON_OBJECT_BEGIN) || !next_is(reads, HF_JSON_NAME) ||
+        !hf_json_is(&reads->json, HF_STR("reads")) || !next_is(reads, HF_JSON_ARRAY_BEGIN)) {
+        return refuse_body(reads);
     }
-    while (hf_json_next(json) != HF_JSON_ARRAY_END) {
+    while (!next_is(reads, HF_JSON_ARRAY_END)) {
         if (!take_read(reads)) {
             return false;
         }
     }
-    if (hf_json_next(json) != HF_JSON_OBJECT_END || hf_json_next(json) != HF_JSON_END) {
-        return json->token == HF_JSON_ERROR
-                   ? refuse_token(reads, NULL, "")
-                   : hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "", "%s", form);
+    if (!next_is(reads, HF_JSON_OBJECT_END) || !next_is(reads, HF_JSON_END)) {
+        return refuse_body(reads);
     }
     if (reads->count == 0) {
         return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "/reads", "one read at least");
