@@ -47,8 +47,8 @@ struct hf_operation_route {
 
 struct hf_route {
     enum hf_http_method method;
-    const char *pattern;           /* "/v1/accounts/{id}" */
     unsigned flags;                /* of enum hf_route_flags */
+    const char *pattern;           /* "/v1/accounts/{id}" */
     const char *const *parameters; /* query parameters that it takes, NULL at the end; NULL: none */
     enum hf_progress (*begin)(struct hf_call *call);
     const struct hf_operation_route *operation; /* of hf_route_operation, else NULL */

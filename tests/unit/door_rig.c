@@ -95,25 +95,33 @@ static enum hf_http_method method_of(struct hf_str text)
     return HF_HTTP_OTHER;
 }
 
+static char *room_for(struct kept *kept, size_t bytes)
+{
+    char *room = hf_arena_alloc(&kept->arena, bytes + 1);
+    assert_non_null(room);
+    return room;
+}
+
 static struct hf_str copy_text(struct kept *kept, const char *text, bool plain)
 {
-    struct hf_str copy = hf_arena_copy(&kept->arena, hf_str_from(text));
-    for (size_t i = 0; !plain && i < copy.len; i++) {
-        if (copy.ptr[i] == '\'') {
-            ((char *)(uintptr_t)copy.ptr)[i] = '"';
-        }
+    size_t bytes = strlen(text);
+    char *copy = room_for(kept, bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        copy[i] = !plain && text[i] == '\'' ? '"' : text[i];
     }
-    return copy;
+    return (struct hf_str){copy, bytes};
 }
 
 static void add_header(struct kept *kept, struct hf_str name, struct hf_str value)
 {
     assert_true(kept->exchange.header_count < HEADERS_MAX);
+    char *lower = room_for(kept, name.len);
     for (size_t i = 0; i < name.len; i++) {
-        char *c = (char *)(uintptr_t)name.ptr + i;
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+        char c = name.ptr[i];
+        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
     }
-    kept->headers[kept->exchange.header_count++] = (struct hf_http_header){name, value};
+    kept->headers[kept->exchange.header_count++] =
+        (struct hf_http_header){{lower, name.len}, value};
 }
 
 static void add_headers(struct kept *kept, const struct door_ask *ask)
