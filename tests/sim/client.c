@@ -76,13 +76,52 @@ static enum hf_kind kind_of_query(enum hf_query_type type)
     return HF_KIND_NONE;
 }
 
+/* A part of a name as prefix, a name to begin behind. */
+static void make_list_query(struct run *run, struct hf_query *query)
+{
+    enum hf_kind kind = query->type == HF_QUERY_ACCOUNTS  ? HF_KIND_ACCOUNT
+                        : query->type == HF_QUERY_STREAMS ? HF_KIND_STREAM
+                                                          : HF_KIND_DOCUMENT;
+    char text[64];
+    hf_gen_name(&run->gen, kind, text);
+    query->prefix = keep_text(run, text);
+    query->prefix.len = hf_min_u64(query->prefix.len, between(run, 0, 3));
+    if (percent(run, 50)) {
+        hf_gen_name(&run->gen, kind, text);
+        query->after = keep_text(run, text);
+    }
+}
+
+/* Some instant of the run, or a little before or behind it. */
+static uint64_t instant(struct run *run)
+{
+    return 1700000000000000u - 1000000u + between(run, 0, hf_world_now_us(run->world) + 3000000u);
+}
+
+/* Points in time and history, clocks and filters. */
+static void make_points(struct run *run, struct hf_query *query)
+{
+    uint64_t a = instant(run);
+    uint64_t b = instant(run);
+    query->at = (enum hf_query_at)between(run, HF_AT_NOW, HF_AT_POSITION);
+    query->at_us = instant(run);
+    query->from_us = percent(run, 30) ? 0 : hf_min_u64(a, b);
+    query->to_us = percent(run, 30) ? UINT64_MAX : hf_max_u64(a, b) + 1;
+    query->clock = percent(run, 50) ? HF_CLOCK_EFFECTIVE : HF_CLOCK_RECORDED;
+    query->hold_state = (enum hf_hold_state)between(run, 0, HF_HOLD_EXPIRED);
+    query->whole = percent(run, 50);
+    if (query->type == HF_QUERY_BALANCE) {
+        query->position = between(run, 1, run->told + 3);
+    }
+}
+
 static void make_query(struct run_op *op)
 {
     struct run *run = op->run;
     struct hf_query *query = hf_arena_alloc_zero(&run->arena, 1, sizeof(*query));
     HF_CHECK(query != NULL);
     op->query = query;
-    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_ENTRIES);
+    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TYPE_COUNT - 1);
     char text[64];
     char principal[64];
     enum hf_kind kind = kind_of_query(query->type);
@@ -93,12 +132,21 @@ static void make_query(struct run_op *op)
         hf_gen_key(&run->gen, text, principal);
         query->key = keep_text(run, text);
         query->principal = keep_text(run, principal);
-    } else {
+    } else if (query->type == HF_QUERY_TOTALS) {
+        static const struct hf_str assets[] = {{"USD/2", 5}, {"EUR/2", 5}, {"NONE/0", 6}};
+        HF_CHECK(hf_asset_parse(assets[between(run, 0, 2)], &query->asset));
+    } else if (query->type == HF_QUERY_COMMIT) {
         query->position = between(run, 1, run->told + 3);
+    } else {
+        make_list_query(run, query);
     }
+    make_points(run, query);
     query->has_version = percent(run, 30);
     query->version = between(run, 1, 8);
-    query->from = query->type == HF_QUERY_ENTRIES ? between(run, 0, 30) : between(run, 1, 12);
+    query->from = query->type == HF_QUERY_STREAM_EVENTS ? between(run, 1, 12)
+                  : query->type == HF_QUERY_STATEMENT   ? 0
+                                                        : between(run, 0, 30);
+    query->from = percent(run, 30) && query->type != HF_QUERY_STREAM_EVENTS ? 0 : query->from;
     query->limit = (uint32_t)between(run, 1, 12);
     op->min_position = percent(run, 20) ? between(run, 0, run->told) : 0;
 }

@@ -38,6 +38,17 @@ struct judge {
 /* A reading against the model and the log up to the model's position. */
 bool judge_reading(struct judge *judge, const struct run_submission *submission,
                    char difference[HF_DIFFERENCE_BYTES]);
+/* judge_list.c; as judge_reading, each for its types of query */
+bool judge_names(struct judge *judge, const struct hf_query *query, const struct run_reading *real,
+                 char *difference);
+bool judge_of_account(struct judge *judge, const struct hf_query *query,
+                      const struct run_reading *real, char *difference);
+bool judge_balance(struct judge *judge, const struct hf_query *query,
+                   const struct run_reading *real, char *difference);
+bool judge_totals(struct judge *judge, const struct hf_query *query, const struct run_reading *real,
+                  char *difference);
+bool judge_statement(struct judge *judge, const struct hf_query *query,
+                     const struct run_reading *real, char *difference);
 /* What was asked for, in a few words. */
 void judge_describe(const struct run_op *op, char text[200]);
 

@@ -8,8 +8,9 @@ typedef unsigned long long ull;
 void judge_describe(const struct run_op *op, char text[200])
 {
     static const char *const queries[HF_QUERY_TYPE_COUNT] = {
-        "",         "account", "transfer", "hold",   "stream", "stream events",
-        "document", "lease",   "key",      "commit", "entries"};
+        "",          "account", "transfer", "hold",      "stream",   "stream events", "document",
+        "lease",     "key",     "commit",   "entries",   "accounts", "streams",       "documents",
+        "transfers", "holds",   "balance",  "statement", "totals"};
     if (op->command == NULL) {
         (void)snprintf(text, 200, "read of %s %.*s%.*s", queries[op->query->type],
                        (int)op->query->name.text.len, op->query->name.text.ptr,
@@ -349,6 +350,14 @@ bool judge_reading(struct judge *judge, const struct run_submission *submission,
         [HF_QUERY_KEY] = check_key,
         [HF_QUERY_COMMIT] = check_commit,
         [HF_QUERY_ENTRIES] = check_entries,
+        [HF_QUERY_ACCOUNTS] = judge_names,
+        [HF_QUERY_STREAMS] = judge_names,
+        [HF_QUERY_DOCUMENTS] = judge_names,
+        [HF_QUERY_TRANSFERS] = judge_of_account,
+        [HF_QUERY_HOLDS] = judge_of_account,
+        [HF_QUERY_BALANCE] = judge_balance,
+        [HF_QUERY_STATEMENT] = judge_statement,
+        [HF_QUERY_TOTALS] = judge_totals,
     };
     const struct run_reading *real = submission->reading;
     const struct hf_query *query = submission->op->query;

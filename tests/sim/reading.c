@@ -84,6 +84,40 @@ static struct run_item copy_item(const struct hf_page_item *item)
     return copy;
 }
 
+static void copy_list(struct hf_arena *arena, const struct hf_reading *reading,
+                      struct run_reading *copy)
+{
+    copy->entity_count = reading->entity_count;
+    copy->entities =
+        hf_arena_alloc_zero(arena, reading->entity_count + 1u, sizeof(*copy->entities));
+    HF_CHECK(copy->entities != NULL);
+    for (uint32_t i = 0; i < reading->entity_count; i++) {
+        copy->entities[i] = reading->entities[i];
+        copy_entity(arena, &copy->entities[i]);
+    }
+    copy->next_from = reading->next_from;
+    copy->next_after = copy_text(arena, reading->next_after);
+}
+
+static void copy_statement(struct hf_arena *arena, const struct hf_statement *statement,
+                           struct run_reading *copy)
+{
+    copy->opening = statement->opening;
+    copy->closing = statement->closing;
+    copy->line_count = statement->line_count;
+    copy->lines = hf_arena_alloc_zero(arena, statement->line_count + 1u, sizeof(*copy->lines));
+    HF_CHECK(copy->lines != NULL);
+    for (uint32_t i = 0; i < statement->line_count; i++) {
+        const struct hf_statement_line *line = &statement->lines[i];
+        hf_i128 amount = (hf_i128)line->event->posting.transfer.amount;
+        copy->lines[i] = (struct run_line){.version = line->side->version,
+                                           .position = line->commit->position,
+                                           .time_us = line->time_us,
+                                           .change = line->debit ? -amount : amount,
+                                           .posted = line->posted};
+    }
+}
+
 struct run_reading *reading_copy(struct hf_arena *arena, const struct hf_reading *reading)
 {
     struct run_reading *copy = hf_arena_alloc_zero(arena, 1, sizeof(*copy));
@@ -103,6 +137,10 @@ struct run_reading *reading_copy(struct hf_arena *arena, const struct hf_reading
         copy->commit_position = reading->commit->position;
         copy->commit_checksum = commit_checksum(reading->commit);
     }
+    copy_list(arena, reading, copy);
+    copy_statement(arena, &reading->statement, copy);
+    copy->balance = reading->balance;
+    copy->totals = reading->totals;
     copy->items = hf_arena_alloc_zero(arena, reading->item_count + 1u, sizeof(*copy->items));
     HF_CHECK(copy->items != NULL);
     for (uint32_t i = 0; i < reading->item_count; i++) {

@@ -19,6 +19,15 @@ struct run_item {
     struct hf_totals side_totals;
 };
 
+/* A line of a statement. */
+struct run_line {
+    uint64_t version;
+    uint64_t position;
+    uint64_t time_us;
+    hf_i128 change; /* signed */
+    hf_i128 posted; /* after it */
+};
+
 struct run_reading {
     enum hf_err code;
     struct hf_entity entity;  /* if code is OK */
@@ -27,7 +36,17 @@ struct run_reading {
     uint64_t commit_checksum; /* of its frame */
     struct run_item *items;
     uint32_t item_count;
+    struct hf_entity *entities;
+    uint32_t entity_count;
+    struct hf_balance balance;
+    struct hf_balance opening;
+    struct hf_balance closing;
+    struct run_line *lines;
+    uint32_t line_count;
+    struct hf_asset_sums totals;
     bool more;
+    uint64_t next_from;
+    struct hf_str next_after;
     uint64_t position;
     uint64_t time_us;
 };
