@@ -56,46 +56,46 @@ struct hf_route {
 };
 
 struct hf_door {
-    struct hf_door_options options;
-    uint64_t started_us; /* wall clock */
+    struct hf_door_options options; /* as given */
+    uint64_t started_us;            /* wall clock */
 };
 
 #define HF_CALL_HEADERS_BYTES 768
 
 struct hf_call {
-    struct hf_door *door;
-    struct hf_http_exchange *exchange;
-    const struct hf_route *route;
-    struct hf_caller caller;
-    struct hf_http_path path;
-    struct hf_http_query query;
-    struct hf_precondition precondition;
-    struct hf_str key; /* Idempotency-Key, or absent */
-    enum hf_media media;
+    struct hf_door *door;                /* outlives the call */
+    struct hf_http_exchange *exchange;   /* the call lives in its arena */
+    const struct hf_route *route;        /* NULL: none for this method and path */
+    struct hf_caller caller;             /* who asks; empty on open routes */
+    struct hf_http_path path;            /* decoded */
+    struct hf_http_query query;          /* decoded, known to the route */
+    struct hf_precondition precondition; /* If-Match, If-None-Match */
+    struct hf_str key;                   /* Idempotency-Key, or absent */
+    enum hf_media media;                 /* of the body */
     bool admitted; /* by an earlier look: who, route, method and media are fine */
-    bool dry_run;
+    bool dry_run;  /* ?dry_run=true */
 
     /* towards the node */
-    struct hf_command command;
-    bool has_command; /* command is to be released */
-    struct hf_request request;
-    bool has_answer; /* request.answer is to be released */
-    bool submitted;  /* something may have happened: short memory is `outcome_unknown` */
+    struct hf_command command; /* of a change */
+    bool has_command;          /* command is to be released */
+    struct hf_request request; /* the one under way, or the last one */
+    bool has_answer;           /* request.answer is to be released */
+    bool submitted;            /* something may have happened: short memory is `outcome_unknown` */
     enum hf_progress (*finish)(struct hf_call *call); /* NULL: hf_call_commit_answer */
     void *work;                                       /* the route's own, in the exchange's arena */
 
     /* reads: set on the node's thread */
-    int read_status;
-    bool has_etag;
-    uint64_t etag;
+    int read_status; /* HTTP status of what was rendered */
+    bool has_etag;   /* etag is set */
+    uint64_t etag;   /* the version that was read */
 
     /* the answer */
-    struct hf_malformed malformed;
-    struct hf_answer_form form;
-    int status;
-    const char *content_type;
+    struct hf_malformed malformed;       /* why it is refused, for hf_call_malformed */
+    struct hf_answer_form form;          /* how a commit is answered to this route */
+    int status;                          /* HTTP status */
+    const char *content_type;            /* static; NULL: no body */
     char headers[HF_CALL_HEADERS_BYTES]; /* "Name: value\r\n"… */
-    size_t headers_bytes;
+    size_t headers_bytes;                /* of headers */
 };
 
 extern const char HF_CONTENT_JSON[];

@@ -64,19 +64,19 @@ static const struct kind {
 #define WEIGHT_MAX (4 * HF_QUERY_LIMIT_MAX)
 
 struct reads {
-    struct hf_call *call;
-    struct hf_json json;
+    struct hf_call *call;     /* whose body it is */
+    struct hf_json json;      /* where we are in it */
     struct hf_query *queries; /* HF_QUERIES_MAX of them */
-    uint32_t count;
-    uint64_t weight; /* of all of them */
+    uint32_t count;           /* queries so far */
+    uint64_t weight;          /* of all of them */
 };
 
 /* One read's members before they are put together. */
 struct item {
-    const struct kind *kind; /* NULL: not named yet */
-    struct hf_str after;
-    bool has_version, has_from, has_at, has_at_version, has_at_position;
-    unsigned options; /* given */
+    const struct kind *kind;                                /* NULL: not named yet */
+    struct hf_str after;                                    /* a cursor, or absent */
+    bool has_from, has_at, has_at_version, has_at_position; /* the member was there */
+    unsigned options;                                       /* of enum option: given */
 };
 
 static bool refuse(struct reads *reads, const char *member, const char *what)

@@ -28,26 +28,20 @@ static bool next_line(struct hf_str *rest, struct hf_str *line)
     return true;
 }
 
-struct line_target {
-    struct hf_call *call;
-    struct hf_command *command; /* the transfer is added to it */
-};
-
 static bool add_transfer(void *context, uint32_t index, struct hf_op_fields *fields,
                          struct hf_malformed *malformed)
 {
     (void)index;
-    struct line_target *target = context;
+    struct hf_command *command = context;
     fields->op = HF_STR("transfer");
-    return hf_command_add_op(target->command, fields, malformed);
+    return hf_command_add_op(command, fields, malformed);
 }
 
 static bool decode_line(struct hf_call *call, struct hf_str line, struct hf_command *command,
                         struct hf_malformed *malformed)
 {
-    struct line_target target = {.call = call, .command = command};
     return hf_resource_json_decode(line, call->route->operation->members, NULL, &command->arena,
-                                   add_transfer, &target, malformed);
+                                   add_transfer, command, malformed);
 }
 
 /* ---- mode=atomic ---- */
@@ -84,21 +78,20 @@ static enum hf_progress commit_all(struct hf_call *call)
 
 /* A line under way; in a slot that is used again by a later group of lines. */
 struct line {
-    struct hf_command command;
-    struct hf_request request;
+    struct hf_command command;     /* the line's commit */
+    struct hf_request request;     /* for it */
     bool submitted;                /* done will come, or came */
     enum hf_err refused;           /* not submitted: why, or malformed */
     struct hf_malformed malformed; /* refused == INVALID_REQUEST or TOO_LARGE: what */
 };
 
 struct each {
-    struct hf_call *call;
-    struct hf_str rest;      /* lines not begun */
-    uint32_t count;          /* lines in the slots */
-    uint32_t total;          /* lines begun so far */
-    atomic_uint under_way;   /* lines not done, and 1 while lines are being submitted */
-    struct hf_arena scratch; /* for rendering a line */
-    struct line lines[LINES_AT_ONCE];
+    struct hf_call *call;             /* whose body it is */
+    struct hf_str rest;               /* lines not begun */
+    uint32_t count;                   /* lines in the slots */
+    atomic_uint under_way;            /* lines not done, and 1 while lines are being submitted */
+    struct hf_arena scratch;          /* for rendering a line */
+    struct line lines[LINES_AT_ONCE]; /* the slots */
 };
 
 static enum hf_progress lines_done(struct hf_call *call);
@@ -162,7 +155,6 @@ static bool begin_lines(struct each *each)
     while (each->count < LINES_AT_ONCE && next_line(&each->rest, &text)) {
         begin_line(each, text, &each->lines[each->count++]);
     }
-    each->total += each->count;
     return atomic_fetch_sub(&each->under_way, 1) > 1;
 }
 
@@ -271,7 +263,6 @@ static enum hf_progress commit_each(struct hf_call *call)
     each->call = call;
     each->rest = call->exchange->body;
     each->count = 0;
-    each->total = 0;
     hf_arena_init(&each->scratch);
     call->work = each;
     call->finish = lines_done;

@@ -42,6 +42,13 @@ static void accounts(void **state)
     /* clang-format off */
     static const struct door_row rows[] = {
         {{"PUT /v1/accounts/a", NULL, "{ 'floor':0, 'asset':'USD/2'}"}, 200, "'op':'open_account'", "Idempotent-Replayed: true", NULL},
+        {{"PUT /v1/accounts/k", "Idempotency-Key: o1", "{'asset':'USD/2','metadata':{'a':1,'b':[2]}}"}, 201, "'account':'k'", "!Replayed", NULL},
+        {{"PUT /v1/accounts/k", "Idempotency-Key: o1", "{'asset':'USD/2','metadata':{'b':[2],'a':1}}"}, 201, "'account':'k'", "Idempotent-Replayed: true", NULL},
+        {{"PUT /v1/accounts/k", "Idempotency-Key: o2", "{'asset':'USD/2','metadata':{ 'b':[2],'a':1}}"}, 200, "'account':'k'", "Holdfast-Position: 7", "Idempotent-Replayed: true"},
+        {{"PUT /v1/accounts/k", "Idempotency-Key: o2", "{'asset':'USD/2','metadata':{'a':1,'b':[2]}}"}, 200, "{'position':7,", NULL, "Idempotent-Replayed: true"},
+        {{"PUT /v1/accounts/k", "Idempotency-Key: o2", "{'asset':'USD/2'}"}, 422, "idempotency_key_reused", NULL, NULL},
+        {{"PUT /v1/accounts/k", "Idempotency-Key: o3", "{'asset':'USD/2'}"}, 409, "account_exists", NULL, NULL},
+        {{"PUT /v1/accounts/k", NULL, "{'asset':'USD/2','metadata':{'a':1,'b':2}}"}, 409, "account_exists", NULL, NULL},
         {{"PUT /v1/accounts/a", NULL, "{'asset':'EUR/2'}"}, 409, "'code':'account_exists'", "!Idempotent", NULL},
         {{"PUT /v1/accounts/a", NULL, "{'asset':'USD/2','metadata':{}}"}, 409, "'current':{'kind':'account'", NULL, NULL},
         {{"PUT /v1/accounts/a", "If-None-Match: *", "{'asset':'USD/2'}"}, 412, "'kind':'account','id':'a','version':1", NULL, NULL},
