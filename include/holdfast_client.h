@@ -75,7 +75,8 @@ struct holdfast_client_retry {
     uint64_t wait_ms;    /* before the next one */
 };
 
-/* Zero-initialise; only addresses are needed. 0 and NULL stand for the default in brackets. */
+/* Zero-initialise; only addresses are needed. 0 and NULL stand for the default in brackets. Times above 2^31 - 1 ms are
+ * taken for that. */
 struct holdfast_client_options {
     /* "http://127.0.0.1:7070", "https://ledger.example.org", "unix:/run/holdfast/socket": all of one database, a
      * server and its standby. Tried in turn, beginning with the one that answered last. */

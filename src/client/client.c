@@ -167,15 +167,20 @@ static uint64_t or_default(uint64_t value, uint64_t fallback)
     return value == 0 ? fallback : value;
 }
 
+static uint64_t ms_or_default(uint64_t value, uint64_t fallback)
+{
+    return hf_min_u64(or_default(value, fallback), HF_CLIENT_MS_MAX);
+}
+
 static enum holdfast_client_error set_all(struct holdfast_client *client,
                                           const struct holdfast_client_options *options,
                                           struct holdfast_client_failure *failure)
 {
-    client->connect_timeout_ms = or_default(options->connect_timeout_ms, 2000);
-    client->request_timeout_ms = or_default(options->request_timeout_ms, 10000);
-    client->total_timeout_ms = or_default(options->total_timeout_ms, 60000);
-    client->backoff_first_ms = or_default(options->backoff_first_ms, 20);
-    client->backoff_max_ms = or_default(options->backoff_max_ms, 2000);
+    client->connect_timeout_ms = ms_or_default(options->connect_timeout_ms, 2000);
+    client->request_timeout_ms = ms_or_default(options->request_timeout_ms, 10000);
+    client->total_timeout_ms = ms_or_default(options->total_timeout_ms, 60000);
+    client->backoff_first_ms = ms_or_default(options->backoff_first_ms, 20);
+    client->backoff_max_ms = ms_or_default(options->backoff_max_ms, 2000);
     client->answer_bytes_max = (size_t)or_default(options->answer_bytes_max, 64u << 20);
     client->idle_max = (unsigned)or_default(options->idle_max, 64);
     client->proxy_from_environment = options->proxy_from_environment;

@@ -22,6 +22,7 @@
 #include "holdfast_client.h"
 
 #define HF_CLIENT_VERSION "0.1.0"
+#define HF_CLIENT_MS_MAX  0x7FFFFFFFu /* of every time-out: what libcurl takes everywhere; 24 days */
 
 struct hf_client_address {
     char *given;  /* as the user wrote it */

@@ -314,7 +314,7 @@ enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
                     .body_bytes = request->body_bytes},
         .key = key,
         .changes = changes,
-        .deadline_ms = hf_client_now_ms() + total_ms,
+        .deadline_ms = hf_client_now_ms() + hf_min_u64(total_ms, HF_CLIENT_MS_MAX),
         .first = atomic_load(&client->preferred),
         .backoff_ms = client->backoff_first_ms,
     };

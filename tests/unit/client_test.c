@@ -9,49 +9,12 @@
 
 #include "base/alloc.h"
 #include "client/client_priv.h"
+#include "unit/client_answers.h"
 #include "unit/scripted_server.h"
 #include "unit/support.h"
 
-#define THREADS              8
-#define CALLS                40 /* of each thread */
-#define JSON_HEAD(status)    "HTTP/1.1 " status "\r\nContent-Type: application/json\r\n"
-#define PROBLEM_HEAD(status) "HTTP/1.1 " status "\r\nContent-Type: application/problem+json\r\n"
-
-#define DONE                                                                                       \
-    JSON_HEAD("201 Created")                                                                       \
-    "Holdfast-Position: 17\r\nETag: \"3\"\r\nContent-Length: "                                     \
-    "31\r\n\r\n{\"position\":17,\"results\":[{}]}\n"
-#define REPLAYED                                                                                   \
-    JSON_HEAD("201 Created")                                                                       \
-    "Holdfast-Position: 17\r\nIdempotent-Replayed: true\r\nContent-Length: 2\r\n\r\n{}"
-#define CUT_BODY                                                                                   \
-    JSON_HEAD("201 Created")                                                                       \
-    "Content-Length: 31\r\n\r\n{\"position\":17,\"res"
-#define CUT_HEAD  "HTTP/1.1 201 Created\r\nContent-Type: appl"
-#define NO_LENGTH JSON_HEAD("201 Created") "\r\n{\"position\":17}"
-#define BAD_JSON  JSON_HEAD("201 Created") "Content-Length: 9\r\n\r\n{\"positio"
-#define UNKNOWN                                                                                    \
-    PROBLEM_HEAD("503 Service Unavailable")                                                        \
-    "Content-Length: 26\r\n\r\n{\"code\":\"outcome_unknown\"}"
-#define NOT_READY                                                                                  \
-    PROBLEM_HEAD("503 Service Unavailable")                                                        \
-    "Content-Length: 20\r\n\r\n{\"code\":\"not_ready\"}"
-#define OVERLOADED                                                                                 \
-    PROBLEM_HEAD("429 Too Many Requests")                                                          \
-    "Retry-After: 7\r\nContent-Length: 21\r\n\r\n{\"code\":\"overloaded\"}"
-#define REFUSED                                                                                    \
-    PROBLEM_HEAD("422 Unprocessable Content")                                                      \
-    "Holdfast-Position: 18\r\nContent-Length: 115\r\n\r\n"                                         \
-    "{\"code\":\"insufficient_funds\",\"detail\":\"5 of 7 \\\"are\\\" "                            \
-    "there\",\"failed\":\"/do/0\","                                                                \
-    "\"current\":{\"id\":\"a\",\"available\":\"5\"}}"
-#define UNAUTHORIZED                                                                               \
-    PROBLEM_HEAD("401 Unauthorized")                                                               \
-    "Content-Length: 23\r\n\r\n{\"code\":\"unauthorized\"}"
-#define STRANGER "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone"
-#define REDIRECT                                                                                   \
-    "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: "         \
-    "0\r\n\r\n"
+#define THREADS 8
+#define CALLS   40 /* of each thread */
 
 static struct scripted_server server;
 static struct scripted_server second;
@@ -393,6 +356,26 @@ static void test_long_answers_are_none(void **state)
     assert_int_equal(commit(client, NULL), HOLDFAST_CLIENT_OK);
     assert_int_equal(answer->attempts, 2);
     assert_string_equal(retries.text, "the answer has more than 30 bytes");
+    stop(client);
+}
+
+static void test_endless_time_outs(void **state)
+{
+    (void)state;
+    const struct script_step steps[] = {{SCRIPT_CLOSE, NULL}, {SCRIPT_ANSWER, DONE}};
+    scripted_server_start(&server, NULL, steps, 2);
+    const char *addresses[] = {server.address};
+    struct holdfast_client_options options = {.addresses = addresses,
+                                              .address_count = 1,
+                                              .connect_timeout_ms = UINT64_MAX,
+                                              .request_timeout_ms = UINT64_MAX,
+                                              .total_timeout_ms = UINT64_MAX,
+                                              .backoff_first_ms = 1,
+                                              .backoff_max_ms = UINT64_MAX};
+    struct holdfast_client *client;
+    assert_int_equal(holdfast_client_new(&options, &client, NULL), HOLDFAST_CLIENT_OK);
+    assert_int_equal(commit(client, "k"), HOLDFAST_CLIENT_OK);
+    assert_int_equal(answer->attempts, 2);
     stop(client);
 }
 
@@ -766,6 +749,7 @@ int main(void)
         cmocka_unit_test(test_strangers_do_not_decide),
         cmocka_unit_test(test_redirects_are_not_followed),
         cmocka_unit_test(test_long_answers_are_none),
+        cmocka_unit_test(test_endless_time_outs),
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_values_out_of_json),
         cmocka_unit_test(test_escape),
