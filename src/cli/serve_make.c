@@ -134,14 +134,13 @@ static void complain(void *context, const char *what)
 static enum hf_err parse_addresses(struct serve *serve, struct hf_error *error)
 {
     const struct hf_serve_options *options = serve->options;
-    static const char *const standard[] = {"127.0.0.1:7070"};
-    const char *const *texts = options->listen.count == 0 ? standard : options->listen.items;
-    serve->address_count = options->listen.count == 0 ? 1 : options->listen.count;
+    bool none = options->listen.count == 0;
+    serve->address_count = none ? 1 : options->listen.count;
     for (size_t i = 0; i < serve->address_count; i++) {
+        const char *text = none ? "127.0.0.1:7070" : options->listen.items[i];
         const char *why = "";
-        if (!hf_serve_address_parse(texts[i], options->tls_cert != NULL, &serve->addresses[i],
-                                    &why)) {
-            return hf_error_set(error, HF_ERR_INVALID_REQUEST, "--listen %s: %s", texts[i], why);
+        if (!hf_serve_address_parse(text, options->tls_cert != NULL, &serve->addresses[i], &why)) {
+            return hf_error_set(error, HF_ERR_INVALID_REQUEST, "--listen %s: %s", text, why);
         }
     }
     return HF_ERR_OK;

@@ -24,7 +24,7 @@
 #define ROUND_MS_MAX      250  /* of waiting, while something could become late */
 #define READY_WAIT_MS     1000 /* /readyz asks for now */
 #define SOCKET_PATH_BYTES sizeof(((struct sockaddr_un *)NULL)->sun_path)
-#define MARK              ((uintptr_t)1) /* in an exchange's user: it is the relay's */
+#define MARK              1 /* added to the pointer in an exchange's user: it is the relay's */
 
 enum phase {
     FORWARDING,
@@ -175,7 +175,7 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
     call->repeatable = is_repeatable(exchange);
     bool probe = hf_str_equal(exchange->path, HF_STR("/readyz"));
     call->give_up_ms = now_ms() + (probe ? READY_WAIT_MS : relay->options.wait_ms);
-    exchange->user = (void *)((uintptr_t)call | MARK);
+    exchange->user = (char *)call + MARK;
     lock(relay);
     push(&relay->inbox, call);
     unlock(relay);
@@ -184,13 +184,13 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
 
 bool hf_relay_has(const struct hf_http_exchange *exchange)
 {
-    return ((uintptr_t)exchange->user & MARK) != 0;
+    return ((uintptr_t)exchange->user & MARK) != 0; /* a door's call is aligned */
 }
 
 bool hf_relay_resume(struct hf_relay *relay, struct hf_http_exchange *exchange)
 {
     (void)relay;
-    struct call *call = (struct call *)((uintptr_t)exchange->user & ~MARK);
+    struct call *call = (void *)((char *)exchange->user - MARK);
     exchange->user = NULL;
     if (call->outcome == HANDED_BACK) {
         hf_buffer_clear(&exchange->answer);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -165,21 +164,12 @@ bool hf_upstream_sent_all(const struct hf_upstream *upstream)
 /* Writes what the socket takes. false: broken. */
 static bool send_some(struct hf_upstream *upstream)
 {
-    const struct hf_str body = upstream->exchange->body;
+    struct hf_str head = {(const char *)upstream->head.data, upstream->head.size_bytes};
     while (!hf_upstream_sent_all(upstream)) {
-        size_t head_bytes = upstream->head.size_bytes;
-        size_t at = upstream->sent_bytes;
-        struct iovec parts[2] = {
-            {.iov_base = upstream->head.data + hf_min_u64(at, head_bytes),
-             .iov_len = at < head_bytes ? head_bytes - at : 0},
-            {.iov_base = NULL, .iov_len = 0},
-        };
-        size_t of_body = at > head_bytes ? at - head_bytes : 0;
-        /* sendmsg only reads it; iov_base is not const. */
-        parts[1].iov_base = (void *)(uintptr_t)(body.ptr + of_body);
-        parts[1].iov_len = body.len - of_body;
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-        ssize_t sent = sendmsg(upstream->fd, &message, MSG_NOSIGNAL);
+        bool in_head = upstream->sent_bytes < head.len;
+        struct hf_str part = in_head ? head : upstream->exchange->body;
+        size_t at = in_head ? upstream->sent_bytes : upstream->sent_bytes - head.len;
+        ssize_t sent = send(upstream->fd, part.ptr + at, part.len - at, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) {
             continue;
         }
