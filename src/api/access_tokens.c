@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/time_text.h"
+#include "core/name.h"
 
 #define SECRET_RANDOM_BYTES 32
 #define PATH_BYTES_MAX      4096
@@ -228,6 +229,11 @@ static enum hf_err take_names(const struct hf_token *token, struct hf_arena *are
                                 ". : / - _ ~ @ + = , nor *",
                                 token->names[i]);
         }
+        struct hf_name name = {.text = names[i]};
+        if (hf_name_valid(names[i]) && !hf_name_make(names[i], arena, &name)) {
+            return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");
+        }
+        names[i] = name.text; /* the 8-4-4-4-12 form folded, as requests' names are */
     }
     entry->names = names;
     entry->name_count = token->name_count;

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import http_client
+
 BUILD = os.environ.get("HOLDFAST_BUILD", "build")
 HOLDFAST = os.path.abspath(os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast")))
 READY_S = 60  # a loaded machine may take its time; nothing here asserts how long
@@ -34,6 +36,9 @@ class Tap:
         print(f"ok {self.count} - {name} # skip {why}", flush=True)
 
     def end(self):
+        if http_client.ANSWERS_SEEN:
+            self.result(not http_client.VIOLATIONS, "every answer is as docs/openapi.yaml has it",
+                        http_client.VIOLATIONS[:3])
         print(f"1..{self.count}")
         return 1 if self.failed else 0
 
@@ -140,7 +145,9 @@ def request(where, method, path, body=None, headers=None, timeout=60):
             body = json.dumps(body)
         connection.request(method, path, body, full)
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
+        text = answer.read()
+        http_client.record(method, path, http_client.Answer(answer.status, "", answer.getheaders(), text))
+        return answer.status, dict(answer.getheaders()), text
     finally:
         connection.close()
 

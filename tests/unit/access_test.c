@@ -257,16 +257,18 @@ static void a_secret_is_nowhere_at_rest(void **state)
 static void a_token_lets_its_principal_in(void **state)
 {
     struct rig *rig = *state;
-    const char *const names[] = {"users:", "orders:1"};
+    const char *const names[] = {"users:", "orders:1", "AAAAAAAA-bbbb-4CCC-8DDD-0123456789EF"};
     struct made made = create(
         rig, &(struct hf_token){
-                 .principal = "shop", .scopes = HF_SCOPE_COMMIT, .names = names, .name_count = 2});
+                 .principal = "shop", .scopes = HF_SCOPE_COMMIT, .names = names, .name_count = 3});
     make_access(rig, NULL);
     assert_true(hf_access_has_tokens(rig->access));
     assert_int_equal(ask_with(rig, made.secret), HF_ERR_OK);
     assert_true(hf_str_equal(rig->caller.principal, HF_STR("shop")));
     assert_int_equal(rig->caller.scopes, HF_SCOPE_COMMIT);
-    assert_int_equal(rig->caller.name_count, 2);
+    assert_int_equal(rig->caller.name_count, 3);
+    assert_true(hf_caller_may(&rig->caller, HF_SCOPE_COMMIT,
+                              HF_STR("aaaaaaaa-bbbb-4ccc-8ddd-0123456789ef"))); /* folded */
     assert_true(hf_caller_may(&rig->caller, HF_SCOPE_COMMIT, HF_STR("users:42")));
     assert_true(hf_caller_may(&rig->caller, HF_SCOPE_COMMIT, HF_STR("users:")));
     assert_true(hf_caller_may(&rig->caller, HF_SCOPE_COMMIT, HF_STR("orders:1")));
