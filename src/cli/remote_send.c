@@ -105,6 +105,11 @@ int hf_remote_failure(const struct hf_cli *cli, const struct holdfast_client_fai
                       "--key=%s, or: holdfast key cancel %s\n",
                       failure->key, failure->key);
     }
+    if (failure->error == HOLDFAST_CLIENT_UNAVAILABLE && failure->status == 0) {
+        (void)fprintf(stderr,
+                      "Is a server there? holdfast serve --data=DIR starts one; --server=URL "
+                      "or $HOLDFAST_SERVER names it.\n");
+    }
     int status = failure->error == HOLDFAST_CLIENT_INVALID ? HF_EXIT_USAGE : HF_EXIT_ENVIRONMENT;
     if (cli->json) {
         struct hf_buffer out;

@@ -187,6 +187,10 @@ int hf_remote_refused(struct hf_remote_call *call, struct holdfast_client_answer
                   answer->code[0] == '\0' ? "refused" : answer->code, answer->status,
                   answer->detail[0] == '\0' ? "" : ": ", answer->detail,
                   answer->failed[0] == '\0' ? "" : "; at ", answer->failed);
+    if (answer->status == 401) {
+        (void)fprintf(stderr, "A token goes into $HOLDFAST_TOKEN or --token-file=FILE; "
+                              "holdfast token create makes one.\n");
+    }
     if (answer->current[0] == '{') {
         hf_remote_lines(call, hf_str_from(answer->current), HF_STR_NONE, &text);
         if (!text.failed) {

@@ -289,7 +289,7 @@ def both(directory):
 def failures(server):
     url = f"http://127.0.0.1:{server.port}"
     server.stop()
-    expect(ENVIRONMENT, "nobody is there", "account", "show", "users:1", "--give-up-after=1", error=["gave up"],
+    expect(ENVIRONMENT, "nobody is there", "account", "show", "users:1", "--give-up-after=1", error=["gave up", "Is a server there?"],
            HOLDFAST_SERVER=url)
     failure = as_json("nobody is there, as JSON", ENVIRONMENT, "transfer", "a", "b", "USD/2", "1",
                       "--give-up-after=1", HOLDFAST_SERVER=url)
@@ -398,7 +398,7 @@ def secure(directory):
     variables = {"HOLDFAST_SERVER": server.url}
     expect(ENVIRONMENT, "a certificate that nobody vouches for", "status", error=["certificate"], **variables)
     variables["HOLDFAST_CA_FILE"] = certificate
-    expect(NO, "without a token", "account", "list", error=["unauthorized (401)"], **variables)
+    expect(NO, "without a token", "account", "list", error=["unauthorized (401)", "$HOLDFAST_TOKEN"], **variables)
     path = os.path.join(directory, "token")
     with open(path, "w", encoding="utf-8") as file:
         file.write(token + "\n")
