@@ -75,7 +75,8 @@ void hf_assets_add_account(struct hf_assets *assets, const struct hf_account *ac
         HF_CHECK(assets->count < assets->capacity);
         struct hf_id id = id_of(&account->asset);
         assets->items[assets->count++] = (struct hf_asset_sums){.asset = account->asset};
-        (void)hf_table_put(&assets->places, &id, (void *)(uintptr_t)assets->count);
+        void *place = (void *)(uintptr_t)assets->count; /* NOLINT(performance-no-int-to-ptr) */
+        (void)hf_table_put(&assets->places, &id, place);
     }
     struct hf_asset_sums *sums = &assets->items[at];
     assets->newest = at;

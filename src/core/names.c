@@ -16,12 +16,13 @@ struct difference {
 
 static struct hf_names_node *node_of(uintptr_t child)
 {
+    /* A pointer with a mark is a number. NOLINTNEXTLINE(performance-no-int-to-ptr) */
     return (child & IS_NODE) == 0 ? NULL : (struct hf_names_node *)(child - IS_NODE);
 }
 
 static const struct hf_name *name_of(uintptr_t child)
 {
-    return (const struct hf_name *)child;
+    return (const struct hf_name *)child; /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static uint8_t byte_at(struct hf_str text, uint32_t at)

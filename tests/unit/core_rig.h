@@ -4,7 +4,7 @@
  * Owns: a state, its commits' frames and an index of its own. After every commit the frame is decoded
  * and applied to a twin, so that state = log at any time (core_rig_check). In mode COLD everything that
  * may leave the RAM leaves it after each commit: each decision then has to ask for what it needs.
- * Called by: contract_test, api_test, read_test, statement_test.
+ * Called by: contract_test, api_test, statement_test, read_history.
  */
 #ifndef HF_TESTS_UNIT_CORE_RIG_H
 #define HF_TESTS_UNIT_CORE_RIG_H
