@@ -6,7 +6,7 @@
  *     end, 128 bytes      0 "HFBACKND"   8 u64 batches   16 u64 commits   24 u64 time of the last commit, µs
  *                         32 hash of the chain   64 SHA-256 of everything before the end   96 zero   120 checksum
  *
- * Little-endian; a checksum (XXH64) covers the bytes before it in its part. One file, written and read from front to
+ * Little-endian; a checksum (XXH3-64) covers the bytes before it in its part. One file, written and read from front to
  * back, so that it can go through a pipe: compressed, encrypted, to another machine. It does not depend on
  * segments or on who owned the log. A file without its end is no backup.
  *

@@ -204,6 +204,16 @@ def pipes(tap, work, path):
     tap.result(not left, "no half backup is left", left)
 
 
+def golden(tap, work):
+    """The first version's file, as it was released."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "backup_1.hfb")
+    directory = os.path.join(work, "golden")
+    status, restored = as_json("restore", path, directory)
+    tap.result(status == 0 and restored["position"] == 8 and restored["hash"] ==
+               "39eadf6c551056aee4d7f884fee9bddd00e7f35af34f58c1b99e8b9c2cae2dc7",
+               "a backup of format 1 is restored to the same hash", restored)
+
+
 def main():
     tap = Tap()
     work = tempfile.mkdtemp(prefix="holdfast-backup-", dir=os.environ.get("HOLDFAST_TMP"))
@@ -214,6 +224,7 @@ def main():
         to_time(tap, work, path, done)
         damage(tap, work, path)
         pipes(tap, work, path)
+        golden(tap, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return tap.end()
