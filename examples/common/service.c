@@ -83,7 +83,9 @@ const char *request_text(struct request *request, const char *name)
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-";
     const char *value =
         MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-    return value != NULL && value[strspn(value, plain)] == '\0' ? value : "";
+    size_t length = value == NULL ? 0 : strspn(value, plain);
+    bool good = value != NULL && value[length] == '\0' && length <= PARAMETER_BYTES_MAX;
+    return good ? value : "";
 }
 
 long long request_number(struct request *request, const char *name)

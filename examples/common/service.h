@@ -39,8 +39,10 @@ const struct settings *service_settings(void);
 /* Address of another service ("127.0.0.1:8001"); the process ends if it was not given. */
 const char *service_peer(const char *name);
 
-/* A parameter: letters, digits and . : _ - only, so that it can stand in a URL, in JSON and in SQL; ""
- * if it is absent or has anything else. Lives as long as the request. */
+#define PARAMETER_BYTES_MAX 127
+
+/* A parameter: letters, digits and . : _ - only, so that it can stand in a URL, in JSON and in SQL, and no longer than
+ * PARAMETER_BYTES_MAX; "" if it is absent or anything else. Lives as long as the request. */
 const char *request_text(struct request *request, const char *name);
 /* A parameter that is a whole number ≥ 0; -1 if it is none. */
 long long request_number(struct request *request, const char *name);

@@ -19,7 +19,7 @@
 #define POLL_US      2000 /* between looks at a lock that another has */
 #define TEXT_BYTES   64
 #define RATE         1000 /* interest = balance / RATE */
-#define COMMIT_BYTES 1024
+#define COMMIT_BYTES (10 * PARAMETER_BYTES_MAX)
 
 struct job {
     const char *id, *user;

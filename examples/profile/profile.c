@@ -12,7 +12,7 @@
 #include "holdfast_client.h"
 
 #define BODY_BYTES 8192
-#define TEXT_BYTES 256
+#define TEXT_BYTES (3 * PARAMETER_BYTES_MAX)
 #define TRIES_MAX  1000 /* a bound, never met */
 
 struct change {

@@ -15,7 +15,7 @@
 #include "holdfast_client.h"
 
 #define TEXT_BYTES 64
-#define PART_BYTES 512 /* of a commit: parameters are shorter */
+#define PART_BYTES (4 * PARAMETER_BYTES_MAX) /* of a commit */
 
 struct withdrawal {
     const char *id, *user;
