@@ -4,7 +4,7 @@ answers late. Prints TAP.
 
     HOLDFAST=build/holdfast HOLDFAST_BUILD=build tests/integration/http_kill_test.py
 
-KILL_ROUNDS   rounds of kill -9 (6; HOLDFAST_LONG=1: 200)
+KILL_ROUNDS   rounds of kill -9 (6; HOLDFAST_LONG=1: 60)
 KILL_SEED     of the moments (1); it is printed
 """
 import os
@@ -22,7 +22,7 @@ from serving import (Lines, Server, Tap, find_program, free_port, json_request, 
                      open_accounts, transfer, verify)
 
 LONG = os.environ.get("HOLDFAST_LONG") == "1"
-ROUNDS = int(os.environ.get("KILL_ROUNDS") or ("200" if LONG else "6"))
+ROUNDS = int(os.environ.get("KILL_ROUNDS") or ("60" if LONG else "6"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
 ROUNDS_A_DIRECTORY = 10  # then a new one, so that verify and the checks stay short
 DELAY_S = 2.0
