@@ -318,7 +318,11 @@ int hf_serve_run(const struct hf_cli *cli, const struct hf_serve_options *option
     code = code == HF_ERR_OK ? run(&serve, &error) : code;
     if (code != HF_ERR_OK) {
         end_error = error; /* told if the process ends without returning here */
-        hf_serve_say("%s", error.text);
+        if (serve.ready) {
+            hf_serve_say("%s", error.text);
+        } else {
+            (void)hf_cli_fail(cli, &error); /* with --json it takes the ready line's place */
+        }
         hf_notify("STATUS=%s", error.text);
     }
     enum hf_err ended = end(&serve, &end_error);

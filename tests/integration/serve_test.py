@@ -157,6 +157,10 @@ def addresses(tap, work):
                    (status, said))
     tap.result(not os.path.exists(os.path.join(open_directory, "log")),
                "no refused address has opened the directory")
+    done = subprocess.run([HOLDFAST, "serve", "--json", "--data", open_directory, "--listen",
+                           "0.0.0.0:0"], capture_output=True, text=True, check=False)
+    tap.result(done.returncode == USAGE and json.loads(done.stdout)["error"] == "invalid_request",
+               "with --json the refusal is JSON", done.stdout)
     server = Server(open_directory, "--allow-open", "--listen", "0.0.0.0:0")
     ready = server.ready()
     tap.result(ready is not None and request(ready["listeners"][1]["port"], "GET", "/readyz")[0] == 200,
