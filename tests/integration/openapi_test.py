@@ -41,8 +41,6 @@ def operations(document):
 def references(document):
     broken, used = [], set()
     for place, node in walk(document.root):
-        if "$ref" in node and "/properties/" not in place + "/":
-            pass
         if isinstance(node.get("$ref"), str):
             used.add(node["$ref"])
             try:
@@ -139,12 +137,9 @@ def errors(document):
     wrong = []
     by_status = {}
     for row in rows:
-        number = next(int(cell) for cell in row if cell.isdigit())
-        status = next(int(cell) for cell in row if re.fullmatch(r"[1-5][0-9][0-9]", cell)
-                      and int(cell) != number or cell.isdigit() and int(cell) in range(400, 600))
-        code = next(cell for cell in row if re.fullmatch(r"[a-z_]+", cell))
-        if number >= 100:
-            by_status.setdefault(status, set()).add(code)
+        _, number, status, code = row
+        if int(number) >= 100:
+            by_status.setdefault(int(status), set()).add(code)
     for status, codes in sorted(by_status.items()):
         schema = document.root["components"]["schemas"].get(f"Problem{status}")
         if schema is None:
