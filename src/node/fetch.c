@@ -52,8 +52,8 @@ static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request,
     return added ? HF_ERR_OK : hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
 }
 
-/* Answers the needed keys as of what the index covers now. Answers of an older index are dropped. */
-static enum hf_err look_up(struct hf_node *node, struct hf_request *request, struct hf_error *error)
+/* The index as it is now; the request's answers of an older one are dropped. */
+static struct hf_index_set *acquire_index(struct hf_node *node, struct hf_request *request)
 {
     struct hf_records *records = &request->records;
     struct hf_index_set *set = hf_index_acquire(node->index);
@@ -62,6 +62,14 @@ static enum hf_err look_up(struct hf_node *node, struct hf_request *request, str
         hf_index_table_clear(&records->index);
         records->as_of = covered;
     }
+    return set;
+}
+
+/* Answers the needed keys as of what the index covers now. */
+static enum hf_err look_up(struct hf_node *node, struct hf_request *request, struct hf_error *error)
+{
+    struct hf_records *records = &request->records;
+    struct hf_index_set *set = acquire_index(node, request);
     enum hf_err err = HF_ERR_OK;
     for (size_t i = 0; err == HF_ERR_OK && i < request->needs.key_count; i++) {
         bool found;
@@ -197,14 +205,19 @@ bool hf_node_poll_fetch(struct hf_node *node)
     return true;
 }
 
+/* Most ids and keys are new, and the filters in RAM know it: then the decision need not ask. What may be
+ * there is left to the fetch worker, for this thread may be a server's loop and must not wait for a disk. */
 void hf_node_prefetch(struct hf_node *node, struct hf_request *request)
 {
-    struct hf_error error = {0};
-    if (!hf_decide_needs(request->command, &request->needs) ||
-        look_up(node, request, &error) != HF_ERR_OK) {
-        /* Not an answer: the decision will ask again and then hear of the error. */
-        hf_index_table_clear(&request->records.index);
-        request->records.as_of = 0;
+    struct hf_needs *needs = &request->needs;
+    bool ok = hf_decide_needs(request->command, needs);
+    struct hf_index_set *set = acquire_index(node, request);
+    for (size_t i = 0; ok && i < needs->key_count; i++) {
+        if (hf_index_set_lacks(set, &needs->keys[i])) {
+            ok = hf_records_add_answer(&request->records, &needs->keys[i], NULL);
+        }
     }
-    hf_needs_clear(&request->needs);
+    hf_index_release(node->index, set);
+    hf_needs_clear(
+        needs); /* what has no answer, for memory was short, is asked for by the decision */
 }

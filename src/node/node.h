@@ -112,7 +112,7 @@ enum hf_err hf_node_start(struct hf_node *node, bool wait,
                           void *context, struct hf_error *error) HF_WARN_UNUSED;
 
 /* Thread-safe. HF_ERR_OK: done will be called, exactly once. HF_ERR_OVERLOADED or NOT_READY: it won't, and
- * nothing has happened. May read the index on the calling thread. */
+ * nothing has happened. Never waits for the disk. */
 enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request);
 
 /* Does what can be done now without blocking. Returns true if it did something: step again. The node's

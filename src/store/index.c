@@ -181,6 +181,16 @@ enum hf_err hf_index_set_get(const struct hf_index_set *set, const struct hf_ind
     return HF_ERR_OK;
 }
 
+bool hf_index_set_lacks(const struct hf_index_set *set, const struct hf_index_key *key)
+{
+    uint64_t key_hash = hf_run_key_hash(key);
+    bool lacks = true;
+    for (size_t i = 0; lacks && i < set->run_count; i++) {
+        lacks = hf_run_lacks(set->runs[i], key_hash);
+    }
+    return lacks;
+}
+
 enum hf_err hf_index_get(struct hf_index *index, const struct hf_index_key *key, bool *found,
                          struct hf_index_value *value, struct hf_error *error)
 {

@@ -236,6 +236,15 @@ uint32_t hf_run_block_search(const uint8_t *page, uint32_t count, const struct h
     return low;
 }
 
+bool hf_run_lacks(const struct hf_run *run, uint64_t key_hash)
+{
+    uint64_t lines = run->layout.filter_lines;
+    return lines == 0 ||
+           (run->filter != NULL &&
+            !hf_run_filter_test(
+                run->filter + hf_run_filter_line(key_hash, lines) * HF_RUN_LINE_BYTES, key_hash));
+}
+
 /* May the key be in the run? */
 static enum hf_err filter_test(struct hf_run *run, uint64_t key_hash, uint8_t *page, bool *maybe,
                                struct hf_error *error)

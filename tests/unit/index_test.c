@@ -131,6 +131,10 @@ static enum hf_err check_key(struct hf_index *index, size_t number)
     if (err == HF_ERR_OK) {
         struct hf_index_value expected = value_of(number, model[number]);
         assert_int_equal(found, model[number] != 0);
+        struct hf_index_set *set = hf_index_acquire(index);
+        assert_false(found && hf_index_set_lacks(set, &key));
+        assert_true(set->run_count > 0 || hf_index_set_lacks(set, &key));
+        hf_index_release(index, set);
         if (found) {
             assert_memory_equal(&value, &expected, sizeof(value));
         }
