@@ -27,7 +27,7 @@ check: ## every test; the last line is "N passed, N failed"
 
 check-interop: ## with real peers: a browser, bean-check
 	@tools/install-packages.sh interop
-	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false)
+	@tools/build.sh $(BUILD) -Dtests=true
 	@python3 tools/check.py --build $(BUILD) interop
 
 bench: ## the engine beside the raw fdatasync, the server by wrk beside nginx

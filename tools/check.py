@@ -164,7 +164,17 @@ def check_sim(tally, build):
                 show(output)
 
 
+def interpreter():
+    """The Python of the tests: one that has what they need of Debian's packages."""
+    for candidate in (sys.executable, "/usr/bin/python3"):
+        status, _, _ = run([candidate, "-c", "import jsonschema, yaml"], 60)
+        if status == 0:
+            return candidate
+    return sys.executable
+
+
 def check_folder(tally, build, group):
+    python = interpreter()
     folder = os.path.join(ROOT, "tests", group)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     environment = {"HOLDFAST_BUILD": os.path.join(ROOT, build),
@@ -175,7 +185,7 @@ def check_folder(tally, build, group):
         if name.endswith("_test.sh"):
             command = ["sh", path]
         elif name.endswith("_test.py"):
-            command = [sys.executable, path]
+            command = [python, path]
         else:
             continue
         found = True

@@ -10,8 +10,9 @@ set -eu
 
 compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev libcurl4-openssl-dev'
 demo="$compile python3 libmicrohttpd-dev libsqlite3-dev"
-check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace curl"
-interop="$demo chromium beancount"
+check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace curl openssl
+    python3-yaml python3-jsonschema"
+interop="$check chromium beancount"
 bench="$demo wrk"
 lint="$check clang-tidy clang-format shellcheck"
 sanitize="$check"

@@ -196,7 +196,7 @@ static void test_silence_is_not_waited_for(void **state)
     const char *addresses[] = {server.address};
     struct holdfast_client_options options = {.addresses = addresses,
                                               .address_count = 1,
-                                              .request_timeout_ms = 60,
+                                              .request_timeout_ms = 500,
                                               .backoff_first_ms = 1};
     struct holdfast_client *client;
     assert_int_equal(holdfast_client_new(&options, &client, NULL), HOLDFAST_CLIENT_OK);
@@ -226,7 +226,7 @@ static void test_kept_connection_dies_with_the_request(void **state)
 {
     (void)state;
     const struct script_step steps[] = {{SCRIPT_ANSWER, DONE}, {SCRIPT_CLOSE_DOORS, NULL}};
-    struct holdfast_client *client = start(steps, 2, 100);
+    struct holdfast_client *client = start(steps, 2, 1500);
     assert_int_equal(commit(client, "one"), HOLDFAST_CLIENT_OK);
     assert_int_equal(commit(client, "two"), HOLDFAST_CLIENT_UNKNOWN);
     assert_string_equal(failure.key, "two");

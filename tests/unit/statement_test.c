@@ -1,6 +1,6 @@
 /*
  * How lists, balances and statements look: cursors, JSON, CSV, beancount. If Debian's beancount is installed,
- * bean-check must accept every statement; else that test says that it was skipped.
+ * bean-check must accept every statement; else that test is left out, and the output says so.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -440,10 +440,6 @@ static void check_everybody(struct bench *b)
 static void test_bean_check(void **state)
 {
     (void)state;
-    if (!has_bean_check()) {
-        print_message("# skipped: bean-check is not installed (Debian package beancount)\n");
-        skip();
-    }
     struct bench b;
     begin(&b);
     tell_story(&b);
@@ -470,7 +466,12 @@ int main(void)
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_beancount_names),
         cmocka_unit_test(test_beancount),
-        cmocka_unit_test(test_bean_check),
+        cmocka_unit_test(test_bean_check), /* the last one: it may be left out */
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    size_t count = HF_ARRAY_COUNT(tests);
+    if (!has_bean_check()) {
+        print_message("# left out: bean-check is not installed (Debian package beancount)\n");
+        count--;
+    }
+    return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
 }
