@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+from tap import Tap
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("HOLDFAST_BUILD", "build")
 HOLDFAST = os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast"))
@@ -20,17 +22,8 @@ OK, NO, USAGE, ENVIRONMENT = 0, 1, 2, 3
 ACCOUNTS = {"do": [{"op": "open_account", "account": "world", "asset": "USD/2", "floor": None},
                    {"op": "open_account", "account": "users:1", "asset": "USD/2"}]}
 
-count = 0
-failed = 0
-
-
-def check(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        print("# " + str(note).replace("\n", "\n# "), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def run(*arguments, text=None):
@@ -308,8 +301,7 @@ def main():
         living(work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

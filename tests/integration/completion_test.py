@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 
+from tap import Tap
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("HOLDFAST_BUILD", "build")
 HOLDFAST = os.path.abspath(os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast")))
@@ -37,17 +39,8 @@ EXPECTED = {"transfer": ["post", "reverse", "show", "list"],
             "commit": [], "get": [], "import": [], "export": [], "status": [], "verify": [], "serve": [],
             "backup": [], "restore": [], "demo": []}
 
-count = 0
-failed = 0
-
-
-def check(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        print("# " + str(note).replace("\n", "\n# "), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def help_of(*words):
@@ -107,9 +100,8 @@ def main():
                               text=True, check=False)
         check(done.returncode == 0 and not done.stderr, "the manual is without warnings", done.stderr)
     else:
-        check(True, "the manual is without warnings # skip groff is not there")
-    print(f"1..{count}")
-    return 1 if failed else 0
+        tap.skip("the manual is without warnings", "groff is not there")
+    return tap.end()
 
 
 if __name__ == "__main__":

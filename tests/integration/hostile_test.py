@@ -15,24 +15,14 @@ import time
 
 import http_client
 from http_client import Broken, Client, Server, Wire, record
+from tap import Tap
 
 SECONDS = 60.0  # no wait here is longer; what should be cut off after 10 or 30 seconds is so on a busy machine, too
 CONNECTIONS = 10000
 COMMIT = b'{"do":[{"op":"put","document":"hostile","data":1}]}'
 
-count = 0
-failed = 0
-lock = threading.Lock()
-
-
-def check(good, name, note=""):
-    global count, failed
-    with lock:
-        count += 1
-        failed += not good
-        print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-        if not good:
-            print("# " + str(note)[:2000].replace("\n", "\n# "), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def head(line="POST /v1/commits HTTP/1.1", *fields, host=True):
@@ -563,8 +553,7 @@ def main():
         check(status == 0, "what it stored verifies", out + err)
     check(not http_client.VIOLATIONS, "every answer is as docs/openapi.yaml has it",
           "\n".join(http_client.VIOLATIONS[:10]))
-    print(f"1..{count}")
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+from tap import Tap
+
 BUILD = os.environ.get("HOLDFAST_BUILD", "build")
 HOLDFAST = os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast"))
 LONG = os.environ.get("HOLDFAST_LONG") == "1"
@@ -36,22 +38,6 @@ def find_load():
 
 
 LOAD = find_load()
-
-
-class Tap:
-    def __init__(self):
-        self.count = 0
-        self.failed = 0
-
-    def result(self, good, name, note=""):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {name}{': ' + note if note else ''}",
-              flush=True)
-
-    def skip(self, name, why):
-        self.count += 1
-        print(f"ok {self.count} - {name} # skip {why}", flush=True)
 
 
 class Process:
@@ -312,8 +298,7 @@ def main():
         kill_rounds(tap, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    print(f"1..{tap.count}")
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -6,18 +6,10 @@ import sys
 import jsonschema
 
 from openapi_check import METHODS, ROOT, Document
+from tap import Tap
 
-count = 0
-failed = 0
-
-
-def check(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        print("# " + str(note).replace("\n", "\n# "), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def walk(node, place=""):
@@ -160,8 +152,7 @@ def main():
     schemas(document)
     examples(document)
     errors(document)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -14,23 +14,16 @@ import sys
 import tempfile
 import threading
 
+from tap import Tap
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("HOLDFAST_BUILD", os.path.join(ROOT, "build")))
 HOLDFAST = os.path.abspath(os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast")))
 OK, NO, USAGE, ENVIRONMENT = 0, 1, 2, 3
 
-count = 0
-failed = 0
+tap = Tap()
+check = tap.check
 environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
-
-
-def check(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        print("# " + str(note).replace("\n", "\n# "), flush=True)
 
 
 def run(*arguments, text=None, **variables):
@@ -385,7 +378,7 @@ def bank(directory):
 def secure(directory):
     """TLS with an authority of one's own, and tokens."""
     if not shutil.which("openssl"):
-        check(True, "TLS and tokens # skip openssl is not there")
+        tap.skip("TLS and tokens", "openssl is not there")
         return
     certificate, key = os.path.join(directory, "cert.pem"), os.path.join(directory, "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
@@ -438,8 +431,7 @@ def main():
         if server.process.poll() is None:
             server.stop()
     shutil.rmtree(directory)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -12,18 +12,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("HOLDFAST_BUILD", os.path.join(ROOT, "build"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "model"))
 import scenario_model as model  # noqa: E402
+from tap import Tap  # noqa: E402
 
-count = 0
-failed = 0
-
-
-def check(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        print("# " + str(note).replace("\n", "\n# "), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def judged(verdict, accepted, allowed, **failures):
@@ -69,7 +61,7 @@ def judge():
 
 def table():
     if not os.path.exists(os.path.join(BUILD, "examples", "scenario-load")):
-        check(True, "the scenarios # skip not built: -Dscenarios=true")
+        tap.skip("the scenarios", "not built: -Dscenarios=true")
         return
     done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "scenarios.py"), "--build",
                            BUILD, "--small", "--json"], capture_output=True, text=True, check=False)
@@ -86,5 +78,4 @@ def table():
 
 judge()
 table()
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+sys.exit(tap.end())

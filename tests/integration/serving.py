@@ -10,37 +10,21 @@ import sys
 import time
 
 import http_client
+import tap
 
 BUILD = os.environ.get("HOLDFAST_BUILD", "build")
 HOLDFAST = os.path.abspath(os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast")))
 READY_S = 60  # a loaded machine may take its time; nothing here asserts how long
 
 
-class Tap:
-    def __init__(self):
-        self.count = 0
-        self.failed = 0
-
-    def result(self, good, name, note=""):
-        self.count += 1
-        self.failed += not good
-        # What explains a failure is no news when there is none.
-        note = note if good and isinstance(note, str) and len(note) < 400 else "" if good else note
-        note = str(note).replace("\n", " | ")
-        print(f"{'ok' if good else 'not ok'} {self.count} - {name}{': ' + note if note else ''}",
-              flush=True)
-        return good
-
-    def skip(self, name, why):
-        self.count += 1
-        print(f"ok {self.count} - {name} # skip {why}", flush=True)
+class Tap(tap.Tap):
+    """Whose last check is that every answer was as the document has it."""
 
     def end(self):
         if http_client.ANSWERS_SEEN:
             self.result(not http_client.VIOLATIONS, "every answer is as docs/openapi.yaml has it",
                         http_client.VIOLATIONS[:3])
-        print(f"1..{self.count}")
-        return 1 if self.failed else 0
+        return super().end()
 
 
 def free_port():

@@ -16,6 +16,8 @@ import sys
 import tempfile
 import threading
 
+from tap import Tap
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("HOLDFAST_BUILD", os.path.join(ROOT, "build")))
 SECONDS_MAX = 120  # the whole tour
@@ -27,17 +29,8 @@ VOLATILE = [
     (re.compile(r"/v1/commits/\d+"), "/v1/commits/0"),
 ]
 
-count = 0
-failed = 0
-
-
-def check(good, name, note=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
-    if not good:
-        print("# " + str(note).replace("\n", "\n# "), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def steps():
@@ -128,8 +121,7 @@ def main():
         finally:
             watchdog.cancel()
             shell.close()
-    print(f"1..{count}")
-    return 1 if failed else 0
+    return tap.end()
 
 
 sys.exit(main())
