@@ -135,7 +135,7 @@ bool judge_names(struct judge *judge, const struct hf_query *query, const struct
         return say(difference, "the list has %u names, the model %zu", real->entity_count, count);
     }
     const struct hf_model_thing **expected =
-        hf_arena_alloc_zero(&judge->scratch, count + 1, sizeof(*expected));
+        hf_arena_alloc_zero(&judge->scratch, count + 1, sizeof(struct hf_model_thing *));
     HF_CHECK(expected != NULL);
     count = 0;
     for (thing = all; thing != NULL; thing = thing->before) {
@@ -143,7 +143,7 @@ bool judge_names(struct judge *judge, const struct hf_query *query, const struct
             expected[count++] = thing;
         }
     }
-    qsort(expected, count, sizeof(*expected), compare_things);
+    qsort(expected, count, sizeof(struct hf_model_thing *), compare_things);
     for (size_t i = 0; i < count; i++) {
         struct hf_entity model = hf_model_entity(expected[i]);
         model.last_change_key = HF_STR_NONE; /* left out of lists */
