@@ -159,12 +159,35 @@ ROWS = [
     ("1 connection", 1, "uniform"),
     ("1,000 connections", 1000, "uniform"),
 ]
+NGINX_ROWS = [("nginx return 200, 64 connections", 64), ("nginx return 200, 1 connection", 1)]
+SYNC = "raw write + fdatasync, 4 KiB"
+
+
+def sync_alone(directory, count):
+    """What the disk takes for one durable write, into a file zeroed beforehand."""
+    path = os.path.join(directory, "sync-alone")
+    block = bytes(4096)
+    samples = []
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.write(file, block * count)
+    os.fsync(file)
+    for i in range(count):
+        started = time.monotonic_ns()
+        os.pwrite(file, block, i * len(block))
+        os.fdatasync(file)
+        samples.append((time.monotonic_ns() - started) / 1000)
+    os.close(file)
+    os.unlink(path)
+    samples.sort()
+    return {"per_second": count * 1e6 / sum(samples), "p50_us": samples[count // 2],
+            "p99_us": samples[count - 1 - count // 100], "max_us": samples[-1], "requests": 0, "errors": 0}
 
 
 def measure(server, nginx, rounds, seconds):
     results = {name: [] for name, _, _ in ROWS}
+    results[SYNC] = []
     if nginx:
-        results["nginx return 200, 64 connections"] = []
+        results.update({name: [] for name, _ in NGINX_ROWS})
     url = f"http://127.0.0.1:{server.port}/v1/transfers"
     for number in range(rounds):
         for name, connections, kind in ROWS:
@@ -174,9 +197,9 @@ def measure(server, nginx, rounds, seconds):
             results[name].append(wrk(url, seconds, connections,
                                      os.path.join(HERE, "transfers.lua"),
                                      (tag, str(ACCOUNTS), kind)))
-        if nginx:
-            results["nginx return 200, 64 connections"].append(
-                wrk(f"http://127.0.0.1:{nginx.port}/", seconds, 64))
+        results[SYNC].append(sync_alone(server.directory, 2000))
+        for name, connections in NGINX_ROWS if nginx else []:
+            results[name].append(wrk(f"http://127.0.0.1:{nginx.port}/", seconds, connections))
     if sys.stderr.isatty():
         print("\r" + " " * 70 + "\r", end="", file=sys.stderr)
     return results
@@ -185,7 +208,7 @@ def measure(server, nginx, rounds, seconds):
 def check(server, results):
     """What the server did is what the clients counted, and nothing else. wrk leaves requests under way when it
     ends: at most one a connection."""
-    sent = sum(r["requests"] for name, rows in results.items() if "nginx" not in name for r in rows)
+    sent = sum(r["requests"] for name, rows in results.items() if name != SYNC and "nginx" not in name for r in rows)
     errors = sum(r["errors"] for rows in results.values() for r in rows)
     under_way = sum(connections for _, connections, _ in ROWS) * len(next(iter(results.values())))
     totals = server.call("GET", "/v1/assets/USD%2F2/totals")
