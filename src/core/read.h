@@ -61,11 +61,10 @@ enum hf_query_clock {
 
 struct hf_query {
     enum hf_query_type type;
+    uint32_t limit;      /* pages, lists, statement: 1 to HF_QUERY_LIMIT_MAX */
     struct hf_name name; /* of the thing, or of the account */
-    bool has_version;    /* document */
     uint64_t version;    /* document, if has_version; balance */
     uint64_t from;     /* pages: see the types; statement: entries from this version on, 0 = all */
-    uint32_t limit;    /* pages, lists, statement: 1 to HF_QUERY_LIMIT_MAX */
     uint64_t position; /* commit; balance */
     struct hf_str principal;       /* key */
     struct hf_str key;             /* key */
@@ -73,10 +72,11 @@ struct hf_query {
     struct hf_str after;           /* lists by name; empty or absent: from the first */
     enum hf_hold_state hold_state; /* holds; 0 = any */
     enum hf_query_at at;           /* balance */
-    enum hf_query_clock clock;     /* balance at a time, statement */
     uint64_t at_us;                /* balance */
     uint64_t from_us;              /* statement: 0 = from the beginning */
     uint64_t to_us;                /* statement: UINT64_MAX = to the end; > from_us */
+    enum hf_query_clock clock;     /* balance at a time, statement */
+    bool has_version;              /* document */
     bool whole; /* statement: more lines than `limit` are HF_ERR_TOO_LARGE, not a page (by the
                              effective clock always) */
     struct hf_asset asset; /* totals */
