@@ -189,7 +189,7 @@ static size_t naive_lines(const struct history *h, uint32_t account, const struc
         }
     }
     if (effective) {
-        qsort(lines, count, sizeof(*lines), compare_facts);
+        qsort(lines, count, sizeof(struct fact *), compare_facts);
     }
     return count;
 }
