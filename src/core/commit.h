@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/errors.h"
 #include "core/entity.h"
+#include "core/queue_event.h"
 
 /* Numbers are stored. */
 enum hf_event_type {
