@@ -62,4 +62,7 @@ void hf_code_document(struct hf_codec *codec, struct hf_document *document);
 void hf_code_lease(struct hf_codec *codec, struct hf_lease *lease);
 void hf_code_transfer(struct hf_codec *codec, struct hf_transfer *transfer);
 
+/* filter.c: a filter's frozen form; reading refuses what hf_filter_make would refuse. */
+void hf_code_filter(struct hf_codec *codec, struct hf_filter *filter);
+
 #endif

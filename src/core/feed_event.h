@@ -40,7 +40,9 @@ struct hf_feed_event {
     bool system; /* type begins with "system." */
     bool
         arrives; /* may arrive at subscriptions by itself: not system, not delayed; or MESSAGE_DUE */
-    struct hf_str type;           /* static or the user's */
+    struct hf_str type; /* static or the user's: what the feed shows */
+    struct hf_str
+        arrival_type; /* what a subscription's filter compares: type; of MESSAGE_DUE that of its message */
     enum hf_feed_subject subject; /* which collection… */
     struct hf_name subject_name;  /* …and which thing; text absent if NONE */
     bool key_is_subject;          /* the partition key is the subject */

@@ -40,7 +40,10 @@ struct hf_filter_fields {
 /* Texts are copied into the arena. On failure: malformed filled, its pointer "/filter/<member>". */
 bool hf_filter_make(const struct hf_filter_fields *fields, struct hf_arena *arena,
                     struct hf_filter *filter, struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* For readers of the feed: the events as they are shown. */
 bool hf_filter_matches(const struct hf_filter *filter, const struct hf_feed_event *event);
+/* For subscriptions: event->arrives, and the filter matches; a delayed message does when it is due, by its own type. */
+bool hf_filter_arrives(const struct hf_filter *filter, const struct hf_feed_event *event);
 bool hf_filter_equal(const struct hf_filter *a, const struct hf_filter *b);
 
 #endif

@@ -1,0 +1,172 @@
+#include "core/feed_event.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/sha256.h"
+
+struct hf_str hf_feed_subject_prefix(enum hf_feed_subject subject)
+{
+    switch (subject) {
+    case HF_SUBJECT_NONE:
+        break;
+    case HF_SUBJECT_ACCOUNTS:
+        return HF_STR("accounts/");
+    case HF_SUBJECT_TRANSFERS:
+        return HF_STR("transfers/");
+    case HF_SUBJECT_HOLDS:
+        return HF_STR("holds/");
+    case HF_SUBJECT_STREAMS:
+        return HF_STR("streams/");
+    case HF_SUBJECT_DOCUMENTS:
+        return HF_STR("documents/");
+    case HF_SUBJECT_LEASES:
+        return HF_STR("leases/");
+    case HF_SUBJECT_TOPICS:
+        return HF_STR("topics/");
+    case HF_SUBJECT_SUBSCRIPTIONS:
+        return HF_STR("subscriptions/");
+    }
+    return HF_STR("");
+}
+
+static void set_subject(struct hf_feed_event *out, enum hf_feed_subject subject,
+                        const struct hf_name *name)
+{
+    out->subject = subject;
+    out->subject_name = *name;
+}
+
+static void from_posting(const struct hf_event *event, struct hf_feed_event *out)
+{
+    const struct hf_posting *posting = &event->posting;
+    if (event->type == HF_EVENT_TRANSFER_POSTED) {
+        set_subject(out, HF_SUBJECT_TRANSFERS, &posting->transfer.name);
+        out->asset = &posting->transfer.asset;
+    } else {
+        set_subject(out, HF_SUBJECT_HOLDS, &posting->hold.name);
+        out->asset = &posting->hold.asset;
+    }
+}
+
+static void from_stream(const struct hf_appended *appended, struct hf_feed_event *out)
+{
+    set_subject(out, HF_SUBJECT_STREAMS, &appended->stream);
+    out->type = appended->type;
+    out->key_is_subject = false;
+    out->key = appended->stream.text;
+    out->payload = &appended->data;
+}
+
+/* Sets all that depends on the event's type. */
+static void from_event(const struct hf_event *event, struct hf_feed_event *out)
+{
+    switch (event->type) {
+    case HF_EVENT_ACCOUNT_OPENED:
+        set_subject(out, HF_SUBJECT_ACCOUNTS, &event->opened.name);
+        out->asset = &event->opened.asset;
+        return;
+    case HF_EVENT_ACCOUNT_CHANGED:
+        set_subject(out, HF_SUBJECT_ACCOUNTS, &event->changed.side.account);
+        return;
+    case HF_EVENT_TRANSFER_POSTED:
+    case HF_EVENT_HOLD_OPENED:
+    case HF_EVENT_HOLD_CAPTURED:
+    case HF_EVENT_HOLD_VOIDED:
+    case HF_EVENT_HOLD_EXPIRED:
+    case HF_EVENT_HOLD_EXTENDED:
+        from_posting(event, out);
+        return;
+    case HF_EVENT_STREAM_APPENDED:
+        from_stream(&event->appended, out);
+        return;
+    case HF_EVENT_DOCUMENT_PUT:
+        out->payload = &event->document.data;
+        set_subject(out, HF_SUBJECT_DOCUMENTS, &event->document.document);
+        return;
+    case HF_EVENT_DOCUMENT_DELETED:
+        set_subject(out, HF_SUBJECT_DOCUMENTS, &event->document.document);
+        return;
+    case HF_EVENT_LEASE_ACQUIRED:
+    case HF_EVENT_LEASE_RENEWED:
+    case HF_EVENT_LEASE_RELEASED:
+    case HF_EVENT_LEASE_EXPIRED:
+        set_subject(out, HF_SUBJECT_LEASES, &event->lease.name);
+        return;
+    case HF_EVENT_REFUSED:
+    case HF_EVENT_KEY_CANCELLED:
+    case HF_EVENT_TAKEOVER:
+    case HF_EVENT_CHECKPOINT:
+    case HF_EVENT_TAIL_CUT:
+    case HF_EVENT_FEATURE_LEVEL:
+        out->system = true;
+        return;
+    case HF_EVENT_TYPE_COUNT:
+        break;
+    }
+    HF_CHECK(!"an event type of the log");
+}
+
+void hf_feed_event_of(const struct hf_commit *commit, uint32_t index, struct hf_feed_event *out)
+{
+    HF_CHECK(index < commit->event_count);
+    const struct hf_event *event = commit->events[index];
+    *out = (struct hf_feed_event){
+        .position = commit->position,
+        .index = index,
+        .type = hf_str_from(hf_event_wire(event->type)),
+        .key_is_subject = true,
+        .data_position = commit->position,
+        .data_index = index,
+    };
+    from_event(event, out);
+    out->arrives = !out->system;
+    out->arrival_type = out->type;
+}
+
+static void add(struct hf_buffer *to, struct hf_str text)
+{
+    hf_buffer_bytes(to, text.ptr, text.len);
+}
+
+void hf_feed_subject_text(const struct hf_feed_event *event, struct hf_buffer *to)
+{
+    if (event->subject == HF_SUBJECT_NONE) {
+        return;
+    }
+    add(to, hf_feed_subject_prefix(event->subject));
+    add(to, event->subject_name.text);
+}
+
+void hf_feed_key_text(const struct hf_feed_event *event, struct hf_buffer *to)
+{
+    if (event->key_is_subject) {
+        hf_feed_subject_text(event, to);
+        return;
+    }
+    add(to, event->key);
+}
+
+struct hf_id hf_feed_key_hash(const struct hf_feed_event *event)
+{
+    struct hf_str head = HF_STR("");
+    struct hf_str tail = event->key;
+    if (event->key_is_subject) {
+        head = hf_feed_subject_prefix(event->subject);
+        tail = event->subject == HF_SUBJECT_NONE ? HF_STR("") : event->subject_name.text;
+    }
+    struct hf_sha256_part parts[] = {{head.ptr, head.len}, {tail.ptr, tail.len}};
+    struct hf_hash hash = hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
+    struct hf_id id;
+    memcpy(id.bytes, hash.bytes, sizeof(id.bytes));
+    return id;
+}
+
+uint32_t hf_feed_bucket(const struct hf_id *key_hash, uint32_t count)
+{
+    HF_CHECK(count > 0);
+    uint64_t number = 0;
+    for (size_t i = 0; i < 8; i++) {
+        number = number << 8 | key_hash->bytes[i];
+    }
+    return (uint32_t)(number % count);
+}
