@@ -12,8 +12,8 @@
 
 static void print_help(const struct hf_cli *cli)
 {
-    (void)printf("Usage: holdfast %s [OPTION...] %s\n\n%s\n\nOptions:\n", cli->name,
-                 cli->operands_help, cli->help);
+    (void)printf("Usage: holdfast %s [OPTION...]%s%s\n\n%s\n\nOptions:\n", cli->name,
+                 cli->operands_help[0] == '\0' ? "" : " ", cli->operands_help, cli->help);
     for (size_t i = 0; i < cli->option_count; i++) {
         const struct hf_cli_option *option = &cli->options[i];
         int width = printf("  --%s%s%s", option->name, option->argument == NULL ? "" : "=",
@@ -85,7 +85,7 @@ static int take(struct hf_cli *cli, int found)
         return HF_CLI_GO_ON;
     }
     if (found < 0 || (size_t)found >= cli->option_count) {
-        return HF_EXIT_USAGE; /* getopt_long has said why */
+        return hf_cli_usage(cli, "no such option");
     }
     const struct hf_cli_option *option = &cli->options[found];
     const char *why = "";
@@ -97,6 +97,24 @@ static int take(struct hf_cli *cli, int found)
     }
     cli->given |= 1ull << found;
     return HF_CLI_GO_ON;
+}
+
+/* What getopt_long does not know: said in our words. word: the argument that it stands in. */
+static int refuse_option(const struct hf_cli *cli, const char *word)
+{
+    bool is_letter = optopt > ' ' && optopt < 0x7f; /* not the number of an option of ours */
+    if (is_letter) {
+        return hf_cli_usage(cli, "no such option: -%c", optopt);
+    }
+    size_t name_bytes = strcspn(word + 2, "=");
+    for (size_t i = 0; i < cli->option_count; i++) {
+        const struct hf_cli_option *option = &cli->options[i];
+        if (option->argument == NULL && strlen(option->name) == name_bytes &&
+            memcmp(option->name, word + 2, name_bytes) == 0) {
+            return hf_cli_usage(cli, "--%s takes no value", option->name);
+        }
+    }
+    return hf_cli_usage(cli, "no such option: %.*s", (int)name_bytes + 2, word);
 }
 
 int hf_cli_parse(struct hf_cli *cli, int argc, char **argv)
@@ -111,9 +129,13 @@ int hf_cli_parse(struct hf_cli *cli, int argc, char **argv)
     table[cli->option_count] = (struct option){"help", no_argument, NULL, OPTION_HELP};
     table[cli->option_count + 1] = (struct option){"json", no_argument, NULL, OPTION_JSON};
     optind = 0; /* from the beginning, however often this is called */
+    opterr = 0;
     int found;
-    while ((found = getopt_long(argc, argv, "", table, NULL)) != -1) {
-        int status = found == '?' ? hf_cli_usage(cli, "wrong option") : take(cli, found);
+    /* ":" tells a missing value apart. */
+    while ((found = getopt_long(argc, argv, ":", table, NULL)) != -1) {
+        int status = found == '?'   ? refuse_option(cli, argv[optind - 1])
+                     : found == ':' ? hf_cli_usage(cli, "%s needs a value", argv[optind - 1])
+                                    : take(cli, found);
         if (status != HF_CLI_GO_ON) {
             return status;
         }

@@ -27,7 +27,15 @@ int hf_cli_open(const struct hf_cli *cli, const char *directory, bool create, bo
     };
     enum holdfast_error error = holdfast_open(&options, db, &failure);
     hf_cli_progress_end(&progress);
-    return error == HOLDFAST_OK ? HF_CLI_GO_ON : hf_cli_failure(cli, &failure);
+    if (error == HOLDFAST_OK) {
+        return HF_CLI_GO_ON;
+    }
+    int status = hf_cli_failure(cli, &failure);
+    if (error == HOLDFAST_LOCKED) {
+        (void)fprintf(stderr, "If a server owns the directory, ask it: the same command with "
+                              "--server=URL in the directory's place.\n");
+    }
+    return status;
 }
 
 int hf_cli_close(const struct hf_cli *cli, struct holdfast *db, int status)

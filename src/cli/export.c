@@ -48,6 +48,13 @@ static void write_commit(struct hf_buffer *out, const struct hf_walk *walk)
     hf_buffer_u8(out, '\n');
 }
 
+/* NULL: standard output. */
+static const char *path_of(const struct hf_cli *cli)
+{
+    const char *path = cli->operands[1];
+    return path == NULL || strcmp(path, "-") == 0 ? NULL : path;
+}
+
 static enum hf_err write_all(struct hf_walk *walk, FILE *to, struct hf_cli_progress *progress,
                              struct hf_error *error)
 {
@@ -82,7 +89,7 @@ static enum hf_err export_log(struct hf_outside *outside, const struct hf_cli *c
     struct hf_log *log;
     struct hf_walk walk;
     struct hf_cli_progress progress;
-    const char *path = cli->operands[1];
+    const char *path = path_of(cli);
     enum hf_err code = hf_walk_open_log(outside, cli->operands[0], &log, error);
     if (code != HF_ERR_OK) {
         return code;
@@ -135,12 +142,13 @@ int hf_cli_export(int argc, char **argv)
         .name = "export",
         .operands_help = "DIR [FILE]",
         .help =
-            "Writes every commit of the data directory DIR to FILE or standard output, a line of "
-            "JSON\n"
-            "each: position, time, principal, key, the types of its events, the hash of the chain\n"
-            "behind it, and the stored bytes (record, payload) in base64. Every line is checked "
-            "as\n"
-            "it is written. `holdfast import events` makes the same history of it again. Only "
+            "Writes every commit of the data directory DIR to FILE or standard output (also for "
+            "-), a line\n"
+            "of JSON each: position, time, principal, key, the types of its events, the hash of "
+            "the\n"
+            "chain behind it, and the stored bytes (record, payload) in base64. Every line is "
+            "checked\n"
+            "as it is written. `holdfast import events` makes the same history of it again. Only "
             "reads.",
         .operands_min = 1,
         .operands_max = 2,
@@ -161,5 +169,5 @@ int hf_cli_export(int argc, char **argv)
     if (code != HF_ERR_OK) {
         return hf_cli_fail(&cli, &error);
     }
-    return cli.operands[1] == NULL ? HF_EXIT_OK : print_summary(&cli, &head);
+    return path_of(&cli) == NULL ? HF_EXIT_OK : print_summary(&cli, &head);
 }

@@ -94,6 +94,11 @@ int main(int argc, char **argv)
                        : hf_remote_run_group(find_group(command->name), argc - 1, argv + 1);
         }
     }
+    if (argv[1][0] == '-') {
+        (void)fprintf(stderr, "holdfast: the command comes first, its options behind it: %s\n",
+                      argv[1]);
+        return usage(stderr, HF_EXIT_USAGE);
+    }
     (void)fprintf(stderr, "holdfast: no such command: %s\n", argv[1]);
     return usage(stderr, HF_EXIT_USAGE);
 }

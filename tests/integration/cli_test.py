@@ -63,6 +63,14 @@ def usage():
             continue
         code, out, err = run(command)
         check(code == USAGE and not out and err, f"{command}: no argument is usage", out + err)
+    for name, words, said in [
+            ("an unknown option is named", ["verify", "--json", "--such=3", "x"], "verify: no such option: --such\n"),
+            ("an unknown letter is named", ["verify", "--json", "-q", "x"], "verify: no such option: -q\n"),
+            ("an option without its value", ["commit", "x", "--key"], "commit: --key needs a value\n"),
+            ("a flag with a value", ["commit", "--dry-run=yes"], "commit: --dry-run takes no value\n"),
+            ("an option before the command", ["--json", "verify", "x"], "the command comes first")]:
+        code, out, err = run(*words)
+        check(code == USAGE and not out and said in err, name, out + err)
     expect(OK, "--help", "--help")
     expect(OK, "--version", "--version")
     expect(USAGE, "no command is usage")
@@ -146,6 +154,7 @@ def histories(data, work):
     check(len(lines) == exported.get("position"), "a line each commit")
     to_standard_output = run("export", data)[1]
     check(to_standard_output.splitlines() == lines, "the same on standard output")
+    check(run("export", data, "-")[1] == to_standard_output, "for - too")
     expect(OK, "import of events", "import", "events", path, "--directory", copy)
     first, second = (as_json(run("verify", "--json", where)[1]) for where in (data, copy))
     for what in ("ok", "hash", "state_hash", "position", "last_time", "transfers"):
@@ -244,7 +253,8 @@ def living(work):
         lines = run("export", data)[1].splitlines()
         check(len(lines) >= positions[-1], "export beside it", len(lines))
         code, out, err = run("commit", data, text=json.dumps(ACCOUNTS))
-        check(code == ENVIRONMENT and not out and err, "commit says that it is owned", err)
+        check(code == ENVIRONMENT and not out and "held by another process" in err and "--server=URL" in err,
+              "commit says that it is owned, and what to do", err)
         check(process.poll() is None, "the owner goes on")
     finally:
         process.kill()
