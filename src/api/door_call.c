@@ -42,6 +42,9 @@ enum hf_progress hf_call_problem(struct hf_call *call, enum hf_err code, const c
     hf_problem_json(&call->exchange->answer, code, detail, pointer);
     if (status == 401) {
         hf_call_header(call, "WWW-Authenticate", "Bearer realm=\"holdfast\"");
+    } else if (code == HF_ERR_IDEMPOTENCY_KEY_MISSING) {
+        /* The header's draft asks for a link to what explains it. */
+        hf_call_header(call, "Link", "</openapi.yaml>; rel=\"describedby\"");
     } else if (status == 429 || status == 503) {
         hf_call_header(call, "Retry-After", "1");
     }

@@ -127,7 +127,7 @@ static bool check_shape(struct adding *adding)
     uint32_t foreign = given & ~(shapes[type].needed | shapes[type].optional);
     if (missing != 0) {
         return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
-                                pointer_to(adding, first_field(missing)), "%s needs %s",
+                                pointer_to(adding, first_field(missing)), "%s needs the member %s",
                                 hf_op_wire(type), first_field(missing));
     }
     if (foreign != 0) {

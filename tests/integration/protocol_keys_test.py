@@ -80,8 +80,9 @@ def _(client):
         ("/v1/commits", {"if": [{"account": user, "version": 1}], "do": [operation("freeze", account=user)]}),
     ]
     for target, body in wanted:
-        problem = refused(client.post(target, body), 400, "idempotency_key_missing").json
-        assert "docs/" in problem["detail"] or "http" in problem["detail"], problem
+        answer = refused(client.post(target, body), 400, "idempotency_key_missing")
+        equal(answer.headers.get("link"), '</openapi.yaml>; rel="describedby"')
+    assert b"Idempotency-Key" in client.get("/openapi.yaml").body
     answer = client.post(f"/v1/streams/{fresh('s')}/events", {"type": "a", "data": 1}, none_match="*")
     refused(answer, 400, "idempotency_key_missing")
     equal(head_position(client), before, "nothing was recorded")
