@@ -28,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 ACCOUNTS = 1000
 FUND = 10 ** 12
 IDLE = 5000  # connections whose memory is measured
+CROWD = 1000  # connections whose memory and shares are measured, idle and busy
 
 
 def free_port():
@@ -152,6 +153,31 @@ def idle_memory(server, count):
     return used / count
 
 
+def crowd(build, server, seconds, tag, kind):
+    """1,000 connections with a request under way each: the report of http-crowd."""
+    command = [os.path.join(build, "bench/http/http-crowd"), str(server.port), str(CROWD), str(seconds), tag,
+               str(ACCOUNTS), kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        most = 0
+        while process.poll() is None:
+            most = max(most, server.resident_bytes())
+            time.sleep(0.02)
+        out, err = process.communicate()
+    if process.returncode != 0:
+        fail(f"http-crowd: {err or out}")
+    result = json.loads(out)
+    result["per_second"] = result["requests"] * 1e6 / result["duration_us"]
+    result["resident_most"] = most
+    return result
+
+
+def busy_memory(build, server):
+    """Bytes of resident memory that each of 1,000 busy connections takes. Dry runs go the same way as commits and
+    leave nothing in the state, so what grows is the connections'."""
+    before = server.resident_bytes()
+    return (crowd(build, server, 3, "dry", "dry-run")["resident_most"] - before) / CROWD
+
+
 ROWS = [
     # name, connections, hot or uniform
     ("64 connections, uniform", 64, "uniform"),
@@ -205,10 +231,10 @@ def measure(server, nginx, rounds, seconds):
     return results
 
 
-def check(server, results):
+def check(server, results, crowds):
     """What the server did is what the clients counted, and nothing else. wrk leaves requests under way when it
-    ends: at most one a connection."""
-    sent = sum(r["requests"] for name, rows in results.items() if name != SYNC and "nginx" not in name for r in rows)
+    ends: at most one a connection. The crowd leaves none."""
+    sent = sum(r["requests"] for r in crowds) + sum(r["requests"] for name, rows in results.items() if name != SYNC and "nginx" not in name for r in rows)
     errors = sum(r["errors"] for rows in results.values() for r in rows)
     under_way = sum(connections for _, connections, _ in ROWS) * len(next(iter(results.values())))
     totals = server.call("GET", "/v1/assets/USD%2F2/totals")
@@ -240,12 +266,16 @@ def main():
     server = None
     try:
         server = Server(options.build, os.path.join(directory, "data"))
-        per_idle = idle_memory(server, IDLE)
+        memory = {"idle_connection_bytes_of_1000": idle_memory(server, CROWD),
+                  "idle_connection_bytes": idle_memory(server, IDLE)}
         fund(server)
+        memory["busy_connection_bytes_of_1000"] = busy_memory(options.build, server)
         if shutil.which("nginx"):
             nginx = Nginx(os.path.join(directory, "nginx"))
         results = measure(server, nginx, options.rounds, options.seconds)
-        check(server, results)
+        crowds = [crowd(options.build, server, options.seconds, f"crowd{number}", "transfers")
+                  for number in range(options.rounds)]
+        check(server, results, crowds)
         server.stop()
         verified = subprocess.run([server.program, "verify", server.directory],
                                   capture_output=True, text=True, check=False)
@@ -257,10 +287,10 @@ def main():
         if server and server.process.poll() is None:
             server.process.kill()  # something has failed before its orderly stop
         shutil.rmtree(directory, ignore_errors=True)
-    report(results, per_idle, options, bool(nginx))
+    report(results, crowds, memory, options, bool(nginx))
 
 
-def report(results, per_idle, options, with_nginx):
+def report(results, crowds, memory, options, with_nginx):
     medians = {}
     for name, rows in results.items():
         rows.sort(key=lambda row: row["per_second"])
@@ -273,9 +303,11 @@ def report(results, per_idle, options, with_nginx):
                          "max_us": max(row["max_us"] for row in rows)}
     ratio = (medians["64 connections, one hot account"]["per_second"] /
              medians["64 connections, uniform"]["per_second"])
+    crowds.sort(key=lambda result: result["per_second"])
+    middle = crowds[len(crowds) // 2]
     if options.json:
-        print(json.dumps({"rows": medians, "hot_to_uniform": round(ratio, 2),
-                          "idle_connection_bytes": round(per_idle)}, indent=1))
+        print(json.dumps({"rows": medians, "hot_to_uniform": round(ratio, 2), "crowd": middle,
+                          **{name: round(value) for name, value in memory.items()}}, indent=1))
         return
     print(f"median of {options.rounds} rounds of {options.seconds} s (lowest to highest); totals, "
           "refusals, replays and verify checked")
@@ -284,8 +316,12 @@ def report(results, per_idle, options, with_nginx):
               f"p50 {row['p50_us']:.0f} us  p99 {row['p99_us']:.0f} us  max {row['max_us']:.0f} us")
     if not with_nginx:
         print("nginx is not installed: its row is left out")
-    print(f"hot / uniform: {ratio:.2f}; {IDLE:,} idle connections: {per_idle:.0f} bytes of "
-          "resident memory each")
+    print(f"{CROWD:,} connections, each counted            {middle['per_second']:>8.0f}/s  p50 {middle['p50_us']} us  "
+          f"p99 {middle['p99_us']} us  max {middle['max_us']} us; requests of each: fewest {middle['each_min']}, "
+          f"median {middle['each_p50']}, most {middle['each_max']}")
+    print(f"hot / uniform: {ratio:.2f}; resident memory a connection: {memory['idle_connection_bytes_of_1000']:.0f} bytes of "
+          f"{CROWD:,} idle, {memory['idle_connection_bytes']:.0f} of {IDLE:,} idle, "
+          f"{memory['busy_connection_bytes_of_1000']:.0f} of {CROWD:,} busy")
 
 
 if __name__ == "__main__":
