@@ -58,6 +58,7 @@ struct hf_subscription_settings {
     uint64_t backoff_first_ms; /* 0–86,400,000; default 1,000 */
     uint64_t backoff_max_ms;   /* ≥ first, ≤ 86,400,000; default 300,000 */
     uint32_t in_flight_max;    /* 1–100,000; default 1,000 */
+    uint32_t lines_max;        /* nobody's choice but tests': HF_QUEUE_LINES_MAX when it was made */
 };
 
 /* SUBSCRIPTION_PUT, _DELETED, SOUGHT. */
@@ -93,6 +94,9 @@ struct hf_delivery {
     struct hf_place message;
     uint32_t attempt;           /* 1 + failed tries */
     uint64_t previous_position; /* of the commit with its newest event before; 0 = none */
+    struct hf_place
+        behind; /* the last one of a group, or out of the main line: the message that waits
+                               behind it, so that an ack need not look for it; position 0 = none */
 };
 
 struct hf_delivered {
@@ -122,6 +126,8 @@ struct hf_settled_item {
     struct hf_id line;
     uint64_t number;
     struct hf_place message;
+    bool
+        repeated; /* ACKED before, with this token: nothing changes; previous_position tells where */
     uint64_t token;         /* of the delivery; 0: it was not out (DISCARDED) */
     uint32_t tries;         /* failed ones after this */
     uint64_t not_before_us; /* NACKED, TIMED_OUT */
@@ -165,6 +171,9 @@ struct hf_redriven {
     uint32_t rate_per_s;        /* STARTED; 1–10,000 */
     struct hf_str error_filter; /* STARTED: only errors that contain it; or absent */
     uint64_t until_order;       /* STARTED: only what was parked up to then (park order) */
+    uint64_t total;             /* STARTED: parked lines then */
+    uint64_t through_order;     /* MOVED, DONE by a task: looked at up to here; 0: not by a task */
+    uint64_t next_us;           /* STARTED, MOVED by a task: when it goes on */
     uint32_t count;
     const struct hf_id *lines; /* MOVED, DONE: key hashes */
 };
