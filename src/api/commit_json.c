@@ -129,15 +129,20 @@ static bool refuse_token(struct decoding *d, const char *wanted)
 static size_t enter(struct decoding *d, struct hf_str step)
 {
     size_t before = strlen(d->place);
-    (void)snprintf(d->place + before, sizeof(d->place) - before, "/%.*s", (int)step.len, step.ptr);
+    size_t room = sizeof(d->place) - 1 - before;
+    if (room > 0) { /* a place that does not fit is cut */
+        size_t taken = hf_min_u64(step.len, room - 1);
+        d->place[before] = '/';
+        memcpy(d->place + before + 1, step.ptr, taken);
+        d->place[before + 1 + taken] = '\0';
+    }
     return before;
 }
 
 static size_t enter_index(struct decoding *d, size_t index)
 {
-    size_t before = strlen(d->place);
-    (void)snprintf(d->place + before, sizeof(d->place) - before, "/%zu", index);
-    return before;
+    char digits[HF_U128_TEXT_BYTES];
+    return enter(d, (struct hf_str){digits, hf_u128_format(index, digits)});
 }
 
 static void leave(struct decoding *d, size_t before)

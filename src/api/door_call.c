@@ -4,6 +4,7 @@
 
 #include "api/door_priv.h"
 #include "base/check.h"
+#include "base/u128.h"
 
 const char HF_CONTENT_JSON[] = "application/json";
 const char HF_CONTENT_PROBLEM[] = "application/problem+json";
@@ -25,6 +26,37 @@ void hf_call_header(struct hf_call *call, const char *name, const char *format, 
     used += (size_t)value_bytes;
     memcpy(to + used, "\r\n", 2);
     call->headers_bytes += used + 2;
+}
+
+static char *put(char *to, const char *text, size_t bytes)
+{
+    memcpy(to, text, bytes);
+    return to + bytes;
+}
+
+void hf_call_header_text(struct hf_call *call, const char *name, const char *before,
+                         struct hf_str value, const char *behind)
+{
+    size_t name_bytes = strlen(name);
+    size_t before_bytes = strlen(before);
+    size_t behind_bytes = strlen(behind);
+    size_t room = sizeof(call->headers) - call->headers_bytes;
+    HF_CHECK(name_bytes + before_bytes + value.len + behind_bytes + 4 <= room); /* all is bounded */
+    char *to = put(call->headers + call->headers_bytes, name, name_bytes);
+    to = put(to, ": ", 2);
+    to = put(to, before, before_bytes);
+    to = put(to, value.ptr, value.len);
+    to = put(to, behind, behind_bytes);
+    to = put(to, "\r\n", 2);
+    call->headers_bytes = (size_t)(to - call->headers);
+}
+
+void hf_call_header_number(struct hf_call *call, const char *name, const char *before,
+                           uint64_t number, const char *behind)
+{
+    char digits[HF_U128_TEXT_BYTES];
+    struct hf_str value = {digits, hf_u128_format(number, digits)};
+    hf_call_header_text(call, name, before, value, behind);
 }
 
 enum hf_progress hf_call_json(struct hf_call *call, int status)

@@ -1,6 +1,4 @@
 /* Changes: from a body to a commit, and back to an answer. */
-#include <stdio.h>
-
 #include "api/door_priv.h"
 #include "base/bytes.h"
 #include "base/check.h"
@@ -222,41 +220,41 @@ static void put_thing_headers(struct hf_call *call, const struct hf_event *event
     struct hf_str name = HF_STR_NONE;
     switch ((unsigned)event->type) {
     case HF_EVENT_ACCOUNT_OPENED:
-        folder = "accounts";
+        folder = "/v1/accounts/";
         name = event->opened.name.text;
-        hf_call_header(call, "ETag", "\"%llu\"", (unsigned long long)event->opened.version);
+        hf_call_header_number(call, "ETag", "\"", event->opened.version, "\"");
         break;
     case HF_EVENT_ACCOUNT_CHANGED:
-        hf_call_header(call, "ETag", "\"%llu\"", (unsigned long long)event->changed.side.version);
+        hf_call_header_number(call, "ETag", "\"", event->changed.side.version, "\"");
         break;
     case HF_EVENT_TRANSFER_POSTED:
     case HF_EVENT_HOLD_CAPTURED:
-        folder = "transfers";
+        folder = "/v1/transfers/";
         name = event->posting.transfer.name.text;
         break;
     case HF_EVENT_HOLD_OPENED:
-        folder = "holds";
+        folder = "/v1/holds/";
         name = event->posting.hold.name.text;
         break;
     case HF_EVENT_STREAM_APPENDED:
-        folder = "streams";
+        folder = "/v1/streams/";
         name = event->appended.stream.text;
-        hf_call_header(call, "ETag", "\"%llu\"", (unsigned long long)event->appended.version);
+        hf_call_header_number(call, "ETag", "\"", event->appended.version, "\"");
         break;
     case HF_EVENT_DOCUMENT_PUT:
-        folder = "documents";
+        folder = "/v1/documents/";
         name = event->document.document.text;
-        hf_call_header(call, "ETag", "\"%llu\"", (unsigned long long)event->document.version);
+        hf_call_header_number(call, "ETag", "\"", event->document.version, "\"");
         break;
     case HF_EVENT_LEASE_ACQUIRED:
-        folder = "leases";
+        folder = "/v1/leases/";
         name = event->lease.name.text;
         break;
     default:
         break;
     }
     if (created && folder != NULL) {
-        hf_call_header(call, "Location", "/v1/%s/%.*s", folder, (int)name.len, name.ptr);
+        hf_call_header_text(call, "Location", folder, name, "");
     }
 }
 
@@ -264,9 +262,9 @@ static void put_headers(struct hf_call *call, const struct hf_commit *commit, in
 {
     const struct hf_answer *answer = &call->request.answer;
     uint64_t position = answer->position > 0 ? answer->position : answer->seen_position;
-    hf_call_header(call, "Holdfast-Position", "%llu", (unsigned long long)position);
+    hf_call_header_number(call, "Holdfast-Position", "", position, "");
     if (answer->replayed) {
-        hf_call_header(call, "Idempotent-Replayed", "true");
+        hf_call_header_text(call, "Idempotent-Replayed", "", HF_STR("true"), "");
     }
     const struct hf_event *event = hf_answer_last_event(commit);
     if (status >= 300 || event == NULL || call->command.kind == HF_COMMAND_CANCEL_KEY) {
@@ -275,7 +273,7 @@ static void put_headers(struct hf_call *call, const struct hf_commit *commit, in
     if (call->form.one_result) {
         put_thing_headers(call, event, status == 201);
     } else if (status == 201) {
-        hf_call_header(call, "Location", "/v1/commits/%llu", (unsigned long long)commit->position);
+        hf_call_header_number(call, "Location", "/v1/commits/", commit->position, "");
     }
 }
 

@@ -115,6 +115,11 @@ struct hf_str hf_route_fingerprint(const struct hf_call *call);
 
 void hf_call_header(struct hf_call *call, const char *name, const char *format, ...)
     HF_PRINTF(3, 4);
+/* The same without a format, for what nearly every answer has: "name: <before><value><behind>". */
+void hf_call_header_text(struct hf_call *call, const char *name, const char *before,
+                         struct hf_str value, const char *behind);
+void hf_call_header_number(struct hf_call *call, const char *name, const char *before,
+                           uint64_t number, const char *behind);
 enum hf_progress hf_call_problem(struct hf_call *call, enum hf_err code, const char *detail,
                                  const char *pointer);
 /* The problem in call->malformed; its pointer is turned into one into the request as sent. */

@@ -20,9 +20,9 @@ static enum hf_progress read_answer(struct hf_call *call)
     if (!answer->decided) {
         return hf_call_undecided(call, answer->code);
     }
-    hf_call_header(call, "Holdfast-Position", "%llu", (unsigned long long)answer->seen_position);
+    hf_call_header_number(call, "Holdfast-Position", "", answer->seen_position, "");
     if (call->has_etag) {
-        hf_call_header(call, "ETag", "\"%llu\"", (unsigned long long)call->etag);
+        hf_call_header_number(call, "ETag", "\"", call->etag, "\"");
     }
     const char *content_type = call->content_type; /* of a text that is no JSON */
     (void)hf_call_json(call, call->read_status);

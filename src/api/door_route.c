@@ -175,6 +175,12 @@ static const char *method_name(enum hf_http_method method)
     return names[method];
 }
 
+static char *append_text(char *to, struct hf_str text)
+{
+    memcpy(to, text.ptr, text.len);
+    return to + text.len;
+}
+
 /*
  * Version 1, frozen by tests/golden/http.txt; a line feed between the parts:
  *
@@ -199,10 +205,16 @@ struct hf_str hf_route_fingerprint(const struct hf_call *call)
     if (text == NULL) {
         return HF_STR_NONE;
     }
-    int used =
-        snprintf(text, bytes, "1 %s %s%s%s%.*s%s%.*s", method_name(call->route->method),
-                 call->route->pattern, list ? "\n[]" : "", match->given ? "\nIf-Match:" : "",
-                 (int)match->text.len, match->text.ptr, none_match->given ? "\nIf-None-Match:" : "",
-                 (int)none_match->text.len, none_match->text.ptr);
-    return (struct hf_str){text, (size_t)used};
+    char *to = append_text(text, HF_STR("1 "));
+    to = append_text(to, hf_str_from(method_name(call->route->method)));
+    to = append_text(to, HF_STR(" "));
+    to = append_text(to, hf_str_from(call->route->pattern));
+    to = list ? append_text(to, HF_STR("\n[]")) : to;
+    if (match->given) {
+        to = append_text(append_text(to, HF_STR("\nIf-Match:")), match->text);
+    }
+    if (none_match->given) {
+        to = append_text(append_text(to, HF_STR("\nIf-None-Match:")), none_match->text);
+    }
+    return (struct hf_str){text, (size_t)(to - text)};
 }
