@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that a set of make targets needs and that are missing.
 #
-#   tools/install-packages.sh SET...      sets: compile demo check interop bench lint sanitize
+#   tools/install-packages.sh SET...      sets: compile demo check interop bench peers lint sanitize
 #
 # What is there already is found with dpkg-query alone, so that a machine which has everything
 # touches neither the network nor apt. Quiet in a pipe; never asks a question. On a system without
@@ -14,6 +14,7 @@ check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace curl o
     python3-yaml python3-jsonschema"
 interop="$check chromium beancount"
 bench="$demo wrk"
+peers='redis-server postgresql-15 libpq-dev' # whose service scripts start nothing here
 lint="$check clang-tidy clang-format shellcheck"
 sanitize="$check"
 
@@ -25,10 +26,11 @@ for set in "$@"; do
     check) wanted="$wanted $check" ;;
     interop) wanted="$wanted $interop" ;;
     bench) wanted="$wanted $bench" ;;
+    peers) wanted="$wanted $peers" ;;
     lint) wanted="$wanted $lint" ;;
     sanitize) wanted="$wanted $sanitize" ;;
     *)
-        echo "install-packages: no such set: $set (compile demo check interop bench lint sanitize)" >&2
+        echo "install-packages: no such set: $set (compile demo check interop bench peers lint sanitize)" >&2
         exit 2
         ;;
     esac
@@ -61,14 +63,32 @@ fi
 
 echo "Installing Debian packages: $missing"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+made_policy=
+trap 'rm -f "$log"; [ -z "$made_policy" ] || $as_root rm -f "$policy"' EXIT
+
+# Servers are installed for their programs alone: no service is started, no database cluster made.
+case " $* " in
+*" peers "* | *" interop "*)
+    cluster=/etc/postgresql-common/createcluster.conf
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+        $as_root chmod 755 "$policy"
+        made_policy=1
+    fi
+    if [ ! -e "$cluster" ]; then
+        $as_root mkdir -p "${cluster%/*}"
+        echo 'create_main_cluster = false' | $as_root tee "$cluster" >/dev/null
+    fi
+    ;;
+esac
 # The variables are lists of words on purpose.
 # shellcheck disable=SC2086
 if ! {
     $as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -qq \
         -o DPkg::Lock::Timeout=300 update &&
         $as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -qq -y \
-            -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+            -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold \
             install --no-install-recommends $missing
 } >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" >&2
