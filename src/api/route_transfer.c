@@ -89,6 +89,7 @@ struct each {
     struct hf_call *call;             /* whose body it is */
     struct hf_str rest;               /* lines not begun */
     uint32_t count;                   /* lines in the slots */
+    uint64_t position;                /* newest of the lines' commits; 0: none yet */
     atomic_uint under_way;            /* lines not done, and 1 while lines are being submitted */
     struct hf_arena scratch;          /* for rendering a line */
     struct line lines[LINES_AT_ONCE]; /* the slots */
@@ -199,6 +200,7 @@ static void put_line(struct each *each, const struct line *line)
         hf_buffer_format(to, "{\"status\":%d,\"replayed\":%s,\"body\":",
                          hf_answer_status(commit, false), answer->replayed ? "true" : "false");
         (void)hf_call_render(each->call, to, commit, false);
+        each->position = hf_max_u64(each->position, answer->position);
     }
     hf_buffer_text(to, "}\n");
 }
@@ -226,6 +228,9 @@ static enum hf_progress go_on(struct each *each)
     hf_arena_release(&each->scratch);
     call->status = 200;
     call->content_type = "application/x-ndjson";
+    if (each->position > 0) {
+        hf_call_header_number(call, "Holdfast-Position", "", each->position, "");
+    }
     return HF_CALL_ANSWERED;
 }
 
@@ -263,6 +268,7 @@ static enum hf_progress commit_each(struct hf_call *call)
     each->call = call;
     each->rest = call->exchange->body;
     each->count = 0;
+    each->position = 0;
     hf_arena_init(&each->scratch);
     call->work = each;
     call->finish = lines_done;

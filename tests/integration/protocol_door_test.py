@@ -384,6 +384,10 @@ def _(client):
     equal([line["replayed"] for line in replayed], [True, False, False, True, True, False])
     equal([line["body"] for line in replayed], [line["body"] for line in told])
     equal(posted(client, user), "3")
+    equal(answer.position, told[4]["body"]["position"], "Holdfast-Position is the newest line's")
+    equal(again.position, answer.position)
+    none = done(client.post("/v1/transfers?mode=each", "x\n", content_type="application/x-ndjson"), 200)
+    assert "holdfast-position" not in none.headers, none.headers
 
 
 # ---- reads ----
