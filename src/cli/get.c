@@ -144,6 +144,9 @@ int hf_cli_get(int argc, char **argv)
                    ? hf_cli_usage(&cli, "--principal and --wait are for a data directory")
                    : run_on_server(&cli, &values, &reading);
     }
+    if (path_of(cli.operands[1]) == NULL) {
+        return hf_cli_usage(&cli, "no such kind: %s", cli.operands[1]);
+    }
     if (values.text[HF_REMOTE_SERVER] != NULL) {
         return hf_cli_usage(&cli, "either DIR or --server");
     }

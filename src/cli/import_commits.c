@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cli/database.h"
 #include "cli/import.h"
+#include "cli/json_view.h"
 #include "cli/lines.h"
 
 struct importing {
@@ -75,6 +76,26 @@ static void report(struct importing *import, uint64_t number, const char *code, 
     import->stop = import->options->stop_on_error;
 }
 
+/* What the refusal's problem document says, in words. */
+static const char *detail_of(struct importing *import, struct holdfast_answer *answer)
+{
+    struct hf_json_object problem;
+    size_t bytes = 0;
+    const char *body = holdfast_answer_text(answer, &bytes);
+    struct hf_str detail = HF_STR_NONE;
+    if (body != NULL &&
+        hf_json_view_object((struct hf_str){body, bytes}, &import->arena, &problem)) {
+        detail = hf_json_view_text(&problem, "detail");
+    }
+    char *text = hf_arena_alloc(&import->arena, detail.len + 1);
+    if (text == NULL) {
+        return "";
+    }
+    (void)snprintf(text, detail.len + 1, "%.*s", (int)detail.len,
+                   detail.len == 0 ? "" : detail.ptr);
+    return text;
+}
+
 /* false: the environment failed, and `failure` says how. */
 static bool import_line(struct importing *import, uint64_t number, struct hf_str text,
                         struct holdfast_failure *failure)
@@ -102,7 +123,8 @@ static bool import_line(struct importing *import, uint64_t number, struct hf_str
                                                     line.commit.len, &answer, failure);
     if (code == HOLDFAST_INVALID_REQUEST || code == HOLDFAST_TOO_LARGE) {
         char where[sizeof(failure->pointer) + sizeof(failure->text) + 2];
-        (void)snprintf(where, sizeof(where), "%s: %s", failure->pointer, failure->text);
+        (void)snprintf(where, sizeof(where), "%s%s%s", failure->pointer,
+                       failure->pointer[0] == '\0' ? "" : ": ", failure->text);
         import->tally.malformed++;
         report(import, number, "invalid_request", where);
         return true;
@@ -115,8 +137,7 @@ static bool import_line(struct importing *import, uint64_t number, struct hf_str
         import->tally.accepted++;
     } else {
         import->tally.refused++;
-        const char *body = holdfast_answer_text(answer, NULL);
-        report(import, number, holdfast_answer_code(answer), body == NULL ? "" : body);
+        report(import, number, holdfast_answer_code(answer), detail_of(import, answer));
     }
     holdfast_answer_free(answer);
     return true;

@@ -6,6 +6,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,7 @@ def reads(data):
     key = as_json(expect(OK, "get key", "get", data, "key", "k1"))
     check(key.get("status") == 201, "shows the answer", key)
     expect(NO, "get of nothing", "get", data, "account", "nobody")
-    expect(NO, "get of no kind", "get", data, "such", "x")
+    expect(USAGE, "get of no kind", "get", data, "such", "x")
     expect(ENVIRONMENT, "get without a directory", "get", data + "-none", "account", "x")
     expect(ENVIRONMENT, "verify without a directory", "verify", data + "-none")
     expect(ENVIRONMENT, "status without a directory", "status", data + "-none")
@@ -139,6 +140,10 @@ def import_commits(data, work):
     check((out.get("accepted"), out.get("refused"), out.get("malformed"), out.get("replayed")) ==
           (4, 1, 2, 1), "counts them", out)
     check([line["line"] for line in out.get("lines", [])] == [3, 4, 5], "names the lines", out)
+    words = run("import", "commits", path, "--directory", data)[1]
+    check("line 4: invalid_request: JSON: byte 0" in words and
+          re.search("line 5: insufficient_funds: users:1 has [0-9]+ available and a floor of 0", words),
+          "says in words what is wrong with them", words)
     out = as_json(expect(NO, "--stop-on-error", "import", "commits", path, "--directory", data,
                          "--stop-on-error", "--json"))
     check((out.get("accepted"), out.get("replayed")) == (2, 2), "stops at the first bad line", out)
