@@ -109,6 +109,7 @@ static void put_http(struct hf_json_writer *w, const struct hf_http_counts *coun
     hf_json_put_number(w, "received_bytes", counts->received_bytes);
     hf_json_put_number(w, "sent_bytes", counts->sent_bytes);
     hf_json_put_number(w, "body_bytes_held", counts->body_bytes_held);
+    hf_json_put_number(w, "streams", counts->streams);
     hf_json_end_object(w);
 }
 
@@ -164,6 +165,7 @@ enum hf_progress hf_route_limits(struct hf_call *call)
         {"headers", http->headers_max},
         {"body_bytes", http->body_bytes_max},
         {"connections", http->connections_max},
+        {"http_streams", http->streams_max},
         {"head_ms", http->head_ms_max},
         {"body_ms", http->body_ms_max},
         {"idle_ms", http->idle_ms_max},
@@ -227,6 +229,7 @@ enum hf_progress hf_route_metrics(struct hf_call *call)
         {"http_received_bytes_total", "counter", "Bytes received.", c.received_bytes},
         {"http_sent_bytes_total", "counter", "Bytes sent.", c.sent_bytes},
         {"http_body_bytes", "gauge", "Bodies of requests under way.", c.body_bytes_held},
+        {"http_streams", "gauge", "Streamed answers that are open.", c.streams},
     };
     for (size_t i = 0; i < HF_ARRAY_COUNT(rows); i++) {
         put_metric(&call->exchange->answer, rows[i].name, rows[i].type, rows[i].help,

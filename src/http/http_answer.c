@@ -69,7 +69,7 @@ static char *put_decimal(char *to, uint64_t value)
 }
 
 static char *put_head(char *to, const struct hf_http_connection *connection,
-                      const struct hf_http_response *response, bool has_content,
+                      const struct hf_http_response *response, enum hf_http_content content,
                       size_t content_bytes)
 {
     to = put(to, HF_STR("HTTP/1.1 "));
@@ -78,11 +78,14 @@ static char *put_head(char *to, const struct hf_http_connection *connection,
     to = put(to, reason_of(response->status));
     to = put(to, HF_STR("\r\nDate: "));
     to = put(to, (struct hf_str){connection->server->date, HF_HTTP_DATE_BYTES});
-    if (has_content) {
+    if (content != HF_HTTP_CONTENT_NONE) {
         to = put(to, HF_STR("\r\nContent-Type: "));
         to = put(to, hf_str_from(response->content_type));
     }
-    if (response->status != 204 && response->status != 304) {
+    if (content == HF_HTTP_CONTENT_CHUNKS) {
+        to = put(to, HF_STR("\r\nTransfer-Encoding: chunked"));
+    } else if (content != HF_HTTP_CONTENT_TO_END && response->status != 204 &&
+               response->status != 304) {
         to = put(to, HF_STR("\r\nContent-Length: "));
         to = put_decimal(to, content_bytes);
     }
@@ -96,40 +99,56 @@ static char *put_head(char *to, const struct hf_http_connection *connection,
     return put(to, HF_STR("\r\n"));
 }
 
-void hf_http_render(struct hf_http_connection *connection, const struct hf_http_response *response)
+bool hf_http_render_head(struct hf_http_connection *connection,
+                         const struct hf_http_response *response, enum hf_http_content content,
+                         size_t content_bytes, size_t more_bytes)
 {
-    struct hf_http_work *work = connection->work;
-    struct hf_http_exchange *exchange = &work->exchange;
+    struct hf_buffer *out = &connection->work->out;
     HF_CHECK(response->status >= 200 && response->status <= 599);
     HF_CHECK(response->headers.len == 0 ||
              (response->headers.len > 2 &&
               memcmp(response->headers.ptr + response->headers.len - 2, "\r\n", 2) == 0));
+    size_t room = HEAD_BYTES + response->headers.len + more_bytes +
+                  (content == HF_HTTP_CONTENT_NONE ? 0 : strlen(response->content_type));
+    if (!hf_buffer_reserve(out, room)) {
+        connection->is_broken = true;
+        return false;
+    }
+    char *start = (char *)out->data + out->size_bytes;
+    char *end = put_head(start, connection, response, content, content_bytes);
+    out->size_bytes += (size_t)(end - start);
+    HF_CHECK(out->size_bytes + more_bytes <= out->capacity_bytes);
+    return true;
+}
+
+void hf_http_render(struct hf_http_connection *connection, const struct hf_http_response *response)
+{
+    struct hf_http_work *work = connection->work;
+    struct hf_http_exchange *exchange = &work->exchange;
     bool has_content =
         response->content_type != NULL && response->status != 204 && response->status != 304;
     size_t content_bytes = has_content ? exchange->answer.size_bytes : 0;
     size_t sent_bytes = exchange->method == HF_HTTP_HEAD ? 0 : content_bytes;
     bool is_copied = sent_bytes <= HF_HTTP_COALESCE_BYTES;
-    size_t room = HEAD_BYTES + response->headers.len + (is_copied ? sent_bytes : 0) +
-                  (has_content ? strlen(response->content_type) : 0);
     connection->state = HF_HTTP_ANSWERED;
-    if ((has_content && exchange->answer.failed) || !hf_buffer_reserve(&work->out, room)) {
-        /* Memory is short: half an answer would be a lie. The peer sees the connection end, so it does not
-         * know what happened, and asks again. */
-        connection->is_broken = true;
+    /* If memory is short: half an answer would be a lie. The peer sees the connection end, so it does not know what
+     * happened, and asks again. */
+    connection->is_broken =
+        connection->is_broken || (has_content && exchange->answer.failed) ||
+        !hf_http_render_head(connection, response,
+                             has_content ? HF_HTTP_CONTENT_LENGTH : HF_HTTP_CONTENT_NONE,
+                             content_bytes, is_copied ? sent_bytes : 0);
+    if (connection->is_broken) {
         return;
     }
-    char *start = (char *)work->out.data + work->out.size_bytes;
-    char *end = put_head(start, connection, response, has_content, content_bytes);
     if (sent_bytes > 0 && is_copied) {
-        end = put(end, (struct hf_str){(const char *)exchange->answer.data, sent_bytes});
+        hf_buffer_bytes(&work->out, exchange->answer.data, sent_bytes);
     } else if (sent_bytes > 0) {
         HF_CHECK(work->tail.size_bytes == 0);
         struct hf_buffer empty = work->tail;
         work->tail = exchange->answer;
         exchange->answer = empty;
     }
-    work->out.size_bytes += (size_t)(end - start);
-    HF_CHECK(work->out.size_bytes <= work->out.capacity_bytes);
 }
 
 void hf_http_refuse(struct hf_http_connection *connection, int status, const char *detail)

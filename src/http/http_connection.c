@@ -35,6 +35,11 @@ static void begin_exchange(struct hf_http_work *work)
         memory_order_relaxed);
     work->body_held = 0;
     work->exchange = (struct hf_http_exchange){.arena = &work->arena, .answer = answer};
+    work->is_stream = false;
+    work->in_chunks = false;
+    work->wants_room = false;
+    work->is_watched = false;
+    work->is_told_stop = false;
     work->in_begin += work->in_used;
     work->in_used = 0;
     hf_http_head_begin(&work->head, &server->head_limits, work->fields);
@@ -168,6 +173,8 @@ void hf_http_drop(struct hf_http_connection *connection)
     hf_http_count(&server->counters.connections, (uint64_t)-1);
     if (connection->work == NULL || !connection->work->is_handed) {
         hf_http_bury(connection);
+    } else {
+        hf_http_tell_gone(connection);
     }
 }
 
@@ -257,6 +264,8 @@ static bool step(struct hf_http_connection *connection)
         }
         return io == HF_HTTP_IO_SOME;
     case HF_HTTP_EXCHANGE:
+    case HF_HTTP_STREAMING:
+        return hf_http_stream_step(connection);
     case HF_HTTP_CLOSED:
         break;
     }
@@ -278,6 +287,7 @@ static enum hf_http_timer timer_of(const struct hf_http_connection *connection)
     case HF_HTTP_LINGER:
         return HF_HTTP_TIMER_LINGER;
     case HF_HTTP_EXCHANGE:
+    case HF_HTTP_STREAMING:
     case HF_HTTP_ANSWERED:
     case HF_HTTP_WRITING:
     case HF_HTTP_CLOSING:

@@ -26,7 +26,7 @@ void hf_http_respond(struct hf_http_exchange *exchange, const struct hf_http_res
 {
     struct hf_http_work *work = HF_CONTAINER_OF(exchange, struct hf_http_work, exchange);
     struct hf_http_connection *connection = work->connection;
-    HF_CHECK(work->is_handed);
+    HF_CHECK(work->is_handed && !work->is_stream);
     work->is_handed = false;
     work->server->exchange_count--;
     if (connection->state == HF_HTTP_CLOSED) {

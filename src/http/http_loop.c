@@ -178,7 +178,8 @@ static void take_event(struct hf_http_server *server, const struct epoll_event *
         connection->readable || connection->shaking || (event->events & EPOLLIN) != 0;
     connection->writable =
         connection->writable || (event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
-    if ((event->events & (EPOLLHUP | EPOLLERR)) != 0 && connection->state == HF_HTTP_EXCHANGE) {
+    if ((event->events & (EPOLLHUP | EPOLLERR)) != 0 &&
+        (connection->state == HF_HTTP_EXCHANGE || connection->state == HF_HTTP_STREAMING)) {
         hf_http_drop(connection); /* nobody is there to be answered */
         return;
     }

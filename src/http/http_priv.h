@@ -6,9 +6,12 @@
  *               ▲                     │ whole request                   │
  *               │                     ▼                                 │
  *               │                EXCHANGE ◄─────────────────────────────┘
- *               │ nothing left        │ hf_http_respond
- *               │ to read or write    ▼
- *               └─── HEAD ◄────── ANSWERED ──► WRITING (much is unsent) ──► HEAD
+ *               │                     │ hf_http_begin
+ *               │                     ├───────────────► STREAMING
+ *               │ nothing left        │ hf_http_respond   │ hf_http_end
+ *               │ to read or write    ▼                   │
+ *               └─── HEAD ◄────── ANSWERED ◄──────────────┘
+ *                                     ├──► WRITING (much is unsent) ──► HEAD
  *                                     │
  *                                     └──► CLOSING (all is to be sent) ──► LINGER or CLOSED
  *
@@ -43,16 +46,19 @@
     64u /* reads and requests of one connection before others have their turn */
 #define HF_HTTP_BODY_RENEW_BYTES  (256u << 10) /* of a body within body_ms_max, at least */
 #define HF_HTTP_WRITE_RENEW_BYTES (64u << 10)  /* of an answer within write_ms_max, at least */
+#define HF_HTTP_STREAM_BYTES      (256u << 10) /* unsent of a stream: full */
+#define HF_HTTP_STREAM_LOW_BYTES  (64u << 10)  /* room again */
 #define HF_HTTP_LINGER_MS         2000u /* what comes after a refusal is read and dropped for this long */
 
 enum hf_http_state {
-    HF_HTTP_IDLE,     /* no byte of a request is there, all answers are sent; no work */
-    HF_HTTP_IN_HEAD,  /* waits for a whole head */
-    HF_HTTP_IN_BODY,  /* waits for a whole body */
-    HF_HTTP_EXCHANGE, /* the handler has it */
-    HF_HTTP_ANSWERED, /* the answer stands in the output */
-    HF_HTTP_WRITING,  /* the output must be sent before the next request is looked at */
-    HF_HTTP_CLOSING,  /* the output must be sent, then the connection ends */
+    HF_HTTP_IDLE,      /* no byte of a request is there, all answers are sent; no work */
+    HF_HTTP_IN_HEAD,   /* waits for a whole head */
+    HF_HTTP_IN_BODY,   /* waits for a whole body */
+    HF_HTTP_EXCHANGE,  /* the handler has it */
+    HF_HTTP_STREAMING, /* the handler has it, and its answer has begun */
+    HF_HTTP_ANSWERED,  /* the answer stands in the output */
+    HF_HTTP_WRITING,   /* the output must be sent before the next request is looked at */
+    HF_HTTP_CLOSING,   /* the output must be sent, then the connection ends */
     HF_HTTP_LINGER, /* all is sent; what still comes is dropped, so that the peer can read its answer */
     HF_HTTP_CLOSED, /* the socket is closed */
 };
@@ -84,6 +90,11 @@ struct hf_http_work {
     struct hf_buffer tail;                    /* a large answer's body, behind `out` */
     size_t out_sent;                          /* bytes of out and tail that are sent */
     bool is_handed;                           /* the handler has the exchange */
+    bool is_stream;                           /* its answer has begun */
+    bool in_chunks;                           /* …and goes in chunks */
+    bool wants_room;                          /* …and was full */
+    bool is_watched;                          /* the handler wants to know when the peer goes */
+    bool is_told_stop;                        /* notice STOP was given */
     size_t body_held;                         /* counted in the server's body_bytes_held */
     struct hf_http_head head;                 /* parser of the head */
     struct hf_http_body body_parser;          /* parser of the body */
@@ -141,6 +152,7 @@ struct hf_http_counters {
     _Atomic uint64_t received_bytes;
     _Atomic uint64_t sent_bytes;
     _Atomic uint64_t body_bytes_held;
+    _Atomic uint64_t streams;
 };
 
 struct hf_http_server {
@@ -226,6 +238,24 @@ void hf_http_refuse(struct hf_http_connection *connection, int status, const cha
 /* The exchange's answer into the output; changes no state. */
 void hf_http_render(struct hf_http_connection *connection, const struct hf_http_response *response);
 void hf_http_render_continue(struct hf_http_connection *connection);
+
+enum hf_http_content {
+    HF_HTTP_CONTENT_NONE,   /* no body, and no type of one */
+    HF_HTTP_CONTENT_LENGTH, /* of known length */
+    HF_HTTP_CONTENT_CHUNKS, /* to come in chunks */
+    HF_HTTP_CONTENT_TO_END, /* until the connection ends */
+};
+/* The head of an answer into the output, with room behind it for more_bytes; false: memory is short, and the
+ * connection is broken. */
+bool hf_http_render_head(struct hf_http_connection *connection,
+                         const struct hf_http_response *response, enum hf_http_content content,
+                         size_t content_bytes, size_t more_bytes);
+
+/* http_stream.c: streamed answers and exchanges that wait. */
+/* The handler has it (EXCHANGE or STREAMING): notices, and what can be sent. false: nothing more now. */
+bool hf_http_stream_step(struct hf_http_connection *connection);
+/* The connection is closed: the handler is told if it wants to know. */
+void hf_http_tell_gone(struct hf_http_connection *connection);
 
 /* http_transport.c: bytes to and from the peer, plain or TLS. */
 enum hf_http_io {

@@ -31,7 +31,7 @@ static bool hand_over(struct hf_http_connection *connection, struct hf_str body)
     connection->state = HF_HTTP_EXCHANGE;
     server->exchange_count++;
     server->handler.handle(server->handler.context, &work->exchange);
-    return connection->state == HF_HTTP_ANSWERED;
+    return connection->state != HF_HTTP_EXCHANGE || work->is_watched;
 }
 
 /* Asks the handler whether a body shall be read. false: answered. */

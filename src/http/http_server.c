@@ -28,6 +28,7 @@ struct hf_http_limits hf_http_limits_default(void)
         .idle_ms_max = 75000,
         .write_ms_max = 30000,
         .body_bytes_in_all = 256u << 20,
+        .streams_max = 1000,
     };
 }
 
@@ -174,5 +175,6 @@ void hf_http_server_counts(struct hf_http_server *server, struct hf_http_counts 
         .received_bytes = atomic_load_explicit(&counters->received_bytes, memory_order_relaxed),
         .sent_bytes = atomic_load_explicit(&counters->sent_bytes, memory_order_relaxed),
         .body_bytes_held = atomic_load_explicit(&counters->body_bytes_held, memory_order_relaxed),
+        .streams = atomic_load_explicit(&counters->streams, memory_order_relaxed),
     };
 }

@@ -30,6 +30,7 @@ struct hf_http_limits {
     uint32_t idle_ms_max;       /* 75,000 */
     uint32_t write_ms_max;      /* 30,000 */
     uint64_t body_bytes_in_all; /* of all exchanges under way; beyond it 429: 256 MiB */
+    uint32_t streams_max;       /* streamed answers at once: 1,000 */
 };
 
 struct hf_http_limits hf_http_limits_default(void);
@@ -40,6 +41,9 @@ struct hf_http_handler {
     void (*handle)(void *context, struct hf_http_exchange *exchange);
     /* hf_http_resume was called for it. */
     void (*resume)(void *context, struct hf_http_exchange *exchange);
+    /* Something has happened to an exchange that streams or is watched; it may answer or end here. NULL: no
+     * exchange ever does. */
+    void (*notice)(void *context, struct hf_http_exchange *exchange, enum hf_http_notice what);
     /* Writes a problem document for what the server itself refuses: status 400, 408, 413, 414, 417, 429, 431,
      * 501, 505 with a sentence about what was wrong. */
     void (*refuse)(void *context, int status, const char *detail, struct hf_buffer *body,
@@ -90,6 +94,7 @@ struct hf_http_counts {
     uint64_t received_bytes;  /* since start */
     uint64_t sent_bytes;      /* since start */
     uint64_t body_bytes_held; /* of exchanges under way */
+    uint64_t streams;         /* open now */
 };
 /* Thread-safe. */
 void hf_http_server_counts(struct hf_http_server *server, struct hf_http_counts *counts);

@@ -42,10 +42,135 @@ static void answer(struct rig *rig, struct hf_http_exchange *exchange)
     hf_http_respond(exchange, &response);
 }
 
+/* What a stream has still to say; in the exchange's arena. */
+struct stream {
+    uint64_t left; /* pieces */
+    uint64_t sent;
+    bool is_resumed; /* a tick is under way */
+    bool is_over;    /* its peer has gone meanwhile */
+};
+
+static void end(struct rig *rig, struct hf_http_exchange *exchange)
+{
+    atomic_fetch_add(&rig->answered, 1);
+    hf_http_end(exchange);
+}
+
+static void go_on(struct rig *rig, struct hf_http_exchange *exchange)
+{
+    struct stream *stream = exchange->user;
+    bool room = true;
+    while (room && stream->left > 0) {
+        uint8_t *bytes = hf_buffer_extend(&exchange->answer, 1000);
+        if (bytes != NULL) {
+            memset(bytes, (int)('a' + stream->sent % 26), 1000);
+        }
+        stream->left--;
+        stream->sent++;
+        room = hf_http_piece(exchange);
+    }
+    if (stream->left == 0) {
+        end(rig, exchange);
+    }
+}
+
+static void begin_stream(struct rig *rig, struct hf_http_exchange *exchange, bool endless)
+{
+    struct hf_http_response response = {.status = 200, .content_type = "text/plain"};
+    struct stream *stream = hf_arena_alloc_zero(exchange->arena, 1, sizeof(*stream));
+    HF_CHECK(stream != NULL);
+    exchange->user = stream;
+    stream->left = endless ? UINT64_MAX : strtoul(exchange->query.ptr, NULL, 10);
+    if (!hf_http_begin(exchange, &response)) {
+        response.status = 429;
+        atomic_fetch_add(&rig->answered, 1);
+        hf_http_respond(exchange, &response);
+        return;
+    }
+    if (exchange->method == HF_HTTP_HEAD) {
+        end(rig, exchange);
+        return;
+    }
+    go_on(rig, exchange);
+}
+
+static void unfollow(struct rig *rig, struct hf_http_exchange *exchange)
+{
+    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
+    for (size_t i = 0; i < rig->following_count; i++) {
+        if (rig->following[i] == exchange) {
+            rig->following[i] = rig->following[--rig->following_count];
+        }
+    }
+    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
+}
+
+static void begin_follow(struct rig *rig, struct hf_http_exchange *exchange)
+{
+    struct hf_http_response response = {.status = 200, .content_type = "text/plain"};
+    struct stream *stream = hf_arena_alloc_zero(exchange->arena, 1, sizeof(*stream));
+    HF_CHECK(stream != NULL);
+    exchange->user = stream;
+    hf_http_watch(exchange);
+    HF_CHECK(hf_http_begin(exchange, &response));
+    hf_buffer_text(&exchange->answer, "begun\n");
+    (void)hf_http_piece(exchange);
+    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
+    HF_CHECK(rig->following_count < HF_ARRAY_COUNT(rig->following));
+    rig->following[rig->following_count++] = exchange;
+    HF_CHECK(pthread_cond_broadcast(&rig->changed) == 0);
+    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
+}
+
+static void notice(void *context, struct hf_http_exchange *exchange, enum hf_http_notice what)
+{
+    struct rig *rig = context;
+    atomic_fetch_add(what == HF_HTTP_ROOM   ? &rig->rooms
+                     : what == HF_HTTP_GONE ? &rig->gones
+                                            : &rig->stops,
+                     1);
+    if (hf_str_equal(exchange->path, HF_STR("/wait"))) {
+        hf_buffer_text(&exchange->answer, "stop");
+        atomic_fetch_add(&rig->answered, 1);
+        hf_http_respond(exchange,
+                        &(struct hf_http_response){.status = 200, .content_type = "text/plain"});
+        return;
+    }
+    struct stream *stream = exchange->user;
+    if (hf_str_equal(exchange->path, HF_STR("/follow"))) {
+        unfollow(rig, exchange);
+        stream->is_over = true;
+        if (!stream->is_resumed) {
+            hf_buffer_text(&exchange->answer, "stop\n");
+            (void)hf_http_piece(exchange);
+            end(rig, exchange);
+        }
+        return;
+    }
+    if (what == HF_HTTP_ROOM) {
+        go_on(rig, exchange);
+    } else {
+        end(rig, exchange);
+    }
+}
+
 static void handle(void *context, struct hf_http_exchange *exchange)
 {
     struct rig *rig = context;
     atomic_fetch_add(&rig->handled, 1);
+    if (hf_str_equal(exchange->path, HF_STR("/stream")) ||
+        hf_str_equal(exchange->path, HF_STR("/endless"))) {
+        begin_stream(rig, exchange, exchange->path.ptr[1] == 'e');
+        return;
+    }
+    if (hf_str_equal(exchange->path, HF_STR("/follow"))) {
+        begin_follow(rig, exchange);
+        return;
+    }
+    if (hf_str_equal(exchange->path, HF_STR("/wait"))) {
+        hf_http_watch(exchange);
+        return;
+    }
     HF_CHECK(hf_arena_alloc(exchange->arena, 100) != NULL || hf_alloc_fault_hit());
     bool later = hf_str_equal(exchange->path, HF_STR("/later"));
     bool held = hf_str_equal(exchange->path, HF_STR("/held"));
@@ -67,6 +192,18 @@ static void handle(void *context, struct hf_http_exchange *exchange)
 
 static void resume(void *context, struct hf_http_exchange *exchange)
 {
+    if (hf_str_equal(exchange->path, HF_STR("/follow"))) {
+        struct stream *stream = exchange->user;
+        HF_CHECK(pthread_mutex_lock(&((struct rig *)context)->mutex) == 0);
+        stream->is_resumed = false;
+        HF_CHECK(pthread_mutex_unlock(&((struct rig *)context)->mutex) == 0);
+        hf_buffer_text(&exchange->answer, "tick\n");
+        (void)hf_http_piece(exchange);
+        if (stream->is_over) {
+            end(context, exchange);
+        }
+        return;
+    }
     answer(context, exchange);
 }
 
@@ -120,8 +257,12 @@ void rig_start(struct rig *rig, const struct hf_http_limits *limits, struct hf_h
     assert_int_equal(pthread_mutex_init(&rig->mutex, NULL), 0);
     assert_int_equal(pthread_cond_init(&rig->changed, NULL), 0);
     struct hf_http_limits defaults = hf_http_limits_default();
-    struct hf_http_handler handler = {
-        .context = rig, .handle = handle, .resume = resume, .refuse = refuse, .admit = admit};
+    struct hf_http_handler handler = {.context = rig,
+                                      .handle = handle,
+                                      .resume = resume,
+                                      .notice = notice,
+                                      .refuse = refuse,
+                                      .admit = admit};
     struct hf_error error = {0};
     assert_int_equal(
         hf_http_server_new(limits == NULL ? &defaults : limits, &handler, &rig->server, &error),
@@ -166,6 +307,20 @@ void rig_release(struct rig *rig)
         hf_http_resume(rig->held[i]);
     }
     rig->held_count = 0;
+    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
+}
+
+void rig_tick(struct rig *rig, size_t count)
+{
+    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
+    while (rig->following_count < count) {
+        HF_CHECK(pthread_cond_wait(&rig->changed, &rig->mutex) == 0);
+    }
+    for (size_t i = 0; i < rig->following_count; i++) {
+        struct stream *stream = rig->following[i]->user;
+        stream->is_resumed = true;
+        hf_http_resume(rig->following[i]);
+    }
     HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
 }
 

@@ -10,6 +10,10 @@
  *   /close      as /now, and the connection is closed
  *   /secret     not admitted: 401 (by admit and by handle)
  *   /fault?N    the loop's n-th allocation from now on fails
+ *   /stream?N   N pieces of 1,000 bytes, piece i all of the letter 'a' + i mod 26, then the end
+ *   /endless    pieces of 1,000 bytes for ever
+ *   /follow     a watched stream: "begun\n", then a piece "tick\n" with each rig_tick; ends on STOP with "stop\n"
+ *   /wait       watched; answered on STOP with "stop", dropped on GONE, else never
  */
 #ifndef HF_TESTS_UNIT_HTTP_RIG_H
 #define HF_TESTS_UNIT_HTTP_RIG_H
@@ -31,7 +35,12 @@ struct rig {
     size_t held_count;
     bool is_ending;
     _Atomic uint64_t handled;  /* calls of handle */
-    _Atomic uint64_t answered; /* calls of respond */
+    _Atomic uint64_t answered; /* calls of respond and end */
+    _Atomic uint64_t rooms;    /* notices */
+    _Atomic uint64_t gones;
+    _Atomic uint64_t stops;
+    struct hf_http_exchange *following[256]; /* the loop's and rig_tick's, under the mutex */
+    size_t following_count;
 };
 
 /* limits NULL: the defaults; tls NULL: plain. Listens on 127.0.0.1 (any port) and directory/socket. */
@@ -40,6 +49,8 @@ void rig_stop(struct rig *rig, uint32_t drain_ms);
 /* Waits until `count` exchanges are held; resumes all that are. */
 void rig_wait_held(struct rig *rig, size_t count);
 void rig_release(struct rig *rig);
+/* Waits until `count` exchanges follow; each gets another piece. */
+void rig_tick(struct rig *rig, size_t count);
 struct hf_http_counts rig_counts(struct rig *rig);
 
 /* Plain clients. Each read gives up after 20 seconds, as a failed test. */

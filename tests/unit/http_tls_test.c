@@ -214,6 +214,72 @@ static void large_bodies_and_answers_pass_over_tls(void **state)
     rig_stop(&rig, 5000);
 }
 
+/* Exactly `size` bytes, to be freed. */
+static char *read_exactly(SSL *ssl, size_t size)
+{
+    char *bytes = hf_malloc(size + 1);
+    assert_non_null(bytes);
+    for (size_t at = 0; at < size;) {
+        size_t got;
+        assert_int_equal(SSL_read_ex(ssl, bytes + at, size - at, &got), 1);
+        at += got;
+    }
+    bytes[size] = '\0';
+    return bytes;
+}
+
+static void expect_chunks(SSL *ssl, int count)
+{
+    char tail[5] = "";
+    while (memcmp(tail, "\n\r\n", 4) != 0) { /* the head, byte by byte */
+        char *byte = read_exactly(ssl, 1);
+        memmove(tail, tail + 1, 3);
+        tail[3] = byte[0];
+        hf_free(byte);
+        if (memcmp(tail + 1, "\n\r\n", 3) == 0) {
+            break;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        char *piece = read_exactly(ssl, 5 + 1000 + 2);
+        assert_memory_equal(piece, "3e8\r\n", 5);
+        assert_true(piece[5] == 'a' + i % 26 && piece[1004] == 'a' + i % 26);
+        hf_free(piece);
+    }
+}
+
+static void streams_pass_over_tls(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, tls);
+    SSL *ssl = connect_tls(&rig, TLS1_3_VERSION, NULL);
+    assert_int_equal(SSL_connect(ssl), 1);
+    static const char text[] = "GET /stream?3000 HTTP/1.1\r\nHost: a\r\n\r\n"
+                               "GET /now HTTP/1.1\r\nHost: a\r\n\r\n";
+    send_tls(ssl, text, sizeof(text) - 1);
+    expect_chunks(ssl, 3000);
+    char *behind = read_exactly(ssl, 5 + 15);
+    assert_memory_equal(behind, "0\r\n\r\nHTTP/1.1 200 OK", 20);
+    hf_free(behind);
+    close_tls(ssl);
+    /* A peer that goes, goodbye or not, is noticed. */
+    for (uint64_t i = 0; i < 2; i++) {
+        ssl = connect_tls(&rig, TLS1_3_VERSION, NULL);
+        assert_int_equal(SSL_connect(ssl), 1);
+        static const char wait[] = "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";
+        send_tls(ssl, wait, sizeof(wait) - 1);
+        if (i == 0) {
+            (void)SSL_shutdown(ssl);
+        }
+        close_tls(ssl);
+        while (rig.gones < i + 1) {
+            (void)usleep(1000);
+        }
+    }
+    rig_stop(&rig, 5000);
+}
+
 static void a_refusal_ends_with_a_goodbye(void **state)
 {
     (void)state;
@@ -299,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_answered_over_tls),
         cmocka_unit_test(large_bodies_and_answers_pass_over_tls),
+        cmocka_unit_test(streams_pass_over_tls),
         cmocka_unit_test(a_refusal_ends_with_a_goodbye),
         cmocka_unit_test(what_is_no_good_handshake_is_cut_off),
         cmocka_unit_test(wrong_files_are_told),
