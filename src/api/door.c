@@ -11,6 +11,7 @@ struct hf_door *hf_door_new(const struct hf_door_options *options)
     struct hf_door *door = hf_calloc(1, sizeof(*door));
     if (door != NULL) {
         door->options = *options;
+        hf_histogram_init_latency(&door->answer_us);
         door->started_us = options->outside->wall_us(options->outside);
     }
     return door;
@@ -252,9 +253,20 @@ static void let_go(struct hf_call *call)
     }
 }
 
+/* How long the node's answer was on its way back, rendering included. */
+static void measure(struct hf_call *call)
+{
+    struct hf_outside *outside = call->door->options.outside;
+    if (call->request.answered_us != 0) {
+        hf_histogram_add(&call->door->answer_us,
+                         outside->monotonic_us(outside) - call->request.answered_us);
+    }
+}
+
 static void go_on(struct hf_call *call, enum hf_progress progress)
 {
     if (progress == HF_CALL_ANSWERED) {
+        measure(call);
         struct hf_http_response response = response_of(call);
         let_go(call);
         hf_http_respond(call->exchange, &response);

@@ -15,6 +15,7 @@
 #include "api/door.h"
 #include "api/http_query.h"
 #include "api/precondition.h"
+#include "base/histogram.h"
 
 struct hf_call;
 
@@ -58,6 +59,7 @@ struct hf_route {
 struct hf_door {
     struct hf_door_options options; /* as given */
     uint64_t started_us;            /* wall clock */
+    struct hf_histogram answer_us; /* from the node's answer until it was composed; loop's thread */
 };
 
 #define HF_CALL_HEADERS_BYTES 768
@@ -171,6 +173,14 @@ bool hf_hold_state_parse(struct hf_str text, enum hf_hold_state *state);
 bool hf_clock_parse(struct hf_str text, enum hf_query_clock *clock);
 /* The ETag of what was read, if it has one. */
 bool hf_query_etag(const struct hf_query *query, const struct hf_reading *reading, uint64_t *etag);
+
+/* ---- route_system.c ---- */
+
+/* What goes on. */
+void hf_call_status(struct hf_call *call, struct hf_node_status *status,
+                    struct hf_http_counts *counts);
+/* May the caller see what all principals do? false: composed. */
+bool hf_call_may_look(struct hf_call *call);
 
 /* ---- routes ---- */
 

@@ -3,15 +3,13 @@
 #include "api/json_write.h"
 #include "api/openapi.h"
 
-#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
-
 static void put_string(struct hf_json_writer *w, const char *name, const char *text)
 {
     hf_json_put_text(w, name, hf_str_from(text));
 }
 
-static void get_status(struct hf_call *call, struct hf_node_status *status,
-                       struct hf_http_counts *counts)
+void hf_call_status(struct hf_call *call, struct hf_node_status *status,
+                    struct hf_http_counts *counts)
 {
     const struct hf_door_options *options = &call->door->options;
     *counts = (struct hf_http_counts){0};
@@ -55,7 +53,7 @@ enum hf_progress hf_route_openapi(struct hf_call *call)
 }
 
 /* Status and metrics tell what all principals do. */
-static bool may_look(struct hf_call *call)
+bool hf_call_may_look(struct hf_call *call)
 {
     bool may = hf_caller_may(&call->caller, HF_SCOPE_OPERATE, HF_STR_NONE);
     if (!may) {
@@ -118,10 +116,10 @@ enum hf_progress hf_route_status(struct hf_call *call)
     const struct hf_door_options *options = &call->door->options;
     struct hf_node_status status;
     struct hf_http_counts counts;
-    if (!may_look(call)) {
+    if (!hf_call_may_look(call)) {
         return HF_CALL_ANSWERED;
     }
-    get_status(call, &status, &counts);
+    hf_call_status(call, &status, &counts);
     struct hf_json_writer w = hf_json_writer_over(&call->exchange->answer);
     hf_json_begin_object(&w, NULL);
     put_string(&w, "version", options->version);
@@ -178,64 +176,4 @@ enum hf_progress hf_route_limits(struct hf_call *call)
     }
     hf_json_end_object(&w);
     return hf_call_json(call, 200);
-}
-
-/* Prometheus text format 0.0.4. */
-static void put_metric(struct hf_buffer *to, const char *name, const char *type, const char *help,
-                       uint64_t value)
-{
-    hf_buffer_format(to, "# HELP holdfast_%s %s\n# TYPE holdfast_%s %s\nholdfast_%s %llu\n", name,
-                     help, name, type, name, (unsigned long long)value);
-}
-
-enum hf_progress hf_route_metrics(struct hf_call *call)
-{
-    struct hf_node_status s;
-    struct hf_http_counts c;
-    if (!may_look(call)) {
-        return HF_CALL_ANSWERED;
-    }
-    get_status(call, &s, &c);
-    const struct {
-        const char *name;
-        const char *type;
-        const char *help;
-        uint64_t value;
-    } rows[] = {
-        {"leading", "gauge", "1 while this process owns the log and decides.",
-         s.phase == HF_NODE_LEADING},
-        {"read_only", "gauge", "1 while the disk is full.", s.read_only},
-        {"epoch", "gauge", "Number of this ownership of the log.", s.epoch},
-        {"position", "gauge", "Newest commit that was decided.", s.position},
-        {"durable_position", "gauge", "Newest commit that is durable.", s.durable_position},
-        {"checkpoint_position", "gauge", "Newest recorded checkpoint.", s.checkpoint_position},
-        {"accounts", "gauge", "Accounts.", s.accounts},
-        {"open_holds", "gauge", "Open holds.", s.holds},
-        {"streams", "gauge", "Streams.", s.streams},
-        {"documents", "gauge", "Documents, deleted ones too.", s.documents},
-        {"leases", "gauge", "Leases.", s.leases},
-        {"commits_total", "counter", "Commands that were carried out.", s.commits},
-        {"refusals_total", "counter", "Commands that were refused.", s.refusals},
-        {"replays_total", "counter", "Commands answered from their record.", s.replays},
-        {"reads_total", "counter", "Reads.", s.reads},
-        {"batches_total", "counter", "Batches made durable.", s.batches},
-        {"fetches_total", "counter", "Requests that needed records from the disk.", s.fetches},
-        {"rebuilds_total", "counter", "States thrown away and built anew.", s.rebuilds},
-        {"http_connections", "gauge", "Open connections.", c.connections},
-        {"http_connections_total", "counter", "Connections accepted.", c.accepted},
-        {"http_requests_total", "counter", "Requests.", c.requests},
-        {"http_refused_total", "counter", "Requests that the HTTP server refused.", c.refused},
-        {"http_timed_out_total", "counter", "Connections cut off for slowness.", c.timed_out},
-        {"http_received_bytes_total", "counter", "Bytes received.", c.received_bytes},
-        {"http_sent_bytes_total", "counter", "Bytes sent.", c.sent_bytes},
-        {"http_body_bytes", "gauge", "Bodies of requests under way.", c.body_bytes_held},
-        {"http_streams", "gauge", "Streamed answers that are open.", c.streams},
-    };
-    for (size_t i = 0; i < HF_ARRAY_COUNT(rows); i++) {
-        put_metric(&call->exchange->answer, rows[i].name, rows[i].type, rows[i].help,
-                   rows[i].value);
-    }
-    (void)hf_call_json(call, 200);
-    call->content_type = METRICS_TYPE;
-    return HF_CALL_ANSWERED;
 }

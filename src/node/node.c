@@ -83,6 +83,7 @@ struct hf_node *hf_node_new(const struct hf_node_options *options)
     node->checkpoints = options->checkpoints;
     node->phase = HF_NODE_STANDBY;
     node->later_deadline_us = UINT64_MAX;
+    hf_node_meter_init(&node->meter);
     node->fetch.node = node;
     node->checkpoint.node = node;
     HF_CHECK(pthread_mutex_init(&node->mutex, NULL) == 0);
@@ -141,6 +142,9 @@ enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
     request->next = NULL;
     request->fetches = 0;
     request->fetch_error = HF_ERR_OK;
+    request->submitted_us = node->outside->monotonic_us(node->outside);
+    request->decided_us = 0;
+    request->answered_us = 0;
     request->weight_bytes = sizeof(*request) + request->query_count * sizeof(struct hf_query) +
                             (request->command == NULL ? 0 : request->command->arena.total_bytes);
     if (atomic_load_explicit(&node->prefetch, memory_order_acquire) && request->command != NULL) {
@@ -150,6 +154,7 @@ enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
     if (err == HF_ERR_OK) {
         node->outside->ring(node->outside);
     } else {
+        atomic_fetch_add_explicit(&node->meter.turned_away, 1, memory_order_relaxed);
         hf_records_release(&request->records);
         hf_needs_release(&request->needs);
     }
@@ -161,6 +166,13 @@ void hf_node_answer(struct hf_node *node, struct hf_request *request)
     hf_records_release(&request->records);
     hf_needs_release(&request->needs);
     leave(node, request);
+    request->answered_us = node->outside->monotonic_us(node->outside);
+    if (request->command != NULL && request->answer.decided) {
+        hf_histogram_add(&node->meter.append_us, request->answered_us - request->decided_us);
+    }
+    if (request->answer.code != HF_ERR_OK) {
+        hf_tally_add(&node->meter.refusals[request->answer.code & (HF_METER_CODES - 1)], 1);
+    }
     request->done(request); /* the request may be gone now */
 }
 
@@ -252,6 +264,17 @@ void hf_node_status(struct hf_node *node, struct hf_node_status *status)
     *status = node->status;
     status->phase = node->phase;
     pthread_mutex_unlock(&node->mutex);
+}
+
+const struct hf_node_meter *hf_node_meter(const struct hf_node *node)
+{
+    return &node->meter;
+}
+
+void hf_node_open_requests(struct hf_node *node, uint64_t *requests, uint64_t *bytes)
+{
+    *requests = atomic_load_explicit(&node->open_count, memory_order_relaxed);
+    *bytes = atomic_load_explicit(&node->open_bytes, memory_order_relaxed);
 }
 
 /* A stop goes on once nothing is left to do. */

@@ -26,6 +26,7 @@
 #include "base/limits.h"
 #include "core/read.h"
 #include "log/log.h"
+#include "node/meter.h"
 #include "outside/outside.h"
 
 enum hf_node_phase {
@@ -76,12 +77,15 @@ struct hf_request {
     void *context; /* the submitter's own */
     /* the answer */
     struct hf_answer answer; /* release with hf_answer_release */
+    uint64_t answered_us;    /* when it was given, on the outside's monotonic clock */
     /* the node's own */
     struct hf_request *next;
     struct hf_records records;
     struct hf_needs needs;
     size_t weight_bytes;
-    uint64_t order; /* of the decision */
+    uint64_t submitted_us; /* monotonic */
+    uint64_t decided_us;   /* monotonic; 0: not yet looked at */
+    uint64_t order;        /* of the decision */
     bool needs_confirm;
     bool in_log;      /* its commit is in a batch that was handed to the log */
     uint32_t fetches; /* rounds of fetching so far */
@@ -152,6 +156,10 @@ struct hf_node_status {
     char error[HF_ERROR_TEXT_BYTES]; /* why FAILED, or the last checkpoint's error */
 };
 void hf_node_status(struct hf_node *node, struct hf_node_status *status);
+/* What is measured; lives as long as the node. Any thread may look. */
+const struct hf_node_meter *hf_node_meter(const struct hf_node *node);
+/* Requests that were accepted and are not answered, waiting ones apart, and what they weigh. Any thread. */
+void hf_node_open_requests(struct hf_node *node, uint64_t *requests, uint64_t *bytes);
 
 /* For tests and verify: the state itself; only while no step runs. */
 const struct hf_state *hf_node_state(const struct hf_node *node);

@@ -73,6 +73,7 @@ struct hf_node {
     struct hf_batch building;   /* decided, not handed to the log */
     struct hf_batch flight;     /* handed to the log */
     struct hf_log_batch flight_batch;
+    uint64_t flight_us; /* monotonic, when it was handed over */
     bool in_flight;
     bool resolving; /* the outcome of the flight is being asked for */
     bool confirming;
@@ -100,6 +101,7 @@ struct hf_node {
     struct hf_checkpoint_job checkpoint;
 
     atomic_bool prefetch; /* submitters may look into the index */
+    struct hf_node_meter meter;
 
     /* What was accepted and is not answered yet, wherever it waits; the bounds of all queues. */
     atomic_uint_least64_t open_count;

@@ -91,6 +91,11 @@ bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
 /* The answer waits until all that it saw is durable. */
 static void wait_for_durable(struct hf_node *node, struct hf_request *request, bool needs_confirm)
 {
+    if (request->command != NULL) {
+        uint64_t now_us = node->outside->monotonic_us(node->outside);
+        hf_histogram_add(&node->meter.decide_us, now_us - request->decided_us);
+        request->decided_us = now_us;
+    }
     request->answer.decided = true;
     request->answer.seen_position = node->state.position;
     request->needs_confirm = needs_confirm;
@@ -243,20 +248,10 @@ static bool wait_for_position(struct hf_node *node, struct hf_request *request)
     return true;
 }
 
-static void decide_request(struct hf_node *node, struct hf_request *request)
+static void decide_command(struct hf_node *node, struct hf_request *request)
 {
     uint64_t now_us = hf_clock_now(&node->clock, node->outside);
     bool complete;
-    if (request->fetch_error != HF_ERR_OK) {
-        hf_node_refuse(node, request, request->fetch_error);
-        return;
-    }
-    if (request->query_count > 0) {
-        if (!wait_for_position(node, request)) {
-            decide_read(node, request);
-        }
-        return;
-    }
     switch (hf_decide(&node->state, &request->records, request->command, now_us,
                       node->limits.key_retention_us, &node->draft)) {
     case HF_DECISION_COMMIT:
@@ -279,6 +274,22 @@ static void decide_request(struct hf_node *node, struct hf_request *request)
     case HF_DECISION_DAMAGED:
         hf_node_refuse(node, request, HF_ERR_CORRUPT);
         return;
+    }
+}
+
+static void decide_request(struct hf_node *node, struct hf_request *request)
+{
+    uint64_t begin_us = node->outside->monotonic_us(node->outside);
+    if (request->decided_us == 0) {
+        hf_histogram_add(&node->meter.queue_us, begin_us - request->submitted_us);
+    }
+    request->decided_us = begin_us;
+    if (request->fetch_error != HF_ERR_OK) {
+        hf_node_refuse(node, request, request->fetch_error);
+    } else if (request->query_count == 0) {
+        decide_command(node, request);
+    } else if (!wait_for_position(node, request)) {
+        decide_read(node, request);
     }
 }
 
@@ -368,6 +379,7 @@ bool hf_node_tick(struct hf_node *node)
         return false;
     }
     hf_shared_bytes_unref(frame);
+    hf_tally_add(&node->meter.expiries, 1);
     return true;
 }
 
@@ -407,6 +419,7 @@ bool hf_node_start_append(struct hf_node *node)
     node->building = spare;
     clear_batch(&node->building);
     node->in_flight = true;
+    node->flight_us = node->outside->monotonic_us(node->outside);
     hf_node_freeze(node);
     hand_over(node);
     return true;
@@ -414,6 +427,10 @@ bool hf_node_start_append(struct hf_node *node)
 
 static void flight_is_durable(struct hf_node *node)
 {
+    struct hf_node_meter *meter = &node->meter;
+    hf_histogram_add(&meter->sync_us, node->outside->monotonic_us(node->outside) - node->flight_us);
+    hf_histogram_add(&meter->batch_commits, node->flight.commit_count);
+    hf_tally_add(&meter->log_bytes, node->flight.body.size_bytes);
     node->durable.seq++;
     node->durable.position = node->flight.first_position + node->flight.commit_count - 1;
     node->durable.hash = node->flight.hash_after;

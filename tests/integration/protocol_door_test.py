@@ -4,6 +4,7 @@ import json
 import threading
 import time
 
+import metrics_text
 from http_client import Client
 from protocol_suite import (accounts, done, equal, fresh, head_position, main, operation, posted, refused, test, transfer)
 
@@ -579,6 +580,16 @@ def _(client):
     assert status["durable_position"] <= status["position"] and status["owner"]
     metrics = done(client.get("/metrics"), 200)
     assert metrics.headers["content-type"].startswith("text/plain") and b"holdfast_commits_total" in metrics.body
+    families = metrics_text.parse(metrics.body.decode())
+    for name, kind in (("commits_total", "counter"), ("position", "gauge"), ("stage_seconds", "histogram"),
+                       ("batch_commits", "histogram"), ("sync_seconds", "histogram"), ("resident_memory_bytes", "gauge")):
+        equal(families[f"holdfast_{name}"][0], kind, name)
+    decided = metrics_text.value(families, "holdfast_stage_seconds", "_count", stage="decide")
+    assert decided >= metrics_text.value(families, "holdfast_commits_total") > 0, decided
+    for stage in "queue", "append", "answer":
+        assert metrics_text.value(families, "holdfast_stage_seconds", "_count", stage=stage) > 0, stage
+    assert metrics_text.value(families, "holdfast_refused_total", code="condition_failed") > 0
+    assert metrics_text.value(families, "holdfast_resident_memory_bytes") > 1 << 20
     from http_client import the_document
     served = done(client.get("/openapi.yaml"), 200)
     equal(served.body.decode(), the_document().text, "the served document is the one in docs/")
