@@ -51,6 +51,10 @@ static struct hf_str name_of(const struct hf_entity *entity)
         return entity->document.name.text;
     case HF_KIND_LEASE:
         return entity->lease.name.text;
+    case HF_KIND_MESSAGE:
+        return entity->message.topic.text;
+    case HF_KIND_SUBSCRIPTION:
+        return entity->subscription.name.text;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:

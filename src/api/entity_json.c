@@ -1,5 +1,6 @@
 #include "api/entity_json.h"
 
+#include "api/queue_json.h"
 #include "base/check.h"
 
 const char *hf_account_state_wire(enum hf_account_state state)
@@ -208,6 +209,16 @@ void hf_entity_json(struct hf_json_writer *w, const struct hf_entity *entity)
         put_lease(w, &entity->lease);
         hf_json_put_time(w, "modified_at", entity->lease.modified_at_us);
         return;
+    case HF_KIND_MESSAGE:
+        hf_json_put_text(w, "id", entity->message.name.text);
+        hf_json_put_text(w, "topic", entity->message.topic.text);
+        hf_message_id_json(w, "message", entity->message.position, entity->message.index);
+        return;
+    case HF_KIND_SUBSCRIPTION:
+        hf_json_put_text(w, "id", entity->subscription.name.text);
+        hf_json_put_number(w, "version", entity->subscription.version);
+        hf_json_put_time(w, "modified_at", entity->subscription.modified_at_us);
+        return;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
@@ -243,6 +254,14 @@ const char *hf_event_operation(const struct hf_event *event)
         [HF_EVENT_LEASE_ACQUIRED] = HF_OP_ACQUIRE,
         [HF_EVENT_LEASE_RENEWED] = HF_OP_RENEW,
         [HF_EVENT_LEASE_RELEASED] = HF_OP_RELEASE,
+        [HF_EVENT_MESSAGE_PUBLISHED] = HF_OP_PUBLISH,
+        [HF_EVENT_SUBSCRIPTION_PUT] = HF_OP_PUT_SUBSCRIPTION,
+        [HF_EVENT_SUBSCRIPTION_DELETED] = HF_OP_DELETE_SUBSCRIPTION,
+        [HF_EVENT_SUBSCRIPTION_SOUGHT] = HF_OP_SEEK,
+        [HF_EVENT_MESSAGES_DELIVERED] = HF_OP_RECEIVE,
+        [HF_EVENT_MESSAGES_SETTLED] = HF_OP_ACK_BATCH,
+        [HF_EVENT_DELIVERY_EXTENDED] = HF_OP_ACK_BATCH,
+        [HF_EVENT_MESSAGES_REDRIVEN] = HF_OP_REDRIVE,
     };
     if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
         return account_change_wire(event->changed.change);
@@ -253,6 +272,10 @@ const char *hf_event_operation(const struct hf_event *event)
     }
     if (event->type == HF_EVENT_DOCUMENT_PUT && event->document.patched) {
         return hf_op_wire(HF_OP_PATCH);
+    }
+    if (event->type == HF_EVENT_MESSAGES_SETTLED && !event->settled.batch) {
+        bool acked = event->settled.items[0].settlement == HF_SETTLED_ACKED;
+        return hf_op_wire(acked ? HF_OP_ACK : HF_OP_NACK);
     }
     return types[event->type] == HF_OP_NONE ? NULL : hf_op_wire(types[event->type]);
 }
@@ -407,6 +430,18 @@ void hf_event_json(struct hf_json_writer *w, const struct hf_event *event)
     case HF_EVENT_FEATURE_LEVEL:
         put_system(w, event);
         return;
+    case HF_EVENT_MESSAGE_PUBLISHED:
+    case HF_EVENT_MESSAGE_DUE:
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+    case HF_EVENT_MESSAGES_DELIVERED:
+    case HF_EVENT_MESSAGES_SETTLED:
+    case HF_EVENT_DELIVERY_EXTENDED:
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        hf_queue_event_json(w, event);
+        return;
     case HF_EVENT_TYPE_COUNT:
         break;
     }
@@ -433,5 +468,9 @@ void hf_event_texts_json(struct hf_json_writer *w, const struct hf_event *event)
         put_given(w, "data", &event->appended.data);
     } else if (event->type == HF_EVENT_DOCUMENT_PUT) {
         put_given(w, "data", &event->document.data);
+    } else if (event->type == HF_EVENT_MESSAGE_PUBLISHED) {
+        hf_json_put_text(w, "key", event->published.key);
+        hf_json_put_text(w, "event", event->published.type);
+        put_given(w, "data", &event->published.data);
     }
 }

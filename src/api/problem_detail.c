@@ -147,10 +147,15 @@ static void condition_failed(struct sentence *s, const struct hf_entity *current
         say_name(s, current->hold.name.text);
         say(s, " is %s", hf_hold_state_wire(current->hold.state));
         break;
+    case HF_KIND_SUBSCRIPTION:
+        say_name(s, current->subscription.name.text);
+        say(s, " is at version %llu", (unsigned long long)current->subscription.version);
+        break;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_LEASE:
     case HF_KIND_KEY:
+    case HF_KIND_MESSAGE:
     case HF_KIND_COUNT:
         say(s, "there is no such thing");
         break;

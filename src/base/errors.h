@@ -52,6 +52,9 @@
     X(KEY_NOT_FOUND, 126, 404, "key_not_found", "No such idempotency key")                         \
     X(COMMIT_NOT_FOUND, 127, 404, "commit_not_found", "No such commit")                            \
     X(EVENT_NOT_FOUND, 128, 404, "event_not_found", "No such event")                               \
+    X(SUBSCRIPTION_NOT_FOUND, 129, 404, "subscription_not_found", "No such subscription")          \
+    X(MESSAGE_NOT_FOUND, 130, 404, "message_not_found", "No such message")                         \
+    X(CURSOR_GONE, 131, 410, "cursor_gone", "The cursor's place is gone")                          \
     X(ACCOUNT_EXISTS, 140, 409, "account_exists", "The account exists")                            \
     X(TRANSFER_EXISTS, 141, 409, "transfer_exists", "The transfer id is taken")                    \
     X(HOLD_EXISTS, 142, 409, "hold_exists", "The hold id is taken")                                \
@@ -64,6 +67,11 @@
     X(ACCOUNT_NOT_EMPTY, 149, 409, "account_not_empty", "The account has a balance or open holds") \
     X(NOT_REVERSIBLE, 150, 409, "not_reversible", "A reversal can't be reversed")                  \
     X(ID_COLLISION, 151, 409, "id_collision", "Another name has the same 128-bit id")              \
+    X(SUBSCRIPTION_EXISTS, 152, 409, "subscription_exists", "The subscription exists")             \
+    X(MESSAGE_EXISTS, 153, 409, "message_exists", "The message id is taken")                       \
+    X(STALE_RECEIPT, 154, 409, "stale_receipt", "The receipt is stale")                            \
+    X(ACK_OUT_OF_ORDER, 155, 409, "ack_out_of_order",                                              \
+      "An earlier message of the key is still out")                                                \
     X(CONDITION_FAILED, 160, 412, "condition_failed", "A condition does not hold")                 \
     X(FENCED, 161, 412, "fenced", "The lease is not held with this token")                         \
     X(INSUFFICIENT_FUNDS, 170, 422, "insufficient_funds", "Insufficient funds")                    \

@@ -23,9 +23,21 @@
 #define HF_COMMIT_OPERATIONS_MAX 10000      /* operations in a commit */
 #define HF_REQUEST_BYTES_MAX     (4u << 20) /* of a commit's JSON text */
 #define HF_COMMIT_BYTES_MAX      (8u << 20) /* of a commit as it is logged */
-#define HF_HOLD_TIMEOUT_MS_MAX   (366ull * 86400 * 1000 * 10) /* ten years */
-#define HF_LEASE_TTL_MS_MAX      (86400ull * 1000)            /* a day */
-#define HF_JSON_INTEGER_MAX      ((1ull << 53) - 1)           /* versions, positions, tokens */
+#define HF_HOLD_TIMEOUT_MS_MAX   (366ull * 86400 * 1000 * 10)    /* ten years */
+#define HF_LEASE_TTL_MS_MAX      (86400ull * 1000)               /* a day */
+#define HF_MESSAGE_DELAY_US_MAX  (366ull * 86400 * 1000000 * 10) /* deliver_at: ten years ahead */
+#define HF_ATTEMPTS_MAX          1000                            /* deliveries of a message */
+#define HF_DELIVERY_MS_MIN       1000                            /* lease of a delivery */
+#define HF_DELIVERY_MS_MAX       43200000                        /* twelve hours */
+#define HF_BACKOFF_MS_MAX        86400000           /* a day; also of a nack's delay_ms */
+#define HF_IN_FLIGHT_MAX         100000             /* in_flight_max of a subscription */
+#define HF_RECEIVE_MAX           1000               /* messages of a receive, receipts of a batch */
+#define HF_RECEIVE_BYTES_MAX     (4u << 20)         /* data of a receive's messages */
+#define HF_ATTEMPT_BYTES_MAX     100                /* attempt id of a receive */
+#define HF_REDRIVE_RATE_MAX      10000              /* lines a second */
+#define HF_SCAN_ARRIVALS_MAX     100000             /* of one SUBSCRIPTION_SCANNED */
+#define HF_QUEUE_LINES_MAX       1000000            /* lines of a subscription while it is live */
+#define HF_JSON_INTEGER_MAX      ((1ull << 53) - 1) /* versions, positions, tokens */
 
 struct hf_limits {
     uint64_t

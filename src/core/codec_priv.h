@@ -3,7 +3,7 @@
  *
  * Owns: struct hf_codec and its primitives: with `out` set a call appends the field, else it reads
  * it, checks it and fills it in. So encoder and decoder can't drift apart. Must never: accept a
- * second form of a value. Called by: commit_codec.c, entity_codec.c, state's checkpoint.
+ * second form of a value. Called by: commit.c, entity_codec.c, queue_codec.c, state's checkpoint.
  *
  * After the first failure every call does nothing; `what` names the first bad field.
  */
@@ -49,6 +49,8 @@ void hf_code_u128(struct hf_codec *codec, hf_u128 *value, hf_u128 max, const cha
 void hf_code_i128(struct hf_codec *codec, hf_i128 *value, const char *what);
 void hf_code_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes, const char *what);
 void hf_code_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max, const char *what);
+void hf_code_optional_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
+                           const char *what);
 void hf_code_name(struct hf_codec *codec, struct hf_name *name, const char *what);
 void hf_code_asset(struct hf_codec *codec, struct hf_asset *asset, const char *what);
 void hf_code_payload(struct hf_codec *codec, struct hf_payload *payload, size_t bytes_max,
@@ -64,5 +66,14 @@ void hf_code_transfer(struct hf_codec *codec, struct hf_transfer *transfer);
 
 /* filter.c: a filter's frozen form; reading refuses what hf_filter_make would refuse. */
 void hf_code_filter(struct hf_codec *codec, struct hf_filter *filter);
+
+/* queue_codec.c */
+void hf_code_place(struct hf_codec *codec, struct hf_place *place);
+void hf_code_settings(struct hf_codec *codec, struct hf_subscription_settings *settings);
+void hf_code_message_due(struct hf_codec *codec, struct hf_message_due *due);
+void hf_code_message(struct hf_codec *codec, struct hf_message *message);
+void hf_code_subscription_head(struct hf_codec *codec, struct hf_subscription_head *head);
+/* The fields of MESSAGE_PUBLISHED and everything behind it. */
+void hf_code_queue_event(struct hf_codec *codec, struct hf_event *event);
 
 #endif

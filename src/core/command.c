@@ -20,7 +20,7 @@ const char *hf_op_wire(enum hf_op_type type)
 
 enum hf_op_type hf_op_from_wire(struct hf_str wire)
 {
-    for (int type = 1; type < HF_OP_COUNT; type++) {
+    for (int type = 1; type <= HF_OP_RELEASE; type++) {
         if (hf_str_equal(wire, op_wires[type])) {
             return (enum hf_op_type)type;
         }

@@ -40,7 +40,16 @@
     X(DELETE, "delete")                                                                            \
     X(ACQUIRE, "acquire")                                                                          \
     X(RENEW, "renew")                                                                              \
-    X(RELEASE, "release")
+    X(RELEASE, "release")                                                                          \
+    X(PUBLISH, "publish")                                                                          \
+    X(ACK, "ack")                                                                                  \
+    X(NACK, "nack")                                                                                \
+    X(PUT_SUBSCRIPTION, "put_subscription")                                                        \
+    X(DELETE_SUBSCRIPTION, "delete_subscription")                                                  \
+    X(RECEIVE, "receive")                                                                          \
+    X(ACK_BATCH, "ack_batch")                                                                      \
+    X(REDRIVE, "redrive")                                                                          \
+    X(SEEK, "seek")
 
 enum hf_op_type {
     HF_OP_NONE = 0,
@@ -50,8 +59,9 @@ enum hf_op_type {
         HF_OP_COUNT,
 };
 
-const char *hf_op_wire(enum hf_op_type type);        /* "transfer" */
-enum hf_op_type hf_op_from_wire(struct hf_str wire); /* HF_OP_NONE if unknown */
+const char *hf_op_wire(enum hf_op_type type); /* "transfer" */
+/* Of an operation that a commit may have; HF_OP_NONE for others. */
+enum hf_op_type hf_op_from_wire(struct hf_str wire);
 
 /* A JSON text with its SHA-256. Absent: text.ptr NULL. */
 struct hf_payload {

@@ -28,6 +28,16 @@ static const char *const event_wires[HF_EVENT_TYPE_COUNT] = {
     [HF_EVENT_CHECKPOINT] = "system.checkpoint.stored",
     [HF_EVENT_TAIL_CUT] = "system.tail.cut",
     [HF_EVENT_FEATURE_LEVEL] = "system.feature_level",
+    [HF_EVENT_MESSAGE_PUBLISHED] = "holdfast.message.published",
+    [HF_EVENT_MESSAGE_DUE] = "system.message.due",
+    [HF_EVENT_SUBSCRIPTION_PUT] = "system.subscription.put",
+    [HF_EVENT_SUBSCRIPTION_DELETED] = "system.subscription.deleted",
+    [HF_EVENT_SUBSCRIPTION_SCANNED] = "system.subscription.scanned",
+    [HF_EVENT_SUBSCRIPTION_SOUGHT] = "system.subscription.sought",
+    [HF_EVENT_MESSAGES_DELIVERED] = "system.message.delivered",
+    [HF_EVENT_MESSAGES_SETTLED] = "system.message.settled",
+    [HF_EVENT_DELIVERY_EXTENDED] = "system.message.extended",
+    [HF_EVENT_MESSAGES_REDRIVEN] = "system.message.redriven",
 };
 
 const char *hf_event_wire(enum hf_event_type type)
@@ -38,7 +48,8 @@ const char *hf_event_wire(enum hf_event_type type)
 const char *hf_kind_wire(enum hf_kind kind)
 {
     static const char *const wires[HF_KIND_COUNT] = {
-        "none", "account", "transfer", "hold", "stream", "event", "document", "lease", "key",
+        "none",     "account", "transfer", "hold",    "stream",       "event",
+        "document", "lease",   "key",      "message", "subscription",
     };
     return wires[kind];
 }
@@ -159,6 +170,12 @@ static void code_entity(struct hf_codec *codec, struct hf_entity *entity)
     }
     case HF_KIND_LEASE:
         hf_code_lease(codec, &entity->lease);
+        return;
+    case HF_KIND_MESSAGE:
+        hf_code_message(codec, &entity->message);
+        return;
+    case HF_KIND_SUBSCRIPTION:
+        hf_code_subscription_head(codec, &entity->subscription);
         return;
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
@@ -281,22 +298,22 @@ static void code_event(struct hf_codec *codec, struct hf_event *event)
     case HF_EVENT_FEATURE_LEVEL:
         code_system(codec, event);
         return;
+    case HF_EVENT_MESSAGE_PUBLISHED:
+    case HF_EVENT_MESSAGE_DUE:
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+    case HF_EVENT_MESSAGES_DELIVERED:
+    case HF_EVENT_MESSAGES_SETTLED:
+    case HF_EVENT_DELIVERY_EXTENDED:
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        hf_code_queue_event(codec, event);
+        return;
     case HF_EVENT_TYPE_COUNT:
         break;
     }
     hf_codec_fail(codec, "event type");
-}
-
-static void code_optional_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
-                               const char *what)
-{
-    bool present = hf_str_present(*text);
-    hf_code_bool(codec, &present, what);
-    if (present) {
-        hf_code_text(codec, text, bytes_max, what);
-    } else {
-        *text = HF_STR_NONE;
-    }
 }
 
 static void code_head(struct hf_codec *codec, struct hf_commit *commit)
@@ -307,8 +324,8 @@ static void code_head(struct hf_codec *codec, struct hf_commit *commit)
     hf_code_u64(codec, &commit->position, UINT64_MAX, "position");
     hf_code_u64(codec, &commit->time_us, UINT64_MAX, "time");
     HF_CODE_ENUM(codec, commit->origin, HF_ORIGIN_SYSTEM, "origin");
-    code_optional_text(codec, &commit->principal, HF_PRINCIPAL_BYTES_MAX, "principal");
-    code_optional_text(codec, &commit->key, HF_KEY_BYTES_MAX, "key");
+    hf_code_optional_text(codec, &commit->principal, HF_PRINCIPAL_BYTES_MAX, "principal");
+    hf_code_optional_text(codec, &commit->key, HF_KEY_BYTES_MAX, "key");
     hf_code_bool(codec, &commit->has_fingerprint, "has fingerprint");
     if (commit->has_fingerprint) {
         hf_code_bytes(codec, commit->fingerprint, sizeof(commit->fingerprint), "fingerprint");
@@ -350,7 +367,7 @@ bool hf_commit_encode(const struct hf_commit *commit, struct hf_buffer *to)
 }
 
 /* Fields that are stored once and meant twice. */
-static void complete_event(const struct hf_commit *commit, struct hf_event *event)
+static void complete_event(const struct hf_commit *commit, uint32_t index, struct hf_event *event)
 {
     if (event->type == HF_EVENT_TRANSFER_POSTED || event->type == HF_EVENT_HOLD_CAPTURED) {
         struct hf_posting *posting = &event->posting;
@@ -358,6 +375,9 @@ static void complete_event(const struct hf_commit *commit, struct hf_event *even
         posting->transfer.to = posting->credit.account;
         posting->transfer.position = commit->position;
         posting->transfer.posted_at_us = commit->time_us;
+    } else if (event->type == HF_EVENT_MESSAGE_PUBLISHED) {
+        event->published.position = commit->position;
+        event->published.index = index;
     }
 }
 
@@ -397,7 +417,7 @@ enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void
         if (!hf_codec_ok(&codec)) {
             break;
         }
-        complete_event(commit, event);
+        complete_event(commit, i, event);
         commit->events[i] = event;
     }
     if (commit->events == NULL) {

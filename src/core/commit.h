@@ -43,12 +43,26 @@ enum hf_event_type {
     HF_EVENT_CHECKPOINT = 19,    /* a checkpoint was stored */
     HF_EVENT_TAIL_CUT = 20,      /* recovery cut a torn tail */
     HF_EVENT_FEATURE_LEVEL = 21, /* what an older binary must refuse */
+    HF_EVENT_MESSAGE_PUBLISHED = 22,
+    HF_EVENT_MESSAGE_DUE = 23,      /* a delayed message arrives */
+    HF_EVENT_SUBSCRIPTION_PUT = 24, /* made, or other settings */
+    HF_EVENT_SUBSCRIPTION_DELETED = 25,
+    HF_EVENT_SUBSCRIPTION_SCANNED = 26, /* arrivals of the past are in its lines */
+    HF_EVENT_SUBSCRIPTION_SOUGHT = 27,
+    HF_EVENT_MESSAGES_DELIVERED = 28, /* a receive */
+    HF_EVENT_MESSAGES_SETTLED = 29,   /* acked, nacked, timed out, parked, discarded */
+    HF_EVENT_DELIVERY_EXTENDED = 30,
+    HF_EVENT_MESSAGES_REDRIVEN = 31,
     HF_EVENT_TYPE_COUNT,
 };
 
-const char *hf_event_wire(enum hf_event_type type); /* "holdfast.transfer.posted", "system.…" */
+/* Of a set of event types. */
+#define HF_EVENT_BIT(type) (UINT64_C(1) << (type))
 
-#define HF_FEATURE_LEVEL 1          /* of this binary */
+/* "holdfast.transfer.posted", "system.…"; a stream event's and a message's own type is the user's. */
+const char *hf_event_wire(enum hf_event_type type);
+
+#define HF_FEATURE_LEVEL 2          /* of this binary: 1 at first, 2 topics and subscriptions */
 #define HF_NO_OPERATION  UINT32_MAX /* event of no operation: expiry, system */
 
 /* An account behind a change: its entry. */
@@ -148,6 +162,15 @@ struct hf_event {
         struct hf_lease lease;
         struct hf_refused refused;
         struct hf_system system;
+        struct hf_published published; /* MESSAGE_PUBLISHED */
+        struct hf_message_due due;     /* MESSAGE_DUE */
+        struct hf_scanned scanned;     /* SUBSCRIPTION_SCANNED */
+        struct hf_delivered delivered; /* MESSAGES_DELIVERED */
+        struct hf_settled settled;     /* MESSAGES_SETTLED */
+        struct hf_extended extended;   /* DELIVERY_EXTENDED */
+        struct hf_redriven redriven;   /* MESSAGES_REDRIVEN */
+        const struct hf_subscription_change *
+            subscription; /* SUBSCRIPTION_PUT, _DELETED, _SOUGHT; in the decoder's or draft's arena */
     };
     struct hf_payload opened_metadata; /* ACCOUNT_OPENED */
 };

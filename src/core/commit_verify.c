@@ -69,6 +69,13 @@ static void check_entity(struct check *check, const struct hf_entity *entity)
     case HF_KIND_LEASE:
         check_name(check, &entity->lease.name, "the lease of a refusal");
         return;
+    case HF_KIND_MESSAGE:
+        check_name(check, &entity->message.name, "the message id of a refusal");
+        check_name(check, &entity->message.topic, "the topic of a refusal");
+        return;
+    case HF_KIND_SUBSCRIPTION:
+        check_name(check, &entity->subscription.name, "the subscription of a refusal");
+        return;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
@@ -82,6 +89,55 @@ static void check_refused(struct check *check, const struct hf_refused *refused)
     check_entity(check, &refused->current);
     for (uint32_t i = 0; i < refused->spent_count; i++) {
         check_name(check, &refused->spent[i].name, "an id that a refusal spent");
+    }
+}
+
+static void check_key(struct check *check, struct hf_str key, const struct hf_id *key_hash)
+{
+    struct hf_hash hash = hf_sha256(key.ptr, key.len);
+    if (check->what == NULL && memcmp(hash.bytes, key_hash->bytes, sizeof(key_hash->bytes)) != 0) {
+        check->what = "the key of a message";
+    }
+}
+
+/* MESSAGE_PUBLISHED and everything behind it. */
+static void check_queue_event(struct check *check, const struct hf_event *event)
+{
+    static const char what[] = "the name of a subscription";
+    switch ((unsigned)event->type) {
+    case HF_EVENT_MESSAGE_PUBLISHED:
+        check_name(check, &event->published.topic, "the name of a topic");
+        check_name(check, &event->published.id, "the id of a message");
+        check_key(check, event->published.key, &event->published.key_hash);
+        check_payload(check, &event->published.data, "the data of a message");
+        return;
+    case HF_EVENT_MESSAGE_DUE:
+        check_name(check, &event->due.topic, "the name of a topic");
+        check_key(check, event->due.key, &event->due.key_hash);
+        return;
+    case HF_EVENT_SUBSCRIPTION_PUT:
+        check_name(check, &event->subscription->settings.filter.topic, "the topic of a filter");
+        check_name(check, &event->subscription->subscription, what);
+        return;
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+        check_name(check, &event->subscription->subscription, what);
+        return;
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+        check_name(check, &event->scanned.subscription, what);
+        return;
+    case HF_EVENT_MESSAGES_DELIVERED:
+        check_name(check, &event->delivered.subscription, what);
+        return;
+    case HF_EVENT_MESSAGES_SETTLED:
+        check_name(check, &event->settled.subscription, what);
+        return;
+    case HF_EVENT_DELIVERY_EXTENDED:
+        check_name(check, &event->extended.subscription, what);
+        return;
+    default:
+        check_name(check, &event->redriven.subscription, what);
+        return;
     }
 }
 
@@ -122,6 +178,18 @@ static void check_event(struct check *check, const struct hf_event *event)
         return;
     case HF_EVENT_REFUSED:
         check_refused(check, &event->refused);
+        return;
+    case HF_EVENT_MESSAGE_PUBLISHED:
+    case HF_EVENT_MESSAGE_DUE:
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+    case HF_EVENT_MESSAGES_DELIVERED:
+    case HF_EVENT_MESSAGES_SETTLED:
+    case HF_EVENT_DELIVERY_EXTENDED:
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        check_queue_event(check, event);
         return;
     case HF_EVENT_KEY_CANCELLED:
     case HF_EVENT_TAKEOVER:

@@ -69,7 +69,7 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_o
     if ((at->flags & HF_INDEX_SPENT) != 0) {
         return hf_view_commit(view, at->position);
     }
-    *event = hf_view_event(view, at, HF_POSTING_EVENTS | 1u << HF_EVENT_STREAM_APPENDED);
+    *event = hf_view_event(view, at, HF_POSTING_EVENTS | HF_EVENT_BIT(HF_EVENT_STREAM_APPENDED));
     if (*event == NULL) {
         return NULL;
     }
@@ -315,6 +315,15 @@ static enum hf_step decide_op(struct hf_deciding *d, const struct hf_op *op)
     case HF_OP_RENEW:
     case HF_OP_RELEASE:
         return hf_decide_lease_op(d, op);
+    case HF_OP_PUBLISH:
+    case HF_OP_ACK:
+    case HF_OP_NACK:
+    case HF_OP_PUT_SUBSCRIPTION:
+    case HF_OP_DELETE_SUBSCRIPTION:
+    case HF_OP_RECEIVE:
+    case HF_OP_ACK_BATCH:
+    case HF_OP_REDRIVE:
+    case HF_OP_SEEK:
     case HF_OP_NONE:
     case HF_OP_COUNT:
         break;
@@ -349,8 +358,8 @@ static enum hf_step current_transfer(struct hf_deciding *d, struct hf_entity *en
     if (step != STEP_OK || event == NULL) {
         return step;
     }
-    step = hf_find_event(d, HF_INDEX_REVERSAL, &d->current_name.id, 1u << HF_EVENT_TRANSFER_POSTED,
-                         &reversal, &spent);
+    step = hf_find_event(d, HF_INDEX_REVERSAL, &d->current_name.id,
+                         HF_EVENT_BIT(HF_EVENT_TRANSFER_POSTED), &reversal, &spent);
     if (step == STEP_OK) {
         entity->kind = HF_KIND_TRANSFER;
         entity->transfer = event->posting.transfer;
@@ -568,7 +577,7 @@ static uint64_t size_bound(const struct hf_commit *commit)
             bytes += event->opened_metadata.text.len + HF_NAME_BYTES_MAX;
         } else if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
             bytes += event->changed.metadata.text.len + HF_NAME_BYTES_MAX;
-        } else if (HF_POSTING_EVENTS & (1u << event->type)) {
+        } else if ((HF_POSTING_EVENTS & HF_EVENT_BIT(event->type)) != 0) {
             const struct hf_posting *posting = &event->posting;
             bytes += name_bound(&posting->transfer.name) + name_bound(&posting->transfer.of) +
                      name_bound(&posting->debit.account) + name_bound(&posting->credit.account) +

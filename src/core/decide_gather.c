@@ -3,7 +3,7 @@
 
 /* Looks at what (kind, id) points to, so that it is asked for. */
 static void gather_event(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
-                         uint32_t wanted_types)
+                         uint64_t wanted_types)
 {
     struct hf_view *view = &d->draft->view;
     struct hf_index_value value;
@@ -18,7 +18,7 @@ static void gather_op(struct hf_deciding *d, const struct hf_op *op)
     const struct hf_id *id = &op->subject.id;
     if (op->type == HF_OP_REVERSE) {
         gather_event(d, HF_INDEX_TRANSFER, id, HF_TRANSFER_EVENTS);
-        gather_event(d, HF_INDEX_REVERSAL, id, 1u << HF_EVENT_TRANSFER_POSTED);
+        gather_event(d, HF_INDEX_REVERSAL, id, HF_EVENT_BIT(HF_EVENT_TRANSFER_POSTED));
     } else if (op->type == HF_OP_CAPTURE || op->type == HF_OP_VOID || op->type == HF_OP_EXTEND) {
         if (hf_state_hold(d->state, id) == NULL) {
             gather_event(d, HF_INDEX_HOLD, id, HF_HOLD_EVENTS);

@@ -69,7 +69,7 @@ enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_
 /* The draft's or the recorded event that (kind, id) points to. *event NULL: there is none, or it was
  * spent by a refusal (*spent). */
 enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
-                           uint32_t wanted_types, const struct hf_event **event, bool *spent);
+                           uint64_t wanted_types, const struct hf_event **event, bool *spent);
 
 /* "~<position>.<operation>" */
 enum hf_step hf_server_name(struct hf_deciding *d, struct hf_name *name);
@@ -79,10 +79,12 @@ void hf_draft_entry(struct hf_deciding *d, struct hf_account *account, struct hf
 
 /* An ended hold from its newest event; *event NULL: there never was one. */
 #define HF_HOLD_EVENTS                                                                             \
-    (1u << HF_EVENT_HOLD_OPENED | 1u << HF_EVENT_HOLD_CAPTURED | 1u << HF_EVENT_HOLD_VOIDED |      \
-     1u << HF_EVENT_HOLD_EXPIRED | 1u << HF_EVENT_HOLD_EXTENDED)
-#define HF_POSTING_EVENTS  (1u << HF_EVENT_TRANSFER_POSTED | HF_HOLD_EVENTS) /* either */
-#define HF_TRANSFER_EVENTS (1u << HF_EVENT_TRANSFER_POSTED | 1u << HF_EVENT_HOLD_CAPTURED)
+    (HF_EVENT_BIT(HF_EVENT_HOLD_OPENED) | HF_EVENT_BIT(HF_EVENT_HOLD_CAPTURED) |                   \
+     HF_EVENT_BIT(HF_EVENT_HOLD_VOIDED) | HF_EVENT_BIT(HF_EVENT_HOLD_EXPIRED) |                    \
+     HF_EVENT_BIT(HF_EVENT_HOLD_EXTENDED))
+#define HF_POSTING_EVENTS (HF_EVENT_BIT(HF_EVENT_TRANSFER_POSTED) | HF_HOLD_EVENTS) /* either */
+#define HF_TRANSFER_EVENTS                                                                         \
+    (HF_EVENT_BIT(HF_EVENT_TRANSFER_POSTED) | HF_EVENT_BIT(HF_EVENT_HOLD_CAPTURED))
 
 /* May money move by this much? Limits first, then funds. */
 enum hf_step hf_check_move(struct hf_deciding *d, const struct hf_account *from,

@@ -157,8 +157,8 @@ static enum hf_step reversed_sum(struct hf_deciding *d, const struct hf_id *id, 
 {
     const struct hf_event *event;
     bool spent;
-    enum hf_step step =
-        hf_find_event(d, HF_INDEX_REVERSAL, id, 1u << HF_EVENT_TRANSFER_POSTED, &event, &spent);
+    enum hf_step step = hf_find_event(d, HF_INDEX_REVERSAL, id,
+                                      HF_EVENT_BIT(HF_EVENT_TRANSFER_POSTED), &event, &spent);
     *sum = step == STEP_OK && event != NULL ? event->posting.reversed_after : 0;
     return step;
 }

@@ -197,7 +197,7 @@ enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_
 }
 
 enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
-                           uint32_t wanted_types, const struct hf_event **event, bool *spent)
+                           uint64_t wanted_types, const struct hf_event **event, bool *spent)
 {
     *event = NULL;
     *spent = false;

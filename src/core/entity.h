@@ -26,6 +26,8 @@ enum hf_kind {
     HF_KIND_DOCUMENT = 6,
     HF_KIND_LEASE = 7,
     HF_KIND_KEY = 8,
+    HF_KIND_MESSAGE = 9,
+    HF_KIND_SUBSCRIPTION = 10,
     HF_KIND_COUNT,
 };
 
@@ -149,6 +151,23 @@ struct hf_transfer {
     struct hf_payload metadata; /* or absent */
 };
 
+/* A published message, by its id: where it is. */
+struct hf_message {
+    struct hf_name name; /* message id */
+    struct hf_name topic;
+    struct hf_str key;
+    uint64_t position; /* of the commit that published it */
+    uint32_t index;    /* of its event */
+};
+
+/* What a retry of a change to a subscription needs to know. */
+struct hf_subscription_head {
+    struct hf_name name;
+    uint64_t uid;     /* position of the commit that created it */
+    uint64_t version; /* of its settings */
+    uint64_t modified_at_us;
+};
+
 /* Any of them, as `current` in a refusal or as the answer of a read. */
 struct hf_entity {
     enum hf_kind kind; /* NONE: null */
@@ -159,6 +178,8 @@ struct hf_entity {
         struct hf_stream stream;
         struct hf_document document;
         struct hf_lease lease;
+        struct hf_message message;
+        struct hf_subscription_head subscription;
     };
     /* document: the last change, for a retry */
     struct hf_str last_change_key; /* key of the commit that made it, or absent */

@@ -107,6 +107,19 @@ void hf_code_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
     }
 }
 
+/* Presence, then the text if there is one. */
+void hf_code_optional_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
+                           const char *what)
+{
+    bool present = hf_str_present(*text);
+    hf_code_bool(codec, &present, what);
+    if (present) {
+        hf_code_text(codec, text, bytes_max, what);
+    } else {
+        *text = HF_STR_NONE;
+    }
+}
+
 /* 16 bytes of id, then the text; an empty text stands for the id's own hex form. */
 void hf_code_name(struct hf_codec *codec, struct hf_name *name, const char *what)
 {

@@ -57,6 +57,36 @@ static void from_stream(const struct hf_appended *appended, struct hf_feed_event
     out->payload = &appended->data;
 }
 
+static void from_published(const struct hf_published *published, struct hf_feed_event *out)
+{
+    set_subject(out, HF_SUBJECT_TOPICS, &published->topic);
+    out->type = published->type;
+    out->key_is_subject = false;
+    out->key = published->key;
+    out->payload = &published->data;
+    out->arrives = published->deliver_at_us == 0;
+}
+
+/* A system event that brings a message: the message's own type is what subscriptions match. */
+static void from_due(const struct hf_message_due *due, struct hf_feed_event *out)
+{
+    set_subject(out, HF_SUBJECT_TOPICS, &due->topic);
+    out->system = true;
+    out->arrives = true;
+    out->arrival_type = due->type;
+    out->key_is_subject = false;
+    out->key = due->key;
+    out->data_position = due->message.position;
+    out->data_index = due->message.index;
+}
+
+static void from_subscription(const struct hf_name *name, struct hf_feed_event *out)
+{
+    set_subject(out, HF_SUBJECT_SUBSCRIPTIONS, name);
+    out->system = true;
+    out->arrives = false;
+}
+
 /* Sets all that depends on the event's type. */
 static void from_event(const struct hf_event *event, struct hf_feed_event *out)
 {
@@ -99,6 +129,33 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
     case HF_EVENT_TAIL_CUT:
     case HF_EVENT_FEATURE_LEVEL:
         out->system = true;
+        out->arrives = false;
+        return;
+    case HF_EVENT_MESSAGE_PUBLISHED:
+        from_published(&event->published, out);
+        return;
+    case HF_EVENT_MESSAGE_DUE:
+        from_due(&event->due, out);
+        return;
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+        from_subscription(&event->subscription->subscription, out);
+        return;
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+        from_subscription(&event->scanned.subscription, out);
+        return;
+    case HF_EVENT_MESSAGES_DELIVERED:
+        from_subscription(&event->delivered.subscription, out);
+        return;
+    case HF_EVENT_MESSAGES_SETTLED:
+        from_subscription(&event->settled.subscription, out);
+        return;
+    case HF_EVENT_DELIVERY_EXTENDED:
+        from_subscription(&event->extended.subscription, out);
+        return;
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        from_subscription(&event->redriven.subscription, out);
         return;
     case HF_EVENT_TYPE_COUNT:
         break;
@@ -115,12 +172,14 @@ void hf_feed_event_of(const struct hf_commit *commit, uint32_t index, struct hf_
         .index = index,
         .type = hf_str_from(hf_event_wire(event->type)),
         .key_is_subject = true,
+        .arrives = true,
         .data_position = commit->position,
         .data_index = index,
     };
     from_event(event, out);
-    out->arrives = !out->system;
-    out->arrival_type = out->type;
+    if (!hf_str_present(out->arrival_type)) {
+        out->arrival_type = out->type;
+    }
 }
 
 static void add(struct hf_buffer *to, struct hf_str text)

@@ -26,6 +26,8 @@ struct hf_published {
     uint8_t content_hash[16]; /* if has_id: of the operation, for replay */
     uint64_t deliver_at_us;   /* 0, or later than the commit's time: it arrives by MESSAGE_DUE */
     struct hf_payload data;
+    uint64_t position; /* of this event: its commit's; not stored again… */
+    uint32_t index;    /* …and its index */
 };
 
 /* A delayed message arrives. */

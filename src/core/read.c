@@ -86,7 +86,7 @@ void hf_read_take_transfer(struct hf_read_work *r, const struct hf_event *event,
     if (hf_view_lookup(r->view, HF_INDEX_REVERSAL, &entity->transfer.name.id, 0, &reversal) ==
         HF_LOOKUP_PRESENT) {
         const struct hf_event *newest =
-            hf_view_event(r->view, &reversal, 1u << HF_EVENT_TRANSFER_POSTED);
+            hf_view_event(r->view, &reversal, HF_EVENT_BIT(HF_EVENT_TRANSFER_POSTED));
         if (newest != NULL) {
             entity->transfer.reversed = newest->posting.reversed_after;
         }
@@ -169,7 +169,7 @@ static void read_stream(struct hf_read_work *r)
         }
         struct hf_page_item *item = &r->out->items[r->out->item_count++];
         if (lookup == HF_LOOKUP_PRESENT) {
-            item->event = hf_view_event(r->view, &value, 1u << HF_EVENT_STREAM_APPENDED);
+            item->event = hf_view_event(r->view, &value, HF_EVENT_BIT(HF_EVENT_STREAM_APPENDED));
             item->commit = item->event == NULL ? NULL : hf_view_commit(r->view, value.position);
         }
     }
@@ -191,8 +191,9 @@ static void read_document(struct hf_read_work *r)
     if (!find(r, HF_INDEX_DOCUMENT, version, HF_ERR_DOCUMENT_NOT_FOUND, &value)) {
         return;
     }
-    const struct hf_event *event = hf_view_event(
-        r->view, &value, 1u << HF_EVENT_DOCUMENT_PUT | 1u << HF_EVENT_DOCUMENT_DELETED);
+    const struct hf_event *event = hf_view_event(r->view, &value,
+                                                 HF_EVENT_BIT(HF_EVENT_DOCUMENT_PUT) |
+                                                     HF_EVENT_BIT(HF_EVENT_DOCUMENT_DELETED));
     const struct hf_commit *commit = event == NULL ? NULL : hf_view_commit(r->view, value.position);
     if (commit == NULL) {
         return;
@@ -221,8 +222,9 @@ static void read_lease(struct hf_read_work *r)
         if (!find(r, HF_INDEX_LEASE, 0, HF_ERR_LEASE_NOT_FOUND, &value)) {
             return;
         }
-        const struct hf_event *event = hf_view_event(
-            r->view, &value, 1u << HF_EVENT_LEASE_RELEASED | 1u << HF_EVENT_LEASE_EXPIRED);
+        const struct hf_event *event = hf_view_event(r->view, &value,
+                                                     HF_EVENT_BIT(HF_EVENT_LEASE_RELEASED) |
+                                                         HF_EVENT_BIT(HF_EVENT_LEASE_EXPIRED));
         if (event == NULL) {
             return;
         }

@@ -123,7 +123,7 @@ bool hf_balance_find(struct hf_read_work *r, const struct hf_account *account,
 
 bool hf_entry_posting(const struct hf_page_item *item, uint64_t *effective_us, bool *debit)
 {
-    if ((HF_TRANSFER_EVENTS & 1u << item->event->type) == 0) {
+    if ((HF_TRANSFER_EVENTS & HF_EVENT_BIT(item->event->type)) == 0) {
         return false;
     }
     const struct hf_transfer *transfer = &item->event->posting.transfer;

@@ -14,7 +14,8 @@ static const struct hf_side *side_of(const struct hf_event *event, const struct 
     if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
         sides[0] = &event->changed.side;
     } else if (event->type == HF_EVENT_TRANSFER_POSTED ||
-               (HF_HOLD_EVENTS & 1u << event->type && event->type != HF_EVENT_HOLD_EXTENDED)) {
+               ((HF_HOLD_EVENTS & HF_EVENT_BIT(event->type)) != 0 &&
+                event->type != HF_EVENT_HOLD_EXTENDED)) {
         sides[0] = &event->posting.debit;
         sides[1] = &event->posting.credit;
     }
@@ -171,7 +172,7 @@ typedef bool (*take_fn)(struct hf_read_work *r, const struct hf_event *event,
 static bool take_transfer(struct hf_read_work *r, const struct hf_event *event,
                           struct hf_entity *entity)
 {
-    if ((HF_TRANSFER_EVENTS & 1u << event->type) == 0) {
+    if ((HF_TRANSFER_EVENTS & HF_EVENT_BIT(event->type)) == 0) {
         return false;
     }
     hf_read_take_transfer(r, event, entity);

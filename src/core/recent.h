@@ -28,7 +28,12 @@ enum hf_index_kind {
     HF_INDEX_DOCUMENT = 7,     /* document id, version -> its event */
     HF_INDEX_REVERSAL = 8,     /* reversed transfer's id -> the newest reversal */
     HF_INDEX_LEASE = 9,        /* lease name -> its newest event */
-    HF_INDEX_ENTRY = 10, /* account id, version (each HF_ENTRY_STRIDE-th) -> the entry's event */
+    HF_INDEX_ENTRY = 10,   /* account id, version (each HF_ENTRY_STRIDE-th) -> the entry's event */
+    HF_INDEX_MESSAGE = 11, /* message id -> its event */
+    HF_INDEX_LINE =
+        12, /* uids of subscription and line, number in the line -> the message; flags: its bytes */
+    HF_INDEX_DELIVERY =
+        13, /* subscription's uid and message's position, its index -> newest event about it */
     HF_INDEX_KIND_COUNT,
 };
 

@@ -11,6 +11,7 @@ void hf_state_init(struct hf_state *state, uint64_t seed)
     hf_table_init(&state->streams, seed);
     hf_table_init(&state->documents, seed);
     hf_table_init(&state->leases, seed);
+    hf_queue_init(&state->queue, seed);
     hf_assets_init(&state->assets, seed);
     hf_recent_init(&state->recent, seed);
 }
@@ -32,6 +33,7 @@ void hf_state_release(struct hf_state *state)
     release_table(&state->streams);
     release_table(&state->documents);
     release_table(&state->leases);
+    hf_queue_release(&state->queue);
     hf_assets_release(&state->assets);
     hf_recent_release(&state->recent);
     for (size_t i = state->spare_used; i < state->spare_count; i++) {
@@ -134,6 +136,14 @@ static bool is_current(const struct hf_state *state, const struct hf_due *due)
         const struct hf_hold *hold = hf_state_hold(state, &due->id);
         return hold != NULL && hold->expires_at_us == due->due_us;
     }
+    if (due->kind == HF_KIND_MESSAGE) {
+        const struct hf_delayed *delayed = hf_table_get(&state->queue.delayed, &due->id);
+        return delayed != NULL && delayed->due_us == due->due_us;
+    }
+    if (due->kind == HF_KIND_SUBSCRIPTION) {
+        const struct hf_subscription *subscription = hf_table_get(&state->queue.by_uid, &due->id);
+        return subscription != NULL && hf_subscription_timer_us(subscription) == due->due_us;
+    }
     const struct hf_lease *lease = hf_state_lease(state, &due->id);
     return lease != NULL && lease->expires_at_us == due->due_us;
 }
@@ -142,7 +152,9 @@ static bool is_current(const struct hf_state *state, const struct hf_due *due)
 void hf_due_compact(struct hf_state *state)
 {
     struct hf_due_heap *heap = &state->due;
-    if (heap->count < 1024 || heap->count / 4 < state->holds.count + state->leases.count) {
+    size_t things = state->holds.count + state->leases.count + state->queue.delayed.count +
+                    state->queue.subscriptions.count;
+    if (heap->count < 1024 || heap->count / 4 < things) {
         return;
     }
     size_t kept = 0;
@@ -280,6 +292,7 @@ void hf_state_verify(const struct hf_state *state)
     hf_table_verify(&state->streams);
     hf_table_verify(&state->documents);
     hf_table_verify(&state->leases);
+    hf_queue_verify(&state->queue);
     verify_holds(state);
     verify_names(state);
     for (size_t i = 1; i < state->due.count; i++) {

@@ -4,20 +4,13 @@
  */
 #include "base/alloc.h"
 #include "base/check.h"
+#include "core/queue_apply.h"
 #include "core/state_priv.h"
 
 #define PREFETCH_AHEAD    8u /* events whose memory is asked for early */
 #define RECORDS_PER_EVENT 4u /* a reversal: its id, the newest reversal, two entries */
 
-struct applying {
-    struct hf_state *state;
-    const struct hf_commit *commit;
-    const struct hf_event *event; /* the current one */
-    uint32_t index;               /* its number */
-    struct hf_error *error;
-};
-
-static bool damaged(struct applying *a, const char *what)
+bool hf_apply_damaged(struct hf_applying *a, const char *what)
 {
     hf_error_set(a->error, HF_ERR_CORRUPT, "commit %llu, event %u: %s",
                  (unsigned long long)a->commit->position, a->index, what);
@@ -26,7 +19,7 @@ static bool damaged(struct applying *a, const char *what)
 
 /* ---- memory ---- */
 
-static bool add_spare(struct hf_state *state, void *thing)
+bool hf_state_add_spare(struct hf_state *state, void *thing)
 {
     if (thing == NULL) {
         return false;
@@ -45,7 +38,7 @@ static bool add_spare(struct hf_state *state, void *thing)
     return true;
 }
 
-static void *take_spare(struct hf_state *state)
+void *hf_state_take_spare(struct hf_state *state)
 {
     HF_CHECK(state->spare_used < state->spare_count);
     return state->spares[state->spare_used++];
@@ -67,25 +60,25 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     case HF_EVENT_ACCOUNT_OPENED:
         return hf_table_reserve(&state->accounts, 1 + state->spare_count) &&
                hf_assets_reserve(&state->assets, 1 + state->spare_count) &&
-               add_spare(state, hf_account_new(&event->opened));
+               hf_state_add_spare(state, hf_account_new(&event->opened));
     case HF_EVENT_HOLD_OPENED:
         return hf_table_reserve(&state->holds, 1 + state->spare_count) &&
-               add_spare(state, hf_hold_new(&event->posting.hold));
+               hf_state_add_spare(state, hf_hold_new(&event->posting.hold));
     case HF_EVENT_STREAM_APPENDED: {
         struct hf_stream stream = {.name = event->appended.stream};
         return event->appended.version != 1 ||
                (hf_table_reserve(&state->streams, 1 + state->spare_count) &&
-                add_spare(state, hf_stream_new(&stream)));
+                hf_state_add_spare(state, hf_stream_new(&stream)));
     }
     case HF_EVENT_DOCUMENT_PUT: {
         struct hf_document document = {.name = event->document.document};
         return event->document.version != 1 ||
                (hf_table_reserve(&state->documents, 1 + state->spare_count) &&
-                add_spare(state, hf_document_new(&document)));
+                hf_state_add_spare(state, hf_document_new(&document)));
     }
     case HF_EVENT_LEASE_ACQUIRED:
         return hf_table_reserve(&state->leases, 1 + state->spare_count) &&
-               add_spare(state, hf_lease_new(&event->lease));
+               hf_state_add_spare(state, hf_lease_new(&event->lease));
     case HF_EVENT_ACCOUNT_CHANGED:
     case HF_EVENT_TRANSFER_POSTED:
     case HF_EVENT_HOLD_CAPTURED:
@@ -102,6 +95,16 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     case HF_EVENT_CHECKPOINT:
     case HF_EVENT_TAIL_CUT:
     case HF_EVENT_FEATURE_LEVEL:
+    case HF_EVENT_MESSAGE_PUBLISHED: /* hf_queue_reserve */
+    case HF_EVENT_MESSAGE_DUE:
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+    case HF_EVENT_MESSAGES_DELIVERED:
+    case HF_EVENT_MESSAGES_SETTLED:
+    case HF_EVENT_DELIVERY_EXTENDED:
+    case HF_EVENT_MESSAGES_REDRIVEN:
     case HF_EVENT_TYPE_COUNT:
         return true;
     }
@@ -122,10 +125,12 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
         if (event->type == HF_EVENT_REFUSED) {
             records += event->refused.spent_count;
         } else if (event->type == HF_EVENT_TAKEOVER) {
-            dues += state->leases.count;
+            dues += state->leases.count + state->queue.subscriptions.count;
         }
         ok = reserve_thing(state, event);
     }
+    records += hf_queue_index_records(state, commit);
+    ok = ok && hf_queue_reserve(state, commit);
     ok = ok && hf_recent_reserve(&state->recent, records) && hf_due_reserve(&state->due, dues);
     if (!ok) {
         drop_spares(state);
@@ -135,8 +140,8 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
 
 /* ---- the index ---- */
 
-static void put_index(struct applying *a, uint8_t kind, const struct hf_id *id, uint64_t sub,
-                      uint32_t flags)
+void hf_apply_index(struct hf_applying *a, uint8_t kind, const struct hf_id *id, uint64_t sub,
+                    uint32_t flags)
 {
     struct hf_index_key key = {.kind = kind, .id = *id, .sub = sub};
     struct hf_index_value value = {
@@ -152,29 +157,30 @@ static bool check_name(const struct hf_name *stored, const struct hf_name *named
 }
 
 /* Finds the entry's account and checks what every entry must fulfil. */
-static struct hf_account *entry_account(struct applying *a, const struct hf_side *side)
+static struct hf_account *entry_account(struct hf_applying *a, const struct hf_side *side)
 {
     struct hf_account *account = hf_state_account(a->state, &side->account.id);
     if (account == NULL || !check_name(&account->name, &side->account)) {
-        damaged(a, "entry of an unknown account");
+        hf_apply_damaged(a, "entry of an unknown account");
         return NULL;
     }
     if (side->version != account->version + 1 ||
         side->previous_position != account->last_position) {
-        damaged(a, "entry does not follow the account's last one");
+        hf_apply_damaged(a, "entry does not follow the account's last one");
         return NULL;
     }
     return account;
 }
 
-static void take_entry(struct applying *a, struct hf_account *account, const struct hf_side *side)
+static void take_entry(struct hf_applying *a, struct hf_account *account,
+                       const struct hf_side *side)
 {
     account->totals = side->totals;
     account->version = side->version;
     account->modified_at_us = a->commit->time_us;
     account->last_position = a->commit->position;
     if (account->version % HF_ENTRY_STRIDE == 0) {
-        put_index(a, HF_INDEX_ENTRY, &account->name.id, account->version, 0);
+        hf_apply_index(a, HF_INDEX_ENTRY, &account->name.id, account->version, 0);
     }
 }
 
@@ -198,7 +204,7 @@ static bool totals_follow(const struct hf_totals *before, const struct hf_totals
            memcmp(&expected, after, sizeof(expected)) == 0;
 }
 
-static bool apply_movement(struct applying *a, const struct hf_posting *posting,
+static bool apply_movement(struct hf_applying *a, const struct hf_posting *posting,
                            const struct hf_asset *asset, const struct movement *movement)
 {
     struct hf_account *debit = entry_account(a, &posting->debit);
@@ -208,21 +214,21 @@ static bool apply_movement(struct applying *a, const struct hf_posting *posting,
     }
     if (debit == credit || !hf_asset_equal(&debit->asset, asset) ||
         !hf_asset_equal(&credit->asset, asset)) {
-        return damaged(a, "assets or accounts do not fit");
+        return hf_apply_damaged(a, "assets or accounts do not fit");
     }
     if (!totals_follow(&debit->totals, &posting->debit.totals, true, movement) ||
         !totals_follow(&credit->totals, &posting->credit.totals, false, movement)) {
-        return damaged(a, "balances do not follow from those before");
+        return hf_apply_damaged(a, "balances do not follow from those before");
     }
     if (movement->limited) {
         if (debit->state != HF_ACCOUNT_OPEN || credit->state != HF_ACCOUNT_OPEN) {
-            return damaged(a, "account is not open");
+            return hf_apply_damaged(a, "account is not open");
         }
         if (debit->has_floor && hf_totals_available(&posting->debit.totals) < debit->floor) {
-            return damaged(a, "below the floor");
+            return hf_apply_damaged(a, "below the floor");
         }
         if (credit->has_ceiling && hf_totals_incoming(&posting->credit.totals) > credit->ceiling) {
-            return damaged(a, "above the ceiling");
+            return hf_apply_damaged(a, "above the ceiling");
         }
     }
     take_entry(a, debit, &posting->debit);
@@ -232,25 +238,25 @@ static bool apply_movement(struct applying *a, const struct hf_posting *posting,
     return true;
 }
 
-static bool apply_transfer(struct applying *a)
+static bool apply_transfer(struct hf_applying *a)
 {
     const struct hf_posting *posting = &a->event->posting;
     struct movement movement = {.posted = posting->transfer.amount, .limited = true};
     if (posting->transfer.amount == 0) {
-        return damaged(a, "transfer of nothing");
+        return hf_apply_damaged(a, "transfer of nothing");
     }
     if (!apply_movement(a, posting, &posting->transfer.asset, &movement)) {
         return false;
     }
-    put_index(a, HF_INDEX_TRANSFER, &posting->transfer.name.id, 0, 0);
+    hf_apply_index(a, HF_INDEX_TRANSFER, &posting->transfer.name.id, 0, 0);
     if (posting->transfer.kind == HF_TRANSFER_REVERSAL) {
-        put_index(a, HF_INDEX_REVERSAL, &posting->transfer.of.id, 0, 0);
+        hf_apply_index(a, HF_INDEX_REVERSAL, &posting->transfer.of.id, 0, 0);
     }
     return true;
 }
 
-static void push_due(struct hf_state *state, enum hf_kind kind, const struct hf_id *id,
-                     uint64_t due_us)
+void hf_state_push_due(struct hf_state *state, enum hf_kind kind, const struct hf_id *id,
+                       uint64_t due_us)
 {
     if (due_us != 0) {
         struct hf_due due = {.due_us = due_us, .kind = kind, .id = *id};
@@ -258,7 +264,7 @@ static void push_due(struct hf_state *state, enum hf_kind kind, const struct hf_
     }
 }
 
-static bool apply_hold_opened(struct applying *a)
+static bool apply_hold_opened(struct hf_applying *a)
 {
     const struct hf_posting *posting = &a->event->posting;
     const struct hf_hold *hold = &posting->hold;
@@ -266,32 +272,32 @@ static bool apply_hold_opened(struct applying *a)
     if (hold->state != HF_HOLD_OPEN || hold->amount == 0 || hold->remaining != hold->amount ||
         hold->captured != 0 || hold->version != 1 ||
         hf_state_hold(a->state, &hold->name.id) != NULL) {
-        return damaged(a, "hold can't begin like that");
+        return hf_apply_damaged(a, "hold can't begin like that");
     }
     if (!apply_movement(a, posting, &hold->asset, &movement)) {
         return false;
     }
-    struct hf_hold *stored = take_spare(a->state);
+    struct hf_hold *stored = hf_state_take_spare(a->state);
     (void)hf_table_put(&a->state->holds, &stored->name.id, stored);
-    push_due(a->state, HF_KIND_HOLD, &stored->name.id, stored->expires_at_us);
-    put_index(a, HF_INDEX_HOLD, &hold->name.id, 0, 0);
+    hf_state_push_due(a->state, HF_KIND_HOLD, &stored->name.id, stored->expires_at_us);
+    hf_apply_index(a, HF_INDEX_HOLD, &hold->name.id, 0, 0);
     return true;
 }
 
 /* The stored hold that an event is about, if the event's hold follows from it. */
-static struct hf_hold *changed_hold(struct applying *a, const struct hf_hold *after)
+static struct hf_hold *changed_hold(struct hf_applying *a, const struct hf_hold *after)
 {
     struct hf_hold *hold = hf_state_hold(a->state, &after->name.id);
     if (hold == NULL || !check_name(&hold->name, &after->name) ||
         after->version != hold->version + 1 || after->amount != hold->amount ||
         (after->state == HF_HOLD_OPEN) != (after->remaining > 0)) {
-        damaged(a, "hold does not follow from the one before");
+        hf_apply_damaged(a, "hold does not follow from the one before");
         return NULL;
     }
     return hold;
 }
 
-static void take_hold(struct applying *a, struct hf_hold *hold, const struct hf_hold *after)
+static void take_hold(struct hf_applying *a, struct hf_hold *hold, const struct hf_hold *after)
 {
     hold->state = after->state;
     hold->captured = after->captured;
@@ -301,9 +307,9 @@ static void take_hold(struct applying *a, struct hf_hold *hold, const struct hf_
     hold->modified_at_us = after->modified_at_us;
     if (after->expires_at_us != hold->expires_at_us) {
         hold->expires_at_us = after->expires_at_us;
-        push_due(a->state, HF_KIND_HOLD, &hold->name.id, hold->expires_at_us);
+        hf_state_push_due(a->state, HF_KIND_HOLD, &hold->name.id, hold->expires_at_us);
     }
-    put_index(a, HF_INDEX_HOLD, &hold->name.id, 0, 0);
+    hf_apply_index(a, HF_INDEX_HOLD, &hold->name.id, 0, 0);
     if (hold->state != HF_HOLD_OPEN) {
         struct hf_hold *removed = hf_table_remove(&a->state->holds, &hold->name.id);
         HF_CHECK(removed == hold);
@@ -311,7 +317,7 @@ static void take_hold(struct applying *a, struct hf_hold *hold, const struct hf_
     }
 }
 
-static bool apply_hold_changed(struct applying *a)
+static bool apply_hold_changed(struct hf_applying *a)
 {
     const struct hf_posting *posting = &a->event->posting;
     const struct hf_hold *after = &posting->hold;
@@ -329,7 +335,7 @@ static bool apply_hold_changed(struct applying *a)
     if (!hf_u128_add(captured, posting->released, &freed) || freed > hold->remaining ||
         freed == 0 || after->remaining != hold->remaining - freed ||
         after->captured != hold->captured + captured || (!captures && after->remaining != 0)) {
-        return damaged(a, "hold's sums do not follow");
+        return hf_apply_damaged(a, "hold's sums do not follow");
     }
     struct movement movement = {.posted = captured, .pending_down = freed};
     struct hf_asset asset = hold->asset;
@@ -337,7 +343,7 @@ static bool apply_hold_changed(struct applying *a)
         return false;
     }
     if (captures) {
-        put_index(a, HF_INDEX_TRANSFER, &posting->transfer.name.id, 0, 0);
+        hf_apply_index(a, HF_INDEX_TRANSFER, &posting->transfer.name.id, 0, 0);
     }
     take_hold(a, hold, after);
     return true;
@@ -345,23 +351,23 @@ static bool apply_hold_changed(struct applying *a)
 
 /* ---- accounts ---- */
 
-static bool apply_account_opened(struct applying *a)
+static bool apply_account_opened(struct hf_applying *a)
 {
     const struct hf_account *opened = &a->event->opened;
     static const struct hf_totals none;
     if (hf_state_account(a->state, &opened->name.id) != NULL || opened->version != 0 ||
         memcmp(&opened->totals, &none, sizeof(none)) != 0 || opened->state != HF_ACCOUNT_OPEN) {
-        return damaged(a, "account can't begin like that");
+        return hf_apply_damaged(a, "account can't begin like that");
     }
-    struct hf_account *stored = take_spare(a->state);
+    struct hf_account *stored = hf_state_take_spare(a->state);
     if (!hf_state_enter(a->state, HF_KIND_ACCOUNT, stored)) {
-        return damaged(a, "account's name is there already");
+        return hf_apply_damaged(a, "account's name is there already");
     }
-    put_index(a, HF_INDEX_ACCOUNT, &stored->name.id, 0, 0);
+    hf_apply_index(a, HF_INDEX_ACCOUNT, &stored->name.id, 0, 0);
     return true;
 }
 
-static bool apply_account_changed(struct applying *a)
+static bool apply_account_changed(struct hf_applying *a)
 {
     const struct hf_account_changed *changed = &a->event->changed;
     struct hf_account *account = entry_account(a, &changed->side);
@@ -372,7 +378,7 @@ static bool apply_account_changed(struct applying *a)
                  hf_totals_posted(&account->totals) == 0;
     if (account->state == HF_ACCOUNT_CLOSED || (changed->state == HF_ACCOUNT_CLOSED && !empty) ||
         memcmp(&account->totals, &changed->side.totals, sizeof(account->totals)) != 0) {
-        return damaged(a, "account can't change like that");
+        return hf_apply_damaged(a, "account can't change like that");
     }
     take_entry(a, account, &changed->side);
     account->state = changed->state;
@@ -388,31 +394,31 @@ static bool apply_account_changed(struct applying *a)
 
 /* ---- streams, documents, leases ---- */
 
-static bool apply_appended(struct applying *a)
+static bool apply_appended(struct hf_applying *a)
 {
     const struct hf_appended *appended = &a->event->appended;
     struct hf_stream *stream = hf_state_stream(a->state, &appended->stream.id);
     if (appended->version != (stream == NULL ? 1 : stream->version + 1) ||
         (stream != NULL && !check_name(&stream->name, &appended->stream))) {
-        return damaged(a, "event does not follow the stream's last one");
+        return hf_apply_damaged(a, "event does not follow the stream's last one");
     }
     if (stream == NULL) {
-        stream = take_spare(a->state);
+        stream = hf_state_take_spare(a->state);
         if (!hf_state_enter(a->state, HF_KIND_STREAM, stream)) {
-            return damaged(a, "stream's name is there already");
+            return hf_apply_damaged(a, "stream's name is there already");
         }
     }
     stream->version = appended->version;
     stream->modified_at_us = a->commit->time_us;
     stream->last_position = a->commit->position;
-    put_index(a, HF_INDEX_STREAM_EVENT, &stream->name.id, stream->version, 0);
+    hf_apply_index(a, HF_INDEX_STREAM_EVENT, &stream->name.id, stream->version, 0);
     if (appended->has_id) {
-        put_index(a, HF_INDEX_EVENT, &appended->id.id, 0, 0);
+        hf_apply_index(a, HF_INDEX_EVENT, &appended->id.id, 0, 0);
     }
     return true;
 }
 
-static bool apply_document(struct applying *a)
+static bool apply_document(struct hf_applying *a)
 {
     const struct hf_document_changed *changed = &a->event->document;
     bool put = a->event->type == HF_EVENT_DOCUMENT_PUT;
@@ -420,12 +426,12 @@ static bool apply_document(struct applying *a)
     if (changed->version != (document == NULL ? 1 : document->version + 1) ||
         (document != NULL && !check_name(&document->name, &changed->document)) ||
         (!put && (document == NULL || !document->exists))) {
-        return damaged(a, "document does not follow from the one before");
+        return hf_apply_damaged(a, "document does not follow from the one before");
     }
     if (document == NULL) {
-        document = take_spare(a->state);
+        document = hf_state_take_spare(a->state);
         if (!hf_state_enter(a->state, HF_KIND_DOCUMENT, document)) {
-            return damaged(a, "document's name is there already");
+            return hf_apply_damaged(a, "document's name is there already");
         }
     }
     document->exists = put;
@@ -433,11 +439,11 @@ static bool apply_document(struct applying *a)
     document->bytes = changed->data.text.len;
     document->modified_at_us = a->commit->time_us;
     document->last_position = a->commit->position;
-    put_index(a, HF_INDEX_DOCUMENT, &document->name.id, document->version, 0);
+    hf_apply_index(a, HF_INDEX_DOCUMENT, &document->name.id, document->version, 0);
     return true;
 }
 
-static bool apply_lease(struct applying *a)
+static bool apply_lease(struct hf_applying *a)
 {
     const struct hf_lease *after = &a->event->lease;
     struct hf_lease *lease = hf_state_lease(a->state, &after->name.id);
@@ -446,11 +452,11 @@ static bool apply_lease(struct applying *a)
     if (acquires != (lease == NULL) || after->held != keeps ||
         (lease != NULL &&
          (!check_name(&lease->name, &after->name) || lease->token != after->token))) {
-        return damaged(a, "lease does not follow from the one before");
+        return hf_apply_damaged(a, "lease does not follow from the one before");
     }
-    put_index(a, HF_INDEX_LEASE, &after->name.id, 0, 0);
+    hf_apply_index(a, HF_INDEX_LEASE, &after->name.id, 0, 0);
     if (acquires) {
-        lease = take_spare(a->state);
+        lease = hf_state_take_spare(a->state);
         (void)hf_table_put(&a->state->leases, &lease->name.id, lease);
     } else if (keeps) {
         lease->ttl_us = after->ttl_us;
@@ -461,47 +467,47 @@ static bool apply_lease(struct applying *a)
         hf_free(hf_table_remove(&a->state->leases, &after->name.id));
         return true;
     }
-    push_due(a->state, HF_KIND_LEASE, &lease->name.id, lease->expires_at_us);
+    hf_state_push_due(a->state, HF_KIND_LEASE, &lease->name.id, lease->expires_at_us);
     return true;
 }
 
 /* ---- the rest ---- */
 
-static bool apply_refused(struct applying *a)
+static bool apply_refused(struct hf_applying *a)
 {
     const struct hf_refused *refused = &a->event->refused;
     for (uint32_t i = 0; i < refused->spent_count; i++) {
         const struct hf_spent *spent = &refused->spent[i];
-        put_index(a, spent->kind == HF_KIND_HOLD ? HF_INDEX_HOLD : HF_INDEX_TRANSFER,
-                  &spent->name.id, 0, HF_INDEX_SPENT);
+        hf_apply_index(a, spent->kind == HF_KIND_HOLD ? HF_INDEX_HOLD : HF_INDEX_TRANSFER,
+                       &spent->name.id, 0, HF_INDEX_SPENT);
     }
     return true;
 }
 
 /* After a restart or takeover every held lease gets one fresh term. */
-static bool apply_takeover(struct applying *a)
+static bool apply_takeover(struct hf_applying *a)
 {
     struct hf_state *state = a->state;
     if (a->event->system.epoch <= state->epoch) {
-        return damaged(a, "epoch falls");
+        return hf_apply_damaged(a, "epoch falls");
     }
     state->epoch = a->event->system.epoch;
     size_t at = 0;
     struct hf_lease *lease;
     while ((lease = hf_table_next(&state->leases, &at)) != NULL) {
         lease->expires_at_us = a->commit->time_us + lease->ttl_us;
-        push_due(state, HF_KIND_LEASE, &lease->name.id, lease->expires_at_us);
+        hf_state_push_due(state, HF_KIND_LEASE, &lease->name.id, lease->expires_at_us);
     }
-    return true;
+    return hf_queue_takeover(a);
 }
 
-static bool apply_system(struct applying *a)
+static bool apply_system(struct hf_applying *a)
 {
     const struct hf_system *system = &a->event->system;
     if (a->event->type == HF_EVENT_CHECKPOINT) {
         if (system->position >= a->commit->position ||
             system->position < a->state->checkpoint_position) {
-            return damaged(a, "checkpoint out of order");
+            return hf_apply_damaged(a, "checkpoint out of order");
         }
         a->state->checkpoint_position = system->position;
         a->state->checkpoint_hash = system->hash;
@@ -528,7 +534,7 @@ static void prefetch(const struct hf_state *state, const struct hf_event *event)
     }
 }
 
-static bool apply_event(struct applying *a)
+static bool apply_event(struct hf_applying *a)
 {
     switch (a->event->type) {
     case HF_EVENT_ACCOUNT_OPENED:
@@ -564,21 +570,33 @@ static bool apply_event(struct applying *a)
     case HF_EVENT_TAIL_CUT:
     case HF_EVENT_FEATURE_LEVEL:
         return apply_system(a);
+    case HF_EVENT_MESSAGE_PUBLISHED:
+    case HF_EVENT_MESSAGE_DUE:
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+    case HF_EVENT_MESSAGES_DELIVERED:
+    case HF_EVENT_MESSAGES_SETTLED:
+    case HF_EVENT_DELIVERY_EXTENDED:
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        return hf_queue_apply_event(a);
     case HF_EVENT_TYPE_COUNT:
         break;
     }
-    return damaged(a, "unknown event");
+    return hf_apply_damaged(a, "unknown event");
 }
 
 enum hf_err hf_state_apply(struct hf_state *state, const struct hf_commit *commit,
                            struct hf_error *error)
 {
     struct hf_error local;
-    struct applying a = {.state = state, .commit = commit, .error = error == NULL ? &local : error};
+    struct hf_applying a = {
+        .state = state, .commit = commit, .error = error == NULL ? &local : error};
     bool ok = true;
     if (commit->position != state->position + 1 || commit->time_us <= state->time_us ||
         commit->space != state->space) {
-        ok = damaged(&a, "position, time or space does not follow");
+        ok = hf_apply_damaged(&a, "position, time or space does not follow");
     }
     for (a.index = 0; ok && a.index < commit->event_count; a.index++) {
         a.event = commit->events[a.index];
@@ -587,6 +605,7 @@ enum hf_err hf_state_apply(struct hf_state *state, const struct hf_commit *commi
         }
         ok = apply_event(&a);
     }
+    ok = ok && hf_queue_arrivals(&a);
     if (!ok) {
         drop_spares(state);
         return a.error->code;
@@ -594,7 +613,7 @@ enum hf_err hf_state_apply(struct hf_state *state, const struct hf_commit *commi
     if (hf_str_present(commit->key)) {
         struct hf_id id = hf_key_id(commit->principal, commit->key);
         a.index = 0;
-        put_index(&a, HF_INDEX_KEY, &id, 0, 0);
+        hf_apply_index(&a, HF_INDEX_KEY, &id, 0, 0);
     }
     state->position = commit->position;
     state->time_us = commit->time_us;

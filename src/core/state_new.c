@@ -74,6 +74,14 @@ struct hf_lease *hf_lease_new(const struct hf_lease *from)
     return copy_with_texts(from, sizeof(*from), 0, texts, HF_ARRAY_COUNT(texts));
 }
 
+struct hf_delayed *hf_delayed_new(const struct hf_delayed *from)
+{
+    static const size_t texts[] = {offsetof(struct hf_delayed, message.topic.text),
+                                   offsetof(struct hf_delayed, message.key),
+                                   offsetof(struct hf_delayed, message.type)};
+    return copy_with_texts(from, sizeof(*from), 0, texts, HF_ARRAY_COUNT(texts));
+}
+
 /* ---- into the state ---- */
 
 /* A kind of things that have ordered names. */

@@ -2,12 +2,15 @@
  * The state as canonical bytes, and back.
  *
  * Layout (docs/disk-format.md): for each kind (accounts, holds, streams, documents, leases): u64 count,
- * then records u32 length + bytes, ascending by id; then one last record: space, position, time, epoch,
- * feature level, checkpoint position and hash. Integers little-endian or LEB128.
+ * then records u32 length + bytes, ascending by id; then one record: space, position, time, epoch,
+ * feature level, checkpoint position and hash. A state that has delayed messages or subscriptions goes on: a varint
+ * 1 ends that record, and then come the delayed messages, ascending by place, and the subscriptions. A
+ * state without them has the same bytes as before there were any. Integers little-endian or LEB128.
  */
 #include "base/alloc.h"
 #include "base/check.h"
 #include "core/codec_priv.h"
+#include "core/queue_apply.h"
 #include "core/state_priv.h"
 
 enum stage {
@@ -17,10 +20,12 @@ enum stage {
     STAGE_DOCUMENTS,
     STAGE_LEASES,
     STAGE_NUMBERS,
+    STAGE_DELAYED, /* if the numbers say so */
+    STAGE_SUBSCRIPTIONS,
     STAGE_DONE,
 };
 
-#define RECORD_BYTES_MAX 4096u /* far above the largest thing */
+#define QUEUE_SECTIONS 1u /* what the numbers say then */
 
 /* Every thing begins with its name, and a name with its id. */
 static int compare_things(const void *a, const void *b)
@@ -43,6 +48,15 @@ static const struct hf_table *table_of(const struct hf_state *state, enum stage 
     return tables[stage];
 }
 
+static void code_delayed(struct hf_codec *codec, struct hf_delayed *delayed)
+{
+    hf_code_u64(codec, &delayed->due_us, UINT64_MAX, "delayed until");
+    hf_code_message_due(codec, &delayed->message);
+    if (delayed->due_us == 0) {
+        hf_codec_fail(codec, "delayed until");
+    }
+}
+
 static void code_thing(struct hf_codec *codec, enum stage stage, void *thing)
 {
     switch (stage) {
@@ -61,14 +75,19 @@ static void code_thing(struct hf_codec *codec, enum stage stage, void *thing)
     case STAGE_LEASES:
         hf_code_lease(codec, thing);
         return;
+    case STAGE_DELAYED:
+        code_delayed(codec, thing);
+        return;
     case STAGE_NUMBERS:
+    case STAGE_SUBSCRIPTIONS:
     case STAGE_DONE:
         break;
     }
     hf_codec_fail(codec, "kind of record");
 }
 
-static void code_numbers(struct hf_codec *codec, struct hf_state *state)
+/* *queue: do delayed messages and subscriptions follow? */
+static void code_numbers(struct hf_codec *codec, struct hf_state *state, bool *queue)
 {
     hf_code_u32(codec, &state->space, UINT32_MAX, "space");
     hf_code_u64(codec, &state->position, UINT64_MAX, "position");
@@ -78,9 +97,16 @@ static void code_numbers(struct hf_codec *codec, struct hf_state *state)
     hf_code_u64(codec, &state->checkpoint_position, UINT64_MAX, "checkpoint position");
     hf_code_bytes(codec, state->checkpoint_hash.bytes, sizeof(state->checkpoint_hash.bytes),
                   "checkpoint hash");
+    if (!hf_codec_writing(codec)) {
+        *queue = hf_reader_left(&codec->in) > 0;
+    }
+    if (*queue) {
+        uint32_t sections = QUEUE_SECTIONS;
+        hf_code_enum_number(codec, &sections, QUEUE_SECTIONS, "queue sections");
+    }
 }
 
-struct saving {
+struct hf_saving {
     struct hf_buffer record;  /* scratch */
     struct hf_buffer payload; /* stays empty: things have no payloads */
     hf_state_sink sink;
@@ -88,23 +114,34 @@ struct saving {
 };
 
 /* Writes what code() put into the record, with its length. */
-static bool emit(struct saving *saving, struct hf_codec *codec)
+bool hf_saving_emit(struct hf_saving *saving, struct hf_codec *codec)
 {
     if (!hf_codec_ok(codec)) {
         return false;
     }
+    HF_CHECK(saving->record.size_bytes - 4 <= HF_STATE_RECORD_BYTES_MAX);
     hf_put_u32(saving->record.data, (uint32_t)(saving->record.size_bytes - 4));
     return saving->sink(saving->context, saving->record.data, saving->record.size_bytes);
 }
 
-static struct hf_codec begin_record(struct saving *saving)
+struct hf_codec hf_saving_begin(struct hf_saving *saving)
 {
     hf_buffer_clear(&saving->record);
     hf_buffer_u32(&saving->record, 0);
     return (struct hf_codec){.out = &saving->record, .out_payload = &saving->payload};
 }
 
-static bool save_table(struct saving *saving, const struct hf_table *table, enum stage stage)
+static int compare_delayed(const void *a, const void *b)
+{
+    const struct hf_place *left = &(*(const struct hf_delayed *const *)a)->message.message;
+    const struct hf_place *right = &(*(const struct hf_delayed *const *)b)->message.message;
+    if (left->position != right->position) {
+        return left->position < right->position ? -1 : 1;
+    }
+    return left->index < right->index ? -1 : left->index > right->index;
+}
+
+static bool save_table(struct hf_saving *saving, const struct hf_table *table, enum stage stage)
 {
     void **things = hf_malloc(table->count * sizeof(*things));
     if (things == NULL) {
@@ -117,32 +154,46 @@ static bool save_table(struct saving *saving, const struct hf_table *table, enum
         things[count++] = thing;
     }
     HF_CHECK(count == table->count);
-    qsort(things, count, sizeof(*things), compare_things);
+    qsort(things, count, sizeof(*things),
+          stage == STAGE_DELAYED ? compare_delayed : compare_things);
     uint8_t head[8];
     hf_put_u64(head, count);
     bool ok = saving->sink(saving->context, head, sizeof(head));
     for (size_t i = 0; ok && i < count; i++) {
-        struct hf_codec codec = begin_record(saving);
+        struct hf_codec codec = hf_saving_begin(saving);
         code_thing(&codec, stage, things[i]);
-        ok = emit(saving, &codec);
+        ok = hf_saving_emit(saving, &codec);
     }
     hf_free(things);
     return ok;
 }
 
+/* ---- delayed messages and subscriptions ---- */
+
+static bool save_queue(struct hf_saving *saving, const struct hf_state *state)
+{
+    uint8_t head[8];
+    bool ok = save_table(saving, &state->queue.delayed, STAGE_DELAYED);
+    hf_put_u64(head, hf_subscription_records(state));
+    return ok && saving->sink(saving->context, head, sizeof(head)) &&
+           hf_subscription_save(state, saving);
+}
+
 bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *context)
 {
-    struct saving saving = {.sink = sink, .context = context};
+    struct hf_saving saving = {.sink = sink, .context = context};
+    bool queue = state->queue.delayed.count > 0 || state->queue.subscriptions.count > 0;
     bool ok = true;
     for (enum stage stage = STAGE_ACCOUNTS; ok && stage < STAGE_NUMBERS; stage++) {
         ok = save_table(&saving, table_of(state, stage), stage);
     }
     if (ok) {
-        struct hf_codec codec = begin_record(&saving);
+        struct hf_codec codec = hf_saving_begin(&saving);
         struct hf_state numbers = *state;
-        code_numbers(&codec, &numbers);
-        ok = emit(&saving, &codec);
+        code_numbers(&codec, &numbers, &queue);
+        ok = hf_saving_emit(&saving, &codec);
     }
+    ok = ok && (!queue || save_queue(&saving, state));
     hf_buffer_release(&saving.record);
     hf_buffer_release(&saving.payload);
     return ok;
@@ -169,12 +220,22 @@ void hf_state_loader_init(struct hf_state_loader *loader, struct hf_state *state
     loader->left = UINT64_MAX; /* a count comes first */
 }
 
+static struct hf_id id_of(enum stage stage, const void *thing)
+{
+    if (stage == STAGE_DELAYED) {
+        const struct hf_place *place = &((const struct hf_delayed *)thing)->message.message;
+        return hf_place_id(place->position, place->index);
+    }
+    return ((const struct hf_name *)thing)->id;
+}
+
 /* Enters a thing of a record; ordered names follow when all of its kind are there. */
 static bool insert_thing(struct hf_state *state, enum stage stage, const void *thing)
 {
     struct hf_table *const tables[] = {&state->accounts, &state->holds, &state->streams,
                                        &state->documents, &state->leases};
-    struct hf_table *table = tables[stage];
+    struct hf_table *table = stage == STAGE_DELAYED ? &state->queue.delayed : tables[stage];
+    struct hf_id id = id_of(stage, thing);
     void *stored = NULL;
     if (!hf_table_reserve(table, 1) || !hf_due_reserve(&state->due, 1) ||
         !hf_assets_reserve(&state->assets, 1)) {
@@ -191,6 +252,10 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
         stored = hf_stream_new(thing);
     } else if (stage == STAGE_DOCUMENTS) {
         stored = hf_document_new(thing);
+    } else if (stage == STAGE_DELAYED) {
+        const struct hf_delayed *delayed = thing;
+        stored = hf_delayed_new(delayed);
+        due = (struct hf_due){delayed->due_us, HF_KIND_MESSAGE, id_of(stage, thing)};
     } else {
         const struct hf_lease *lease = thing;
         stored = hf_lease_new(lease);
@@ -199,7 +264,7 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
     if (stored == NULL) {
         return false;
     }
-    (void)hf_table_put(table, &((const struct hf_name *)thing)->id, stored);
+    (void)hf_table_put(table, &id, stored);
     if (stage == STAGE_ACCOUNTS) {
         hf_assets_add_account(&state->assets, stored);
     }
@@ -220,6 +285,7 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
         struct hf_stream stream;
         struct hf_document document;
         struct hf_lease lease;
+        struct hf_delayed delayed;
     } thing;
     struct hf_arena arena;
     hf_arena_init(&arena);
@@ -229,9 +295,15 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
     enum hf_err err = HF_ERR_OK;
     enum stage stage = (enum stage)loader->stage;
     if (stage == STAGE_NUMBERS) {
-        code_numbers(&codec, loader->state);
+        code_numbers(&codec, loader->state, &loader->queue);
+    } else if (stage == STAGE_SUBSCRIPTIONS) {
+        err = hf_subscription_load(loader->state, &codec, error);
     } else {
         code_thing(&codec, stage, &thing);
+    }
+    if (err != HF_ERR_OK) {
+        hf_arena_release(&arena);
+        return err;
     }
     if (codec.short_memory) {
         err = hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
@@ -243,13 +315,14 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a hold that has ended");
     } else if (stage == STAGE_LEASES && !thing.lease.held) {
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a lease that nobody holds");
-    } else if (stage != STAGE_NUMBERS) {
-        if (loader->has_last && hf_id_compare(&loader->last_id, &thing.name.id) >= 0) {
+    } else if (stage != STAGE_NUMBERS && stage != STAGE_SUBSCRIPTIONS) {
+        struct hf_id id = id_of(stage, &thing);
+        if (loader->has_last && hf_id_compare(&loader->last_id, &id) >= 0) {
             err = hf_error_set(error, HF_ERR_CORRUPT, "load state: records out of order");
         } else if (!insert_thing(loader->state, stage, &thing)) {
             err = hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
         }
-        loader->last_id = thing.name.id;
+        loader->last_id = id;
         loader->has_last = true;
     }
     hf_arena_release(&arena);
@@ -277,6 +350,9 @@ static enum hf_err next_stage(struct hf_state_loader *loader, struct hf_error *e
     enum hf_err err = fill_names(loader->state, (enum stage)loader->stage, error);
     loader->stage++;
     loader->has_last = false;
+    if (loader->stage == STAGE_DELAYED && !loader->queue) {
+        loader->stage = STAGE_DONE;
+    }
     loader->left = loader->stage == STAGE_NUMBERS ? 1 : UINT64_MAX;
     return err;
 }
@@ -301,7 +377,7 @@ enum hf_err hf_state_loader_feed(struct hf_state_loader *loader, const void *dat
             at += 8;
         } else {
             uint32_t length = size - at < 4 ? 0 : hf_get_u32(bytes + at);
-            if (length > RECORD_BYTES_MAX) {
+            if (length > HF_STATE_RECORD_BYTES_MAX) {
                 return hf_error_set(error, HF_ERR_CORRUPT, "load state: record of %u bytes",
                                     length);
             }

@@ -244,14 +244,14 @@ const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
 }
 
 const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
-                                     uint32_t wanted_types)
+                                     uint64_t wanted_types)
 {
     const struct hf_commit *commit = hf_view_commit(view, at->position);
     if (commit == NULL) {
         return NULL;
     }
     if (at->index >= commit->event_count ||
-        ((1u << commit->events[at->index]->type) & wanted_types) == 0) {
+        (HF_EVENT_BIT(commit->events[at->index]->type) & wanted_types) == 0) {
         view->damaged = true;
         return NULL;
     }

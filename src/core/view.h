@@ -98,9 +98,9 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
 /* The commit at a position below or at the head; NULL: needed, damaged or short of memory. Lives until
  * the next begin. */
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position);
-/* An event of it, of one of the wanted types (bits 1 << type); NULL as above. */
+/* An event of it, of one of the wanted types (HF_EVENT_BIT); NULL as above. */
 const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
-                                     uint32_t wanted_types);
+                                     uint64_t wanted_types);
 /* true while nothing is missing: no needs, memory, no damage. */
 bool hf_view_complete(const struct hf_view *view);
 

@@ -29,7 +29,7 @@ static size_t line(struct hf_buffer *out, const char *what, const char *name, co
 size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *out)
 {
     size_t zero = 0;
-    for (int type = 1; type < HF_OP_COUNT; type++) {
+    for (int type = 1; type <= HF_OP_RELEASE; type++) { /* what queues do is counted apart */
         const char *name = hf_op_wire((enum hf_op_type)type);
         zero += line(out, "operation", name, "accepted", counts->op_accepted[type]);
         zero += line(out, "operation", name, "refused", counts->op_refused[type]);

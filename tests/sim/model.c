@@ -196,6 +196,8 @@ struct hf_entity hf_model_entity(const struct hf_model_thing *thing)
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
+    case HF_KIND_MESSAGE:
+    case HF_KIND_SUBSCRIPTION:
     case HF_KIND_COUNT:
         return entity;
     }

@@ -51,6 +51,8 @@ static void copy_entity(struct hf_arena *arena, struct hf_entity *entity)
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
+    case HF_KIND_MESSAGE:
+    case HF_KIND_SUBSCRIPTION:
     case HF_KIND_COUNT:
         return;
     }
