@@ -7,12 +7,8 @@ typedef unsigned long long ull;
 
 void judge_describe(const struct run_op *op, char text[200])
 {
-    static const char *const queries[HF_QUERY_TYPE_COUNT] = {
-        "",          "account", "transfer", "hold",      "stream",   "stream events", "document",
-        "lease",     "key",     "commit",   "entries",   "accounts", "streams",       "documents",
-        "transfers", "holds",   "balance",  "statement", "totals"};
     if (op->command == NULL) {
-        (void)snprintf(text, 200, "read of %s %.*s%.*s", queries[op->query->type],
+        (void)snprintf(text, 200, "read of %s %.*s%.*s", run_query_name(op->query->type),
                        (int)op->query->name.text.len, op->query->name.text.ptr,
                        (int)op->query->key.len, op->query->key.ptr);
         return;

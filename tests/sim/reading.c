@@ -3,6 +3,57 @@
 #include "base/check.h"
 #include "base/checksum.h"
 
+const char *run_query_name(enum hf_query_type type)
+{
+    switch (type) {
+    case HF_QUERY_ACCOUNT:
+        return "account";
+    case HF_QUERY_TRANSFER:
+        return "transfer";
+    case HF_QUERY_HOLD:
+        return "hold";
+    case HF_QUERY_STREAM:
+        return "stream";
+    case HF_QUERY_STREAM_EVENTS:
+        return "stream events";
+    case HF_QUERY_DOCUMENT:
+        return "document";
+    case HF_QUERY_LEASE:
+        return "lease";
+    case HF_QUERY_KEY:
+        return "key";
+    case HF_QUERY_COMMIT:
+        return "commit";
+    case HF_QUERY_ENTRIES:
+        return "entries";
+    case HF_QUERY_ACCOUNTS:
+        return "accounts";
+    case HF_QUERY_STREAMS:
+        return "streams";
+    case HF_QUERY_DOCUMENTS:
+        return "documents";
+    case HF_QUERY_TRANSFERS:
+        return "transfers of an account";
+    case HF_QUERY_HOLDS:
+        return "holds of an account";
+    case HF_QUERY_BALANCE:
+        return "balance";
+    case HF_QUERY_STATEMENT:
+        return "statement";
+    case HF_QUERY_TOTALS:
+        return "totals";
+    case HF_QUERY_TYPE_COUNT:
+        break;
+    }
+    return "?";
+}
+
+bool run_query_may_miss(enum hf_query_type type)
+{
+    return type != HF_QUERY_ACCOUNTS && type != HF_QUERY_STREAMS && type != HF_QUERY_DOCUMENTS &&
+           type != HF_QUERY_TOTALS;
+}
+
 static struct hf_str copy_text(struct hf_arena *arena, struct hf_str text)
 {
     if (!hf_str_present(text)) {

@@ -9,6 +9,11 @@
 
 #include "core/read.h"
 
+/* For reports. */
+const char *run_query_name(enum hf_query_type type);
+/* Lists by name and totals are never "not found". */
+bool run_query_may_miss(enum hf_query_type type);
+
 /* One item of a page. */
 struct run_item {
     uint64_t position;        /* of the commit */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sim/reading.h"
 #include "sim/report.h"
 #include "sim/run.h"
 
@@ -55,9 +56,6 @@ static void put_runs(struct writing *w, const struct report *r)
 
 static void put_answers(struct writing *w, const struct report *r)
 {
-    static const char *const queries[HF_QUERY_TYPE_COUNT] = {
-        "",         "account", "transfer", "hold",   "stream", "stream events",
-        "document", "lease",   "key",      "commit", "entries"};
     put(w, "answer", "new commit", r->new_commits, ANY);
     put(w, "answer", "replay", r->replays, ANY);
     put(w, "answer", "refusal without a record", r->unrecorded, ANY);
@@ -68,9 +66,12 @@ static void put_answers(struct writing *w, const struct report *r)
     put(w, "answer", "read_only", r->undecided[HF_ERR_READ_ONLY], ANY);
     put(w, "answer", "outcome_unknown", r->undecided[HF_ERR_OUTCOME_UNKNOWN], ANY);
     put(w, "answer", "io_error", r->undecided[HF_ERR_IO], ANY);
-    for (int type = 1; type < HF_QUERY_TYPE_COUNT; type++) {
-        put(w, "read", queries[type], r->reads[type], ANY);
-        put(w, "read, not found", queries[type], r->reads_absent[type], ANY);
+    for (int i = 1; i < HF_QUERY_TYPE_COUNT; i++) {
+        enum hf_query_type type = (enum hf_query_type)i;
+        put(w, "read", run_query_name(type), r->reads[i], ANY);
+        if (run_query_may_miss(type)) {
+            put(w, "read, not found", run_query_name(type), r->reads_absent[i], ANY);
+        }
     }
 }
 
