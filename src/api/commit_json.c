@@ -59,6 +59,13 @@ static const struct member op_members[] = {
     OP_FLAGGED(ttl_ms, FORM_INTEGER, has_ttl_ms),
     OP_FLAGGED(token, FORM_INTEGER, has_token),
     OP_FLAGGED(expected_version, FORM_INTEGER, has_expected_version),
+    OP_TEXT(topic, FORM_TEXT),
+    OP_TEXT(key, FORM_TEXT),
+    OP_TEXT(deliver_at, FORM_TEXT),
+    OP_TEXT(subscription, FORM_TEXT),
+    OP_TEXT(receipt, FORM_TEXT),
+    OP_FLAGGED(delay_ms, FORM_INTEGER, has_delay_ms),
+    OP_TEXT(error, FORM_TEXT),
 };
 
 #define IF_TEXT(name)                                                                              \
@@ -78,8 +85,10 @@ static const struct member condition_members[] = {
     IF_TEXT(transfer),
     IF_TEXT(lease),
     IF_TEXT(hold),
+    IF_TEXT(subscription),
     IF_TEXT(modified_at),
     IF_TEXT(state),
+    IF_TEXT(receipt),
     IF_FLAGGED(available, FORM_COMPARISON),
     IF_FLAGGED(posted, FORM_COMPARISON),
     IF_FLAGGED(version, FORM_INTEGER),

@@ -1,5 +1,6 @@
 #include "api/cursor.h"
 
+#include "base/base64url.h"
 #include "base/bytes.h"
 #include "base/sha256.h"
 #include "base/u128.h"
@@ -9,11 +10,8 @@
 #define NUMBER_BYTES 8u /* place: a version */
 #define SUM_BYTES    4u /* checksum */
 #define BYTES_MAX    (HEAD_BYTES + HF_NAME_BYTES_MAX + SUM_BYTES)
-#define TEXT_MAX     ((BYTES_MAX * 4 + 2) / 3)
 
 _Static_assert(HF_NAME_BYTES_MAX >= NUMBER_BYTES, "a place is a name or a number");
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static bool by_name(enum hf_query_type type)
 {
@@ -50,50 +48,6 @@ static void checksum(const uint8_t *bytes, size_t count, uint8_t sum[SUM_BYTES])
     memcpy(sum, whole.bytes, SUM_BYTES);
 }
 
-static void put_base64(struct hf_buffer *to, const uint8_t *bytes, size_t count)
-{
-    unsigned bits = 0;
-    unsigned bit_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        bits = (bits << 8 | bytes[i]) & 0xFFFF;
-        bit_count += 8;
-        while (bit_count >= 6) {
-            bit_count -= 6;
-            hf_buffer_u8(to, (uint8_t)alphabet[bits >> bit_count & 63]);
-        }
-    }
-    if (bit_count > 0) {
-        hf_buffer_u8(to, (uint8_t)alphabet[bits << (6 - bit_count) & 63]);
-    }
-}
-
-/* Returns the bytes' count; 0: no base64url in its one form. */
-static size_t get_base64(struct hf_str text, uint8_t bytes[BYTES_MAX])
-{
-    unsigned bits = 0;
-    unsigned bit_count = 0;
-    size_t count = 0;
-    if (text.len > TEXT_MAX || text.len % 4 == 1) {
-        return 0;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        const char *at = memchr(alphabet, text.ptr[i], sizeof(alphabet) - 1);
-        if (at == NULL) {
-            return 0;
-        }
-        bits = (bits << 6 | (unsigned)(at - alphabet)) & 0xFFFF;
-        bit_count += 6;
-        if (bit_count >= 8) {
-            bit_count -= 8;
-            if (count == BYTES_MAX) {
-                return 0;
-            }
-            bytes[count++] = (uint8_t)(bits >> bit_count);
-        }
-    }
-    return (bits & ((1u << bit_count) - 1)) == 0 ? count : 0;
-}
-
 void hf_cursor_encode(struct hf_buffer *to, const struct hf_query *query,
                       const struct hf_reading *reading)
 {
@@ -113,7 +67,7 @@ void hf_cursor_encode(struct hf_buffer *to, const struct hf_query *query,
         hf_put_u64(bytes + HEAD_BYTES, reading->next_from);
     }
     checksum(bytes, HEAD_BYTES + place_bytes, bytes + HEAD_BYTES + place_bytes);
-    put_base64(to, bytes, HEAD_BYTES + place_bytes + SUM_BYTES);
+    hf_base64url_encode(to, bytes, HEAD_BYTES + place_bytes + SUM_BYTES);
 }
 
 /* Does it begin and end as a cursor of this list does? */
@@ -142,7 +96,7 @@ enum hf_cursor_result hf_cursor_decode(struct hf_str text, struct hf_arena *aren
         return HF_CURSOR_OK;
     }
     uint8_t bytes[BYTES_MAX];
-    size_t count = get_base64(text, bytes);
+    size_t count = hf_base64url_decode(text, bytes, sizeof(bytes));
     if (!belongs(bytes, count, query)) {
         return HF_CURSOR_MALFORMED;
     }

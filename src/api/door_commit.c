@@ -79,21 +79,10 @@ bool hf_call_command(struct hf_call *call, enum hf_command_kind kind)
     return ok;
 }
 
-/* Does every operation name a new id, so that a repetition can't do it again? */
-static bool all_named(const struct hf_command *command)
-{
-    for (uint32_t i = 0; i < command->op_count; i++) {
-        if (!command->ops[i].has_id) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool check_key(struct hf_call *call)
 {
     bool needed = call->route->method == HF_HTTP_POST && !call->dry_run &&
-                  (call->route->flags & HF_ROUTE_KEY_FREE) == 0 && !all_named(&call->command);
+                  (call->route->flags & HF_ROUTE_KEY_FREE) == 0 && !call->command.key_free;
     if (!needed || hf_str_present(call->key)) {
         return true;
     }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/time_text.h"
 #include "core/command_priv.h"
+#include "core/receipt.h"
 
 static const struct hf_str op_wires[HF_OP_COUNT] = {[HF_OP_NONE] = {"none", 4},
 #define HF_OP_WIRE(name, wire) [HF_OP_##name] = {wire, sizeof(wire) - 1},
@@ -20,7 +21,7 @@ const char *hf_op_wire(enum hf_op_type type)
 
 enum hf_op_type hf_op_from_wire(struct hf_str wire)
 {
-    for (int type = 1; type <= HF_OP_RELEASE; type++) {
+    for (int type = 1; type <= HF_OP_NACK; type++) {
         if (hf_str_equal(wire, op_wires[type])) {
             return (enum hf_op_type)type;
         }
@@ -189,6 +190,9 @@ static void encode_op(struct hf_buffer *to, const struct hf_op *op)
     hf_buffer_str(to, op->type_text);
     tag_payload(to, &op->data);
     tag_payload(to, &op->metadata);
+    if (op->queue != NULL) {
+        hf_command_encode_queue(to, op);
+    }
 }
 
 bool hf_command_encode_op(struct hf_command *command, struct hf_op *op,
@@ -199,7 +203,7 @@ bool hf_command_encode_op(struct hf_command *command, struct hf_op *op,
     if (command->scratch.failed) {
         return hf_command_short_memory(malformed);
     }
-    if (op->type == HF_OP_APPEND && op->has_id) {
+    if ((op->type == HF_OP_APPEND || op->type == HF_OP_PUBLISH) && op->has_id) {
         struct hf_hash hash =
             hf_sha256(command->scratch.data + start, command->scratch.size_bytes - start);
         memcpy(op->content_hash, hash.bytes, sizeof(op->content_hash));
@@ -236,6 +240,13 @@ static void encode_condition(struct hf_buffer *to, const struct hf_condition *co
     encode_comparison(to, &condition->posted);
     hf_buffer_varint(to, condition->token);
     hf_buffer_u8(to, (uint8_t)condition->state);
+    if (condition->receipt != NULL) {
+        const struct hf_receipt *receipt = condition->receipt;
+        hf_buffer_varint(to, receipt->uid);
+        hf_buffer_bytes(to, receipt->line.bytes, sizeof(receipt->line.bytes));
+        hf_buffer_varint(to, receipt->number);
+        hf_buffer_varint(to, receipt->token);
+    }
 }
 
 /* Encoding 1 of the whole request; frozen by golden files. */
@@ -274,12 +285,16 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
     if (!is_commit && !hf_str_present(command->key)) {
         return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "", "which key to cancel?");
     }
-    command->replays_by_id = is_commit && command->condition_count == 0;
+    bool any_id = false;
+    command->key_free = true;
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
-        command->spends_ids = command->spends_ids || (op->has_id && op->type != HF_OP_APPEND);
-        command->replays_by_id = command->replays_by_id && op->has_id;
+        command->spends_ids = command->spends_ids || hf_op_spends_id(op);
+        command->key_free = command->key_free && (op->has_id || hf_op_is_ack(op));
+        any_id = any_id || op->has_id;
     }
+    command->replays_by_id =
+        is_commit && command->key_free && any_id && command->condition_count == 0;
     struct hf_hash hash = hf_sha256(command->scratch.data, command->scratch.size_bytes);
     memcpy(command->ops_hash, hash.bytes, sizeof(command->ops_hash));
     bool ok = !hf_str_present(command->key) || compute_fingerprint(command);

@@ -69,6 +69,8 @@ struct hf_payload {
     struct hf_hash hash; /* of text */
 };
 
+struct hf_queue_op; /* core/queue_op.h */
+
 struct hf_op {
     enum hf_op_type type;
     bool has_id;               /* a new transfer, hold or event id is named */
@@ -83,7 +85,7 @@ struct hf_op {
     bool has_effective_at;     /* transfer */
     bool has_timeout;          /* hold, extend: timeout_ms; acquire, renew: ttl_ms */
     struct hf_name
-        subject; /* account, from, transfer, hold, stream, document, lease: the thing it acts on */
+        subject; /* account, from, transfer, hold, stream, document, lease, topic, subscription: the thing it acts on */
     struct hf_name to;          /* transfer, hold: the credited account */
     struct hf_name id;          /* new id, if has_id */
     struct hf_asset asset;      /* open_account, transfer, hold */
@@ -97,8 +99,9 @@ struct hf_op {
     struct hf_str type_text;    /* append: the event's type; acquire: the owner */
     struct hf_payload data;     /* append, put, patch */
     struct hf_payload metadata; /* open_account, set_metadata, transfer; absent = none given */
-    uint8_t content_hash
-        [16]; /* append with an id: of the operation's own fields, without expected_version */
+    uint8_t content_hash[16]; /* append, publish with an id: of the operation's own fields, without
+                                   expected_version */
+    const struct hf_queue_op *queue; /* publish and everything behind it; in the arena */
 };
 
 enum hf_condition_kind {
@@ -108,6 +111,7 @@ enum hf_condition_kind {
     HF_CONDITION_TRANSFER,
     HF_CONDITION_LEASE,
     HF_CONDITION_HOLD,
+    HF_CONDITION_SUBSCRIPTION, /* a receipt of it is live */
 };
 
 /* Bits of a comparison with a value. */
@@ -139,19 +143,20 @@ enum hf_hold_state {
 struct hf_condition {
     enum hf_condition_kind kind;
     struct hf_name subject;
-    bool has_version;               /* account, stream, document */
-    bool has_modified_at;           /* account, stream, document */
-    bool has_versions;              /* account, stream, document: one of `versions` instead */
-    bool has_exists;                /* stream, document, account, transfer */
-    bool exists;                    /* if has_exists */
-    uint64_t version;               /* if has_version */
-    const uint64_t *versions;       /* if has_versions; in arena */
-    uint32_t version_count;         /* of versions; 0: it never holds */
-    uint64_t modified_at_us;        /* if has_modified_at */
-    struct hf_comparison available; /* account */
-    struct hf_comparison posted;    /* account */
-    uint64_t token;                 /* lease */
-    enum hf_hold_state state;       /* hold */
+    bool has_version;                 /* account, stream, document */
+    bool has_modified_at;             /* account, stream, document */
+    bool has_versions;                /* account, stream, document: one of `versions` instead */
+    bool has_exists;                  /* stream, document, account, transfer */
+    bool exists;                      /* if has_exists */
+    uint64_t version;                 /* if has_version */
+    const uint64_t *versions;         /* if has_versions; in arena */
+    uint32_t version_count;           /* of versions; 0: it never holds */
+    uint64_t modified_at_us;          /* if has_modified_at */
+    struct hf_comparison available;   /* account */
+    struct hf_comparison posted;      /* account */
+    uint64_t token;                   /* lease */
+    enum hf_hold_state state;         /* hold */
+    const struct hf_receipt *receipt; /* subscription; in arena */
 };
 
 enum hf_command_kind {
@@ -177,9 +182,11 @@ struct hf_command {
     struct hf_payload metadata; /* of the commit, or absent */
     bool dry_run;               /* decide only */
     bool spends_ids;            /* some op names a new transfer or hold id: a refusal is recorded */
-    bool replays_by_id;         /* no conditions, and every op names a new id */
-    uint8_t fingerprint[16];    /* with a key: of the whole request */
-    uint8_t ops_hash[16];       /* of the operations' own fields in order */
+    bool
+        replays_by_id; /* no conditions, some op names a new id, and every one names one or a receipt */
+    bool key_free;     /* every op names a new id or a receipt: repeating it does nothing twice */
+    uint8_t fingerprint[16]; /* with a key: of the whole request */
+    uint8_t ops_hash[16];    /* of the operations' own fields in order */
 };
 
 /* What is wrong with a malformed command. */
@@ -197,19 +204,19 @@ struct hf_malformed {
 struct hf_op_fields {
     struct hf_str op; /* wire name */
     struct hf_str account, id, from, to, asset, amount, transfer, hold, stream, document, lease,
-        owner;
-    struct hf_str type, data, metadata, floor, ceiling, effective_at;
+        owner, topic, subscription, receipt;
+    struct hf_str type, data, metadata, floor, ceiling, effective_at, key, deliver_at, error;
     bool floor_null;   /* "floor": null */
     bool ceiling_null; /* "ceiling": null */
     bool has_up_to, up_to;
     bool has_final, final;
-    bool has_timeout_ms, has_ttl_ms, has_token, has_expected_version;
-    uint64_t timeout_ms, ttl_ms, token, expected_version;
+    bool has_timeout_ms, has_ttl_ms, has_token, has_expected_version, has_delay_ms;
+    uint64_t timeout_ms, ttl_ms, token, expected_version, delay_ms;
 };
 
 struct hf_condition_fields {
-    struct hf_str account, stream, document, transfer, lease, hold;
-    struct hf_str modified_at, state;
+    struct hf_str account, stream, document, transfer, lease, hold, subscription;
+    struct hf_str modified_at, state, receipt;
     struct hf_str available[HF_COMPARE_COUNT], posted[HF_COMPARE_COUNT]; /* by enum hf_compare */
     bool has_available, has_posted; /* the member was there (an empty object is malformed) */
     bool has_version, has_token, has_exists, exists;
@@ -236,6 +243,18 @@ bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fi
                        struct hf_malformed *malformed) HF_WARN_UNUSED;
 /* Checks the whole (an empty `do` is malformed) and computes the fingerprints. */
 bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed) HF_WARN_UNUSED;
+
+/* Does the operation name a new transfer or hold id, which a refusal spends? */
+static inline bool hf_op_spends_id(const struct hf_op *op)
+{
+    return op->has_id && op->type != HF_OP_APPEND && op->type != HF_OP_PUBLISH;
+}
+
+/* Of one receipt, in a commit. */
+static inline bool hf_op_is_ack(const struct hf_op *op)
+{
+    return op->type == HF_OP_ACK || op->type == HF_OP_NACK;
+}
 
 /* 128 bits of a principal's key. */
 struct hf_id hf_key_id(struct hf_str principal, struct hf_str key);

@@ -4,6 +4,7 @@
 #include "base/time_text.h"
 #include "core/command.h"
 #include "core/command_priv.h"
+#include "core/receipt.h"
 
 static bool refuse(const struct hf_command *command, struct hf_malformed *malformed,
                    const char *field, const char *text)
@@ -29,6 +30,7 @@ static const char *find_subject(const struct hf_condition_fields *fields, struct
         {fields->transfer, "transfer", HF_CONDITION_TRANSFER},
         {fields->lease, "lease", HF_CONDITION_LEASE},
         {fields->hold, "hold", HF_CONDITION_HOLD},
+        {fields->subscription, "subscription", HF_CONDITION_SUBSCRIPTION},
     };
     const char *found = NULL;
     for (size_t i = 0; i < HF_ARRAY_COUNT(subjects); i++) {
@@ -53,6 +55,7 @@ enum test {
     T_POSTED = 16,
     T_TOKEN = 32,
     T_STATE = 64,
+    T_RECEIPT = 128,
 };
 
 static const struct {
@@ -61,7 +64,7 @@ static const struct {
 } tests[] = {
     {T_VERSION, "version"},     {T_MODIFIED_AT, "modified_at"}, {T_EXISTS, "exists"},
     {T_AVAILABLE, "available"}, {T_POSTED, "posted"},           {T_TOKEN, "token"},
-    {T_STATE, "state"},
+    {T_STATE, "state"},         {T_RECEIPT, "receipt"},
 };
 
 static unsigned allowed_tests(enum hf_condition_kind kind)
@@ -78,6 +81,8 @@ static unsigned allowed_tests(enum hf_condition_kind kind)
         return T_TOKEN;
     case HF_CONDITION_HOLD:
         return T_STATE;
+    case HF_CONDITION_SUBSCRIPTION:
+        return T_RECEIPT;
     }
     return 0;
 }
@@ -90,7 +95,8 @@ static unsigned given_tests(const struct hf_condition_fields *fields)
            (fields->has_available ? (unsigned)T_AVAILABLE : 0) |
            (fields->has_posted ? (unsigned)T_POSTED : 0) |
            (fields->has_token ? (unsigned)T_TOKEN : 0) |
-           (hf_str_present(fields->state) ? (unsigned)T_STATE : 0);
+           (hf_str_present(fields->state) ? (unsigned)T_STATE : 0) |
+           (hf_str_present(fields->receipt) ? (unsigned)T_RECEIPT : 0);
 }
 
 static bool check_tests(struct hf_command *command, enum hf_condition_kind kind, unsigned given,
@@ -165,6 +171,21 @@ static bool take_versions(struct hf_command *command, const struct hf_condition_
     return true;
 }
 
+static bool take_receipt(struct hf_command *command, const struct hf_condition_fields *fields,
+                         struct hf_condition *condition, struct hf_malformed *malformed)
+{
+    if (condition->kind != HF_CONDITION_SUBSCRIPTION) {
+        return true;
+    }
+    struct hf_receipt *receipt = hf_arena_alloc(&command->arena, sizeof(*receipt));
+    condition->receipt = receipt;
+    if (receipt == NULL) {
+        return hf_command_short_memory(malformed);
+    }
+    return hf_receipt_decode(fields->receipt, receipt) ||
+           refuse(command, malformed, "receipt", "this is no receipt");
+}
+
 static bool take_values(struct hf_command *command, const struct hf_condition_fields *fields,
                         struct hf_condition *condition, struct hf_malformed *malformed)
 {
@@ -185,7 +206,8 @@ static bool take_values(struct hf_command *command, const struct hf_condition_fi
     if (condition->kind == HF_CONDITION_HOLD && !take_state(fields->state, &condition->state)) {
         return refuse(command, malformed, "state", "open, captured, voided or expired");
     }
-    return take_versions(command, fields, condition, malformed) &&
+    return take_receipt(command, fields, condition, malformed) &&
+           take_versions(command, fields, condition, malformed) &&
            take_comparison(command, fields->available, fields->has_available, "available",
                            &condition->available, malformed) &&
            take_comparison(command, fields->posted, fields->has_posted, "posted",
@@ -227,7 +249,8 @@ bool hf_command_add_condition(struct hf_command *command, const struct hf_condit
     const char *field = find_subject(fields, &text, &condition->kind);
     if (field == NULL) {
         return refuse(command, malformed, NULL,
-                      "a condition names one account, stream, document, transfer, lease or hold");
+                      "a condition names one account, stream, document, transfer, lease, hold or "
+                      "subscription");
     }
     bool reference =
         condition->kind == HF_CONDITION_TRANSFER || condition->kind == HF_CONDITION_HOLD;

@@ -31,22 +31,31 @@ enum field {
     F_TTL_MS,
     F_TOKEN,
     F_EXPECTED_VERSION,
+    F_TOPIC,
+    F_KEY,
+    F_DELIVER_AT,
+    F_SUBSCRIPTION,
+    F_RECEIPT,
+    F_DELAY_MS,
+    F_ERROR,
     F_COUNT,
 };
 
 static const char *const field_names[F_COUNT] = {
-    "account",  "id",    "from",       "to",       "asset",   "amount",
-    "transfer", "hold",  "stream",     "document", "lease",   "owner",
-    "type",     "data",  "metadata",   "floor",    "ceiling", "effective_at",
-    "up_to",    "final", "timeout_ms", "ttl_ms",   "token",   "expected_version",
+    "account",  "id",    "from",       "to",           "asset",   "amount",
+    "transfer", "hold",  "stream",     "document",     "lease",   "owner",
+    "type",     "data",  "metadata",   "floor",        "ceiling", "effective_at",
+    "up_to",    "final", "timeout_ms", "ttl_ms",       "token",   "expected_version",
+    "topic",    "key",   "deliver_at", "subscription", "receipt", "delay_ms",
+    "error",
 };
 
-#define B(field) (1u << F_##field)
+#define B(field) (UINT64_C(1) << F_##field)
 
 /* What each operation needs and what else it may have. */
 static const struct {
-    uint32_t needed;
-    uint32_t optional;
+    uint64_t needed;
+    uint64_t optional;
 } shapes[HF_OP_COUNT] = {
     [HF_OP_OPEN_ACCOUNT] = {B(ACCOUNT) | B(ASSET), B(FLOOR) | B(CEILING) | B(METADATA)},
     [HF_OP_SET_LIMITS] = {B(ACCOUNT), B(FLOOR) | B(CEILING)},
@@ -68,6 +77,9 @@ static const struct {
     [HF_OP_ACQUIRE] = {B(LEASE) | B(OWNER) | B(TTL_MS), 0},
     [HF_OP_RENEW] = {B(LEASE) | B(TOKEN), B(TTL_MS)},
     [HF_OP_RELEASE] = {B(LEASE) | B(TOKEN), 0},
+    [HF_OP_PUBLISH] = {B(TOPIC) | B(KEY) | B(TYPE) | B(DATA), B(ID) | B(DELIVER_AT)},
+    [HF_OP_ACK] = {B(SUBSCRIPTION) | B(RECEIPT), 0},
+    [HF_OP_NACK] = {B(SUBSCRIPTION) | B(RECEIPT), B(DELAY_MS) | B(ERROR)},
 };
 
 struct adding {
@@ -91,15 +103,15 @@ static bool refuse(struct adding *adding, const char *field, const char *text)
                             "%s", text);
 }
 
-static uint32_t given_fields(const struct hf_op_fields *f)
+static uint64_t given_fields(const struct hf_op_fields *f)
 {
     const struct hf_str texts[] = {
         f->account, f->id,       f->from,  f->to,    f->asset, f->amount, f->transfer, f->hold,
         f->stream,  f->document, f->lease, f->owner, f->type,  f->data,   f->metadata,
     };
-    uint32_t given = 0;
+    uint64_t given = 0;
     for (size_t i = 0; i < HF_ARRAY_COUNT(texts); i++) {
-        given |= hf_str_present(texts[i]) ? 1u << i : 0;
+        given |= hf_str_present(texts[i]) ? UINT64_C(1) << i : 0;
     }
     given |= hf_str_present(f->floor) || f->floor_null ? B(FLOOR) : 0;
     given |= hf_str_present(f->ceiling) || f->ceiling_null ? B(CEILING) : 0;
@@ -110,21 +122,28 @@ static uint32_t given_fields(const struct hf_op_fields *f)
     given |= f->has_ttl_ms ? B(TTL_MS) : 0;
     given |= f->has_token ? B(TOKEN) : 0;
     given |= f->has_expected_version ? B(EXPECTED_VERSION) : 0;
+    given |= hf_str_present(f->topic) ? B(TOPIC) : 0;
+    given |= hf_str_present(f->key) ? B(KEY) : 0;
+    given |= hf_str_present(f->deliver_at) ? B(DELIVER_AT) : 0;
+    given |= hf_str_present(f->subscription) ? B(SUBSCRIPTION) : 0;
+    given |= hf_str_present(f->receipt) ? B(RECEIPT) : 0;
+    given |= f->has_delay_ms ? B(DELAY_MS) : 0;
+    given |= hf_str_present(f->error) ? B(ERROR) : 0;
     return given;
 }
 
 /* The first field whose bit is set. */
-static const char *first_field(uint32_t bits)
+static const char *first_field(uint64_t bits)
 {
-    return field_names[__builtin_ctz(bits)];
+    return field_names[__builtin_ctzll(bits)];
 }
 
 static bool check_shape(struct adding *adding)
 {
-    uint32_t given = given_fields(adding->fields);
+    uint64_t given = given_fields(adding->fields);
     enum hf_op_type type = adding->op->type;
-    uint32_t missing = shapes[type].needed & ~given;
-    uint32_t foreign = given & ~(shapes[type].needed | shapes[type].optional);
+    uint64_t missing = shapes[type].needed & ~given;
+    uint64_t foreign = given & ~(shapes[type].needed | shapes[type].optional);
     if (missing != 0) {
         return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
                                 pointer_to(adding, first_field(missing)), "%s needs the member %s",
@@ -149,9 +168,7 @@ static bool take_name(struct adding *adding, struct hf_str text, const char *fie
     }
     bool valid = reference ? hf_name_valid_reference(text) : hf_name_valid(text);
     if (!valid) {
-        return refuse(adding, field,
-                      "a name is 1 to 128 characters of A-Z a-z 0-9 . _ : @ + = , ~ - and begins "
-                      "with a letter or digit");
+        return refuse(adding, field, HF_NAME_RULE);
     }
     struct hf_str copy = hf_arena_copy(&adding->command->arena, text);
     if (copy.ptr == NULL || !hf_name_make(copy, &adding->command->arena, name)) {
@@ -172,6 +189,8 @@ static bool take_names(struct adding *adding)
            take_name(adding, f->stream, "stream", false, &op->subject) &&
            take_name(adding, f->document, "document", false, &op->subject) &&
            take_name(adding, f->lease, "lease", false, &op->subject) &&
+           take_name(adding, f->topic, "topic", false, &op->subject) &&
+           take_name(adding, f->subscription, "subscription", false, &op->subject) &&
            take_name(adding, f->to, "to", false, &op->to) &&
            take_name(adding, f->id, "id", false, &op->id);
 }
@@ -246,8 +265,7 @@ static bool take_numbers(struct adding *adding)
     }
     op->has_effective_at = hf_str_present(f->effective_at);
     if (op->has_effective_at && !hf_time_parse(f->effective_at, &op->effective_at_us)) {
-        return refuse(adding, "effective_at",
-                      "a time is RFC 3339 in UTC, for example 2020-08-30T17:44:25.000000Z");
+        return refuse(adding, "effective_at", HF_TIME_RULE);
     }
     return true;
 }
@@ -267,7 +285,8 @@ static bool take_label(struct adding *adding, struct hf_str text, const char *fi
     }
     bool reserved = (text.len >= 9 && memcmp(text.ptr, "holdfast.", 9) == 0) ||
                     (text.len >= 7 && memcmp(text.ptr, "system.", 7) == 0);
-    if (adding->op->type == HF_OP_APPEND && reserved) {
+    bool users = adding->op->type == HF_OP_APPEND || adding->op->type == HF_OP_PUBLISH;
+    if (users && reserved) {
         return refuse(adding, field, "types that begin with holdfast. or system. are reserved");
     }
     adding->op->type_text = hf_arena_copy(&adding->command->arena, text);
@@ -289,6 +308,21 @@ static bool take_texts(struct adding *adding)
     return !hf_str_present(f->metadata) ||
            hf_command_metadata(adding->command, f->metadata, pointer_to(adding, "metadata"),
                                &op->metadata, adding->malformed);
+}
+
+static bool take_queue(struct adding *adding)
+{
+    const char *field;
+    if (adding->op->type < HF_OP_PUBLISH ||
+        hf_command_take_queue(adding->command, adding->fields, adding->op, &field,
+                              adding->malformed)) {
+        return true;
+    }
+    if (adding->malformed->code == HF_ERR_INVALID_REQUEST) {
+        (void)snprintf(adding->malformed->pointer, sizeof(adding->malformed->pointer), "%s",
+                       pointer_to(adding, field));
+    }
+    return false;
 }
 
 static bool grow(struct hf_command *command)
@@ -329,7 +363,7 @@ bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fi
                                                  : "which operation? op is missing");
     }
     if (!check_shape(&adding) || !take_names(&adding) || !take_amounts(&adding) ||
-        !take_numbers(&adding) || !take_texts(&adding)) {
+        !take_numbers(&adding) || !take_texts(&adding) || !take_queue(&adding)) {
         return false;
     }
     bool moves = op->type == HF_OP_TRANSFER || op->type == HF_OP_HOLD;

@@ -56,6 +56,9 @@ static uint8_t index_kind_of(const struct hf_op *op)
     if (op->type == HF_OP_APPEND) {
         return HF_INDEX_EVENT;
     }
+    if (op->type == HF_OP_PUBLISH) {
+        return HF_INDEX_MESSAGE;
+    }
     return op->type == HF_OP_HOLD ? HF_INDEX_HOLD : HF_INDEX_TRANSFER;
 }
 
@@ -69,7 +72,9 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_o
     if ((at->flags & HF_INDEX_SPENT) != 0) {
         return hf_view_commit(view, at->position);
     }
-    *event = hf_view_event(view, at, HF_POSTING_EVENTS | HF_EVENT_BIT(HF_EVENT_STREAM_APPENDED));
+    *event = hf_view_event(view, at,
+                           HF_POSTING_EVENTS | HF_EVENT_BIT(HF_EVENT_STREAM_APPENDED) |
+                               HF_EVENT_BIT(HF_EVENT_MESSAGE_PUBLISHED));
     if (*event == NULL) {
         return NULL;
     }
@@ -100,6 +105,9 @@ static bool name_matches(const struct hf_op *op, const struct hf_commit *maker,
     if (op->type == HF_OP_APPEND) {
         return hf_str_equal(event->appended.id.text, op->id.text);
     }
+    if (op->type == HF_OP_PUBLISH) {
+        return hf_str_equal(event->published.id.text, op->id.text);
+    }
     if (op->type == HF_OP_HOLD) {
         return hf_str_equal(event->posting.hold.name.text, op->id.text);
     }
@@ -110,15 +118,19 @@ static bool name_matches(const struct hf_op *op, const struct hf_commit *maker,
 static enum hf_step refuse_known(struct hf_deciding *d, const struct hf_op *op,
                                  const struct hf_event *event)
 {
-    if (op->type == HF_OP_APPEND) {
-        HF_CHECK(event != NULL); /* a refusal spends no event id */
-        bool only_appends = d->command->replays_by_id;
+    if (op->type == HF_OP_APPEND || op->type == HF_OP_PUBLISH) {
+        HF_CHECK(event != NULL); /* a refusal spends no id of an event or message */
+        bool append = op->type == HF_OP_APPEND;
+        bool partial = memcmp(append ? event->appended.content_hash : event->published.content_hash,
+                              op->content_hash, 16) == 0;
+        partial = partial && d->command->replays_by_id;
         for (uint32_t i = 0; i < d->command->op_count; i++) {
-            only_appends = only_appends && d->command->ops[i].type == HF_OP_APPEND;
+            partial = partial && d->command->ops[i].type == op->type;
         }
-        bool same = memcmp(event->appended.content_hash, op->content_hash, 16) == 0;
-        return hf_refuse(d, only_appends && same ? HF_ERR_PARTIAL_REPLAY : HF_ERR_EVENT_EXISTS,
-                         HF_KIND_STREAM, &op->subject);
+        enum hf_err exists = append ? HF_ERR_EVENT_EXISTS : HF_ERR_MESSAGE_EXISTS;
+        return hf_refuse(d, partial ? HF_ERR_PARTIAL_REPLAY : exists,
+                         append ? HF_KIND_STREAM : HF_KIND_MESSAGE,
+                         append ? &op->subject : &op->id);
     }
     bool hold = op->type == HF_OP_HOLD;
     return hf_refuse(d, hold ? HF_ERR_HOLD_EXISTS : HF_ERR_TRANSFER_EXISTS,
@@ -172,6 +184,7 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
         return hf_short(d);
     }
     uint32_t known_count;
+    uint32_t id_count = 0;
     uint32_t first = 0;
     enum hf_step step = look_up_ids(d, values, &known_count, &first);
 #ifdef HF_BUG_DEDUPE_OFF
@@ -192,7 +205,10 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
     }
     const struct hf_commit *made_by = NULL;
     const struct hf_event *first_event = NULL;
-    bool replays = command->replays_by_id && known_count == command->op_count;
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        id_count += command->ops[i].has_id;
+    }
+    bool replays = command->replays_by_id && known_count == id_count;
     for (uint32_t i = first; i < command->op_count; i++) {
         if (!d->known[i]) {
             continue;
@@ -268,6 +284,8 @@ static enum hf_step book_expiries(struct hf_deciding *d)
             step = book_hold(d, &condition->subject);
         } else if (condition->kind == HF_CONDITION_LEASE) {
             step = book_lease(d, &condition->subject);
+        } else if (condition->kind == HF_CONDITION_SUBSCRIPTION) {
+            step = hf_book_subscription(d, &condition->subject);
         }
     }
     for (uint32_t i = 0; step == STEP_OK && i < command->op_count; i++) {
@@ -279,6 +297,8 @@ static enum hf_step book_expiries(struct hf_deciding *d)
         } else if (op->type == HF_OP_ACQUIRE || op->type == HF_OP_RENEW ||
                    op->type == HF_OP_RELEASE) {
             step = book_lease(d, &op->subject);
+        } else if (op->type >= HF_OP_ACK) {
+            step = hf_book_subscription(d, &op->subject);
         }
     }
     return step;
@@ -316,6 +336,7 @@ static enum hf_step decide_op(struct hf_deciding *d, const struct hf_op *op)
     case HF_OP_RELEASE:
         return hf_decide_lease_op(d, op);
     case HF_OP_PUBLISH:
+        return hf_decide_publish(d, op);
     case HF_OP_ACK:
     case HF_OP_NACK:
     case HF_OP_PUT_SUBSCRIPTION:
@@ -324,6 +345,7 @@ static enum hf_step decide_op(struct hf_deciding *d, const struct hf_op *op)
     case HF_OP_ACK_BATCH:
     case HF_OP_REDRIVE:
     case HF_OP_SEEK:
+        return hf_decide_subscription_op(d, op);
     case HF_OP_NONE:
     case HF_OP_COUNT:
         break;
@@ -442,6 +464,12 @@ static enum hf_step fill_current(struct hf_deciding *d, struct hf_entity *entity
     if (d->current_kind == HF_KIND_HOLD) {
         return current_hold(d, entity);
     }
+    if (d->current_kind == HF_KIND_MESSAGE) {
+        return hf_current_message(d, entity);
+    }
+    if (d->current_kind == HF_KIND_SUBSCRIPTION) {
+        return hf_current_subscription(d, entity);
+    }
     return d->current_kind == HF_KIND_DOCUMENT ? current_document(d, entity) : STEP_OK;
 }
 
@@ -498,8 +526,7 @@ static enum hf_step list_spent(struct hf_deciding *d, struct hf_refused *refused
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
         struct hf_index_key key = {.kind = index_kind_of(op), .id = op->id.id};
-        if (op->has_id && op->type != HF_OP_APPEND && !d->known[i] &&
-            hf_index_table_get(listed, &key) == NULL) {
+        if (hf_op_spends_id(op) && !d->known[i] && hf_index_table_get(listed, &key) == NULL) {
             hf_index_table_put(listed, &key, &none);
             spent[refused->spent_count++] = (struct hf_spent){
                 .kind = op->type == HF_OP_HOLD ? HF_KIND_HOLD : HF_KIND_TRANSFER,
@@ -557,39 +584,6 @@ static enum hf_decision stopped(const struct hf_draft *draft)
     return HF_DECISION_NEEDS;
 }
 
-static uint64_t name_bound(const struct hf_name *name)
-{
-    return 18 + name->text.len;
-}
-
-/* At least the encoded size of a commit's events: 384 bytes are above all numbers of any one. */
-static uint64_t size_bound(const struct hf_commit *commit)
-{
-    uint64_t bytes = HF_METADATA_BYTES_MAX + 1024;
-    for (uint32_t i = 0; i < commit->event_count; i++) {
-        const struct hf_event *event = commit->events[i];
-        bytes += 384;
-        if (event->type == HF_EVENT_STREAM_APPENDED) {
-            bytes += event->appended.data.text.len + 3 * HF_NAME_BYTES_MAX;
-        } else if (event->type == HF_EVENT_DOCUMENT_PUT) {
-            bytes += event->document.data.text.len + HF_NAME_BYTES_MAX;
-        } else if (event->type == HF_EVENT_ACCOUNT_OPENED) {
-            bytes += event->opened_metadata.text.len + HF_NAME_BYTES_MAX;
-        } else if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
-            bytes += event->changed.metadata.text.len + HF_NAME_BYTES_MAX;
-        } else if ((HF_POSTING_EVENTS & HF_EVENT_BIT(event->type)) != 0) {
-            const struct hf_posting *posting = &event->posting;
-            bytes += name_bound(&posting->transfer.name) + name_bound(&posting->transfer.of) +
-                     name_bound(&posting->debit.account) + name_bound(&posting->credit.account) +
-                     name_bound(&posting->hold.name) + name_bound(&posting->hold.from) +
-                     name_bound(&posting->hold.to) + posting->transfer.metadata.text.len;
-        } else {
-            bytes += 2 * HF_NAME_BYTES_MAX;
-        }
-    }
-    return bytes;
-}
-
 enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records *records,
                            const struct hf_command *command, uint64_t now_us,
                            uint64_t key_retention_us, struct hf_draft *draft)
@@ -625,7 +619,7 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
     if (step == STEP_OK) {
         step = decide_ops(d);
     }
-    if (step == STEP_OK && size_bound(&draft->commit) > HF_COMMIT_BYTES_MAX) {
+    if (step == STEP_OK && hf_commit_size_bound(&draft->commit) > HF_COMMIT_BYTES_MAX) {
         d->where = HF_WHERE_NONE;
         d->where_index = 0;
         step = hf_refuse(d, HF_ERR_TOO_LARGE, HF_KIND_NONE, NULL);
@@ -680,6 +674,12 @@ enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct h
         if (due[i].kind == HF_KIND_HOLD) {
             const struct hf_hold *hold = hf_state_hold(state, &due[i].id);
             step = hold == NULL ? STEP_OK : book_hold(d, &hold->name);
+        } else if (due[i].kind == HF_KIND_MESSAGE) {
+            step = hf_book_message(d, &due[i].id);
+        } else if (due[i].kind == HF_KIND_SUBSCRIPTION) {
+            const struct hf_subscription *subscription =
+                hf_table_get(&state->queue.by_uid, &due[i].id);
+            step = subscription == NULL ? STEP_OK : hf_book_subscription(d, &subscription->name);
         } else {
             const struct hf_lease *lease = hf_state_lease(state, &due[i].id);
             step = lease == NULL ? STEP_OK : book_lease(d, &lease->name);

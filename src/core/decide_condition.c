@@ -167,6 +167,8 @@ static enum hf_step test_condition(struct hf_deciding *d, const struct hf_condit
         return test_lease(d, condition, &holds);
     case HF_CONDITION_HOLD:
         return test_hold(d, condition, &holds);
+    case HF_CONDITION_SUBSCRIPTION:
+        return hf_test_receipt(d, condition);
     }
     return STEP_STOP;
 }

@@ -28,6 +28,8 @@ static void gather_op(struct hf_deciding *d, const struct hf_op *op)
         if (document != NULL && document->exists) {
             (void)hf_view_commit(&d->draft->view, document->last_position);
         }
+    } else if (op->type >= HF_OP_ACK) {
+        hf_gather_subscription(d, op);
     }
 }
 

@@ -106,6 +106,9 @@ enum hf_step hf_expire_lease(struct hf_deciding *d, struct hf_lease *lease);
  * take as many rounds as it has operations. */
 enum hf_step hf_gather(struct hf_deciding *d);
 
+/* At least the encoded size of a commit's events. */
+uint64_t hf_commit_size_bound(const struct hf_commit *commit);
+
 enum hf_step hf_decide_conditions(struct hf_deciding *d);
 enum hf_step hf_decide_account_op(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_transfer(struct hf_deciding *d, const struct hf_op *op);
@@ -114,5 +117,23 @@ enum hf_step hf_decide_hold_op(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_append(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_document_op(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_lease_op(struct hf_deciding *d, const struct hf_op *op);
+enum hf_step hf_decide_publish(struct hf_deciding *d, const struct hf_op *op);
+/* A delayed message (by hf_place_id) that is due arrives. */
+enum hf_step hf_book_message(struct hf_deciding *d, const struct hf_id *place);
+/* Into `current`: the message or subscription that d->current_name names. */
+enum hf_step hf_current_message(struct hf_deciding *d, struct hf_entity *entity);
+enum hf_step hf_current_subscription(struct hf_deciding *d, struct hf_entity *entity);
+
+/* ---- subscriptions: decide_subscription.c ---- */
+
+/* ACK, NACK, PUT_SUBSCRIPTION … SEEK (core/queue_op.h). */
+enum hf_step hf_decide_subscription_op(struct hf_deciding *d, const struct hf_op *op);
+/* Is the condition's receipt live? Else CONDITION_FAILED. */
+enum hf_step hf_test_receipt(struct hf_deciding *d, const struct hf_condition *condition);
+/* Time-outs that are due, and the next step of a redrive task: first thing in a command that names the subscription, and by the
+ * timer (d->command NULL). A bounded number; no subscription of that name: nothing. */
+enum hf_step hf_book_subscription(struct hf_deciding *d, const struct hf_name *name);
+/* Looks at what the operation will look at, so that it is asked for at once. */
+void hf_gather_subscription(struct hf_deciding *d, const struct hf_op *op);
 
 #endif

@@ -1,0 +1,77 @@
+/* How large a commit can become on disk. */
+#include "core/decide_priv.h"
+
+#define NUMBERS_BYTES  384u /* above all numbers, flags and short texts of any one event */
+#define ARRIVAL_BYTES  48u
+#define DELIVERY_BYTES 128u
+#define SETTLED_BYTES  96u
+#define SETTINGS_BYTES 3072u /* sixteen types, a prefix, a topic, numbers */
+
+static uint64_t name_bound(const struct hf_name *name)
+{
+    return 18 + name->text.len;
+}
+
+static uint64_t posting_bound(const struct hf_posting *posting)
+{
+    return name_bound(&posting->transfer.name) + name_bound(&posting->transfer.of) +
+           name_bound(&posting->debit.account) + name_bound(&posting->credit.account) +
+           name_bound(&posting->hold.name) + name_bound(&posting->hold.from) +
+           name_bound(&posting->hold.to) + posting->transfer.metadata.text.len;
+}
+
+static uint64_t settled_bound(const struct hf_settled *settled)
+{
+    uint64_t bytes = name_bound(&settled->subscription);
+    for (uint32_t i = 0; i < settled->count; i++) {
+        bytes += SETTLED_BYTES + settled->items[i].error.len;
+    }
+    return bytes;
+}
+
+static uint64_t event_bound(const struct hf_event *event)
+{
+    switch ((unsigned)event->type) {
+    case HF_EVENT_STREAM_APPENDED:
+        return event->appended.data.text.len + 3 * HF_NAME_BYTES_MAX;
+    case HF_EVENT_DOCUMENT_PUT:
+        return event->document.data.text.len + HF_NAME_BYTES_MAX;
+    case HF_EVENT_ACCOUNT_OPENED:
+        return event->opened_metadata.text.len + HF_NAME_BYTES_MAX;
+    case HF_EVENT_ACCOUNT_CHANGED:
+        return event->changed.metadata.text.len + HF_NAME_BYTES_MAX;
+    case HF_EVENT_TRANSFER_POSTED:
+    case HF_EVENT_HOLD_OPENED:
+    case HF_EVENT_HOLD_CAPTURED:
+    case HF_EVENT_HOLD_VOIDED:
+    case HF_EVENT_HOLD_EXPIRED:
+    case HF_EVENT_HOLD_EXTENDED:
+        return posting_bound(&event->posting);
+    case HF_EVENT_MESSAGE_PUBLISHED:
+        return event->published.data.text.len + 4 * HF_NAME_BYTES_MAX;
+    case HF_EVENT_MESSAGE_DUE:
+        return 3 * HF_NAME_BYTES_MAX;
+    case HF_EVENT_SUBSCRIPTION_PUT:
+        return SETTINGS_BYTES;
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+        return HF_NAME_BYTES_MAX + (uint64_t)event->scanned.count * ARRIVAL_BYTES;
+    case HF_EVENT_MESSAGES_DELIVERED:
+        return 2 * HF_NAME_BYTES_MAX + (uint64_t)event->delivered.count * DELIVERY_BYTES;
+    case HF_EVENT_MESSAGES_SETTLED:
+        return settled_bound(&event->settled);
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        return HF_NAME_BYTES_MAX + event->redriven.error_filter.len +
+               (uint64_t)event->redriven.count * sizeof(struct hf_id);
+    default:
+        return 2 * HF_NAME_BYTES_MAX;
+    }
+}
+
+uint64_t hf_commit_size_bound(const struct hf_commit *commit)
+{
+    uint64_t bytes = HF_METADATA_BYTES_MAX + 1024;
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        bytes += NUMBERS_BYTES + event_bound(commit->events[i]);
+    }
+    return bytes;
+}
