@@ -113,7 +113,19 @@ static void render_others(struct hf_buffer *text, bool seen[HF_EVENT_TYPE_COUNT]
     cut.system = (struct hf_system){.segment = 1, .offset = 4096, .bytes = 17};
     struct hf_event level = {.type = HF_EVENT_FEATURE_LEVEL, .operation = HF_NO_OPERATION};
     level.system.level = 1;
-    struct hf_event *events[] = {&expired, &lease, &cancelled, &checkpoint, &cut, &level};
+    struct hf_event published = {.type = HF_EVENT_MESSAGE_PUBLISHED};
+    published.published = (struct hf_published){.topic = name_of("refunds"),
+                                                .key = HF_STR("order-7"),
+                                                .type = HF_STR("refund.asked"),
+                                                .deliver_at_us = 1700000000000002u,
+                                                .data.text = HF_STR("[1, 2]")};
+    struct hf_event due = {.type = HF_EVENT_MESSAGE_DUE, .operation = HF_NO_OPERATION};
+    due.due = (struct hf_message_due){.message = {.position = 16, .index = 3, .bytes = 6},
+                                      .topic = name_of("refunds"),
+                                      .key = HF_STR("order-7"),
+                                      .type = HF_STR("refund.asked")};
+    struct hf_event *events[] = {&expired, &lease, &cancelled, &checkpoint,
+                                 &cut,     &level, &published, &due};
     struct hf_commit commit = {.position = 9007199254740991u,
                                .time_us = 1700000000000001u,
                                .event_count = HF_ARRAY_COUNT(events),
@@ -157,7 +169,7 @@ static void every_kind_of_event_looks_as_it_always_did(void **state)
         }
         assert_string_equal(at, "");
     }
-    for (int type = HF_EVENT_ACCOUNT_OPENED; type < HF_EVENT_TYPE_COUNT; type++) {
+    for (int type = HF_EVENT_ACCOUNT_OPENED; type <= HF_EVENT_MESSAGE_DUE; type++) {
         assert_true(seen[type]);
     }
     assert_int_equal(fclose(golden), 0);
