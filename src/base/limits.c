@@ -9,6 +9,7 @@ struct hf_limits hf_limits_default(void)
         .queue_commands_max = 65536,
         .queue_bytes_max = 256u << 20,
         .recent_bytes_max = 64u << 20,
+        .tail_bytes_max = 32u << 20,
         .expiries_per_batch_max = 256,
         .checkpoint_every_bytes = 256u << 20,
         .checkpoint_every_records = 1000000,

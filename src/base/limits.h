@@ -47,6 +47,7 @@ struct hf_limits {
     uint32_t queue_commands_max;       /* accepted and not yet answered; more is `overloaded` */
     uint64_t queue_bytes_max;          /* the same in bytes of commands */
     uint64_t recent_bytes_max;         /* recent commits kept in RAM */
+    uint64_t tail_bytes_max;           /* of those, what readers of the log find there */
     uint32_t expiries_per_batch_max;   /* due holds and leases booked by one tick */
     uint64_t checkpoint_every_bytes;   /* log bytes between checkpoints */
     uint64_t checkpoint_every_records; /* recent index records between checkpoints */

@@ -71,7 +71,9 @@ struct hf_node *hf_node_new(const struct hf_node_options *options)
     }
     node->directory = copy_text(options->directory);
     node->name = copy_text(options->name);
-    if (node->directory == NULL || node->name == NULL) {
+    node->tail = hf_tail_new(options->log, options->limits.tail_bytes_max);
+    if (node->directory == NULL || node->name == NULL || node->tail == NULL) {
+        hf_tail_free(node->tail);
         hf_free(node->directory);
         hf_free(node->name);
         hf_free(node);
@@ -99,6 +101,9 @@ void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase)
     node->phase = phase;
     node->status.phase = phase;
     pthread_mutex_unlock(&node->mutex);
+    if (phase != HF_NODE_LEADING && phase != HF_NODE_STOPPING) {
+        hf_tail_close(node->tail);
+    }
 }
 
 static void leave(struct hf_node *node, const struct hf_request *request)
@@ -392,6 +397,11 @@ void hf_node_checkpoint(struct hf_node *node)
     node->outside->ring(node->outside);
 }
 
+struct hf_tail *hf_node_tail(struct hf_node *node)
+{
+    return node->tail;
+}
+
 const struct hf_state *hf_node_state(const struct hf_node *node)
 {
     return &node->state;
@@ -408,6 +418,7 @@ void hf_node_free(struct hf_node *node)
     node->outside->drain(node->outside, HF_WORKER_FETCH);
     node->outside->drain(node->outside, HF_WORKER_CHECKPOINT);
     refuse_list(node, &node->fetch.requests, HF_ERR_NOT_READY);
+    hf_tail_free(node->tail);
     node->log->driver->close(node->log);
     hf_index_close(node->index);
     hf_state_release(&node->state);

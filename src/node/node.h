@@ -26,6 +26,7 @@
 #include "base/limits.h"
 #include "core/read.h"
 #include "log/log.h"
+#include "node/tail.h"
 #include "node/meter.h"
 #include "outside/outside.h"
 
@@ -160,6 +161,9 @@ void hf_node_status(struct hf_node *node, struct hf_node_status *status);
 const struct hf_node_meter *hf_node_meter(const struct hf_node *node);
 /* Requests that were accepted and are not answered, waiting ones apart, and what they weigh. Any thread. */
 void hf_node_open_requests(struct hf_node *node, uint64_t *requests, uint64_t *bytes);
+
+/* What is durable, for readers; closed when the node does not lead any more. Lives as long as the node. */
+struct hf_tail *hf_node_tail(struct hf_node *node);
 
 /* For tests and verify: the state itself; only while no step runs. */
 const struct hf_state *hf_node_state(const struct hf_node *node);

@@ -96,6 +96,7 @@ struct hf_node {
     struct hf_request_list to_fetch;
     struct hf_request_list waiting; /* decided; order ascends, seen_position does not fall */
 
+    struct hf_tail *tail;   /* thread-safe itself */
     struct hf_index *index; /* thread-safe itself; NULL until started */
     struct hf_fetch_job fetch;
     struct hf_checkpoint_job checkpoint;

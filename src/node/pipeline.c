@@ -438,6 +438,7 @@ static void flight_is_durable(struct hf_node *node)
     clear_batch(&node->flight);
     node->in_flight = false;
     node->resolving = false;
+    hf_tail_publish(node->tail, &node->state.recent, node->durable.position, node->durable.seq);
     hf_recent_trim(&node->state.recent, node->durable.position, node->limits.recent_bytes_max);
     node->counts.batches++;
 }

@@ -152,6 +152,9 @@ enum hf_err hf_node_start(struct hf_node *node, bool wait,
         return hf_error_wrap(error, "recover %s", node->directory);
     }
     hf_clock_start(&node->clock, node->outside, node->state.time_us);
+    hf_tail_open(node->tail, &(struct hf_tail_head){.position = node->durable.position,
+                                                    .time_us = node->state.time_us,
+                                                    .seq = node->durable.seq});
     hf_node_set_phase(node, HF_NODE_LEADING);
     hf_node_record_pending(node);
     if (node->state.epoch != node->epoch) {
