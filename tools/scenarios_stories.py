@@ -208,11 +208,12 @@ class EntityOwner(Spending):
 
 class EveryoneRetries(Story):
     number, title = "P17", "everyone retries"
-    service, peers, connections = "pay", ["balance", "charge"], 32
+    service, peers, connections = "pay", ["balance", "charge"], 64
 
     def build(self, scale):
-        self.opening = {"hot": 30 * scale}
-        for number in range(40 * scale):
+        count = max(40 * scale, 320)  # who is turned away is chance: not too few of them
+        self.opening = {"hot": count * 3 // 4}
+        for number in range(count):
             request = f"r{number}"
             self.requests[request] = ("hot", 1)
             self.ask(request, f"/spend?id={request}&user=hot&amount=1")
