@@ -95,6 +95,9 @@ def main():
                ("one option", ["--timeout-ms="]), ("a file", ["README.md"])]
     for (name, want), got in zip(wanted, complete(asked), strict=True):
         check(sorted(got) == want, f"completion: {name}", f"{got}\nwanted {want}")
+    made = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "make-man.py"), HOLDFAST], capture_output=True,
+                          text=True, check=True).stdout
+    check(made.replace("\\-", "-") == manual, "the manual is what tools/make-man.py makes of the help")
     if shutil.which("groff"):
         done = subprocess.run(["groff", "-man", "-Tutf8", "-Kutf8", "-ww", MANUAL], capture_output=True,
                               text=True, check=False)
