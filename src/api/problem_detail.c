@@ -121,6 +121,10 @@ static void limit_exceeded(struct sentence *s, const struct hf_entity *current)
         hold_limit(s, &current->hold);
     } else if (current->kind == HF_KIND_TRANSFER) {
         transfer_limit(s, &current->transfer);
+    } else if (current->kind == HF_KIND_NONE) {
+        say(s, "The time or amount lies beyond what is allowed: a message is delivered at most ten "
+               "years "
+               "ahead.");
     }
 }
 
@@ -149,7 +153,8 @@ static void condition_failed(struct sentence *s, const struct hf_entity *current
         break;
     case HF_KIND_SUBSCRIPTION:
         say_name(s, current->subscription.name.text);
-        say(s, " is at version %llu", (unsigned long long)current->subscription.version);
+        say(s, " is at version %llu, or the receipt is no longer live",
+            (unsigned long long)current->subscription.version);
         break;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
@@ -261,6 +266,34 @@ static void id_taken(struct sentence *s, const struct hf_entity *current)
     }
 }
 
+static void message_exists(struct sentence *s, const struct hf_entity *current)
+{
+    if (current->kind != HF_KIND_MESSAGE) {
+        say(s, "This commit names the message's id twice.");
+        return;
+    }
+    say(s, "The id is taken by message %llu-%u of ", (unsigned long long)current->message.position,
+        current->message.index);
+    say_name(s, current->message.topic.text);
+    say(s, ", which another commit published.");
+}
+
+static void partial_replay(struct sentence *s, const struct hf_entity *current)
+{
+    say(s, "Some of the %s are stored already, some are not: send the missing ones alone.",
+        current->kind == HF_KIND_MESSAGE ? "messages" : "events");
+}
+
+static void subscription_exists(struct sentence *s, const struct hf_entity *current)
+{
+    if (current->kind == HF_KIND_SUBSCRIPTION) {
+        say_name(s, current->subscription.name.text);
+        say(s, " is at version %llu: ", (unsigned long long)current->subscription.version);
+    }
+    say(s, "filter, order and beginning of a subscription never change; other settings need "
+           "If-Match.");
+}
+
 /* The codes whose sentence is more than their title. */
 static void about(struct sentence *s, enum hf_err code, const struct hf_entity *current)
 {
@@ -281,8 +314,18 @@ static void about(struct sentence *s, enum hf_err code, const struct hf_entity *
         {HF_ERR_TRANSFER_EXISTS, id_taken, NULL},
         {HF_ERR_HOLD_EXISTS, id_taken, NULL},
         {HF_ERR_EVENT_EXISTS, id_taken, NULL},
-        {HF_ERR_PARTIAL_REPLAY, NULL,
-         "Some of the events are stored already, some are not: send the missing ones alone."},
+        {HF_ERR_PARTIAL_REPLAY, partial_replay, NULL},
+        {HF_ERR_MESSAGE_EXISTS, message_exists, NULL},
+        {HF_ERR_SUBSCRIPTION_EXISTS, subscription_exists, NULL},
+        {HF_ERR_SUBSCRIPTION_NOT_FOUND, NULL,
+         "The subscription that the operation names does not exist."},
+        {HF_ERR_STALE_RECEIPT, NULL,
+         "The message was settled, its lease ran out, or an earlier one of its key went back: it "
+         "was not "
+         "counted. It comes again with another receipt unless it has ended."},
+        {HF_ERR_ACK_OUT_OF_ORDER, NULL,
+         "An earlier message of the same key is still out: settle the messages of a key in their "
+         "order."},
         {HF_ERR_ACCOUNT_NOT_FOUND, NULL, "An account that the operation names does not exist."},
         {HF_ERR_TRANSFER_NOT_FOUND, NULL, "The transfer that the operation names does not exist."},
         {HF_ERR_HOLD_NOT_FOUND, NULL, "The hold that the operation names does not exist."},

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "unit/contract_answers.h"
+#include "unit/contract_messages.h"
 #include "unit/contract_money.h"
 #include "unit/contract_things.h"
 #include "unit/core_rig.h"
@@ -45,6 +46,10 @@ static struct scenario scenarios[] = {
     {"order_of_answers", order_of_answers},
     {"dry_runs", dry_runs},
     {"times", times},
+    {"publishing", publishing},
+    {"message_ids", message_ids},
+    {"receipts", receipts},
+    {"delayed_messages", delayed_messages},
 };
 
 struct running {

@@ -2,7 +2,7 @@
  * The stored form of commits and of the state is frozen: a fixed script gives these bytes for ever.
  *
  * tests/golden/core.txt holds a line a commit (record and payload in hex, the chain's hash behind it) and the
- * SHA-256 of the canonical state at the end. The test decides the script anew and compares; and it replays the
+ * SHA-256 of the canonical state at the end; core_queue.txt the same of messages (feature level 2). The test decides the script anew and compares; and it replays the
  * golden lines alone, as a later version must. GOLDEN_WRITE=1 writes the file (only before a release).
  */
 #include <stdio.h>
@@ -17,10 +17,12 @@
 #define LINE_BYTES 65536
 
 /* Every operation once at least, conditions, a refusal of each kind that stores something. */
-static const struct {
+struct step {
     const char *key;
-    const char *json;
-} script[] = {
+    const char *json; /* NULL: the timer */
+};
+
+static const struct step script[] = {
     {NULL, "{\"do\":[{\"op\":\"open_account\",\"account\":\"world\",\"asset\":\"USD/"
            "2\",\"floor\":null}]}"},
     {"k1", "{\"do\":[{\"op\":\"open_account\",\"account\":\"users:1\",\"asset\":\"USD/"
@@ -75,17 +77,49 @@ static const struct {
     {"k6", "{\"do\":[{\"op\":\"capture\",\"hold\":\"h1\"}]}"}, /* past its time: expires first */
 };
 
+/* Messages at once and delayed, with and without id, beside other operations; one is due, one still waits. */
+static const struct step queue_script[] = {
+    {NULL,
+     "{\"do\":[{\"op\":\"publish\",\"topic\":\"refunds\",\"key\":\"order-7\",\"type\":\"paid\","
+     "\"data\":{ \"n\" : 1 }}]}"},
+    {NULL,
+     "{\"do\":[{\"op\":\"append\",\"stream\":\"o:1\",\"type\":\"created\",\"data\":1},"
+     "{\"op\":\"publish\",\"topic\":\"mail\",\"id\":\"m1\",\"key\":\"a@b.c\",\"type\":\"sent\","
+     "\"data\":null,\"deliver_at\":\"2020-09-13T12:27:00Z\"},"
+     "{\"op\":\"publish\",\"topic\":\"mail\",\"id\":\"6ba7b810-9dad-11d1-80b4-00c04fd430c8\","
+     "\"key\":\"k\",\"type\":\"sent\",\"data\":2,\"deliver_at\":\"2030-01-01T00:00:00Z\"}]}"},
+    {"k1", "{\"do\":[{\"op\":\"publish\",\"topic\":\"mail\",\"id\":\"m1\",\"key\":\"k\",\"type\":"
+           "\"sent\","
+           "\"data\":3}]}"}, /* taken */
+    {"k2", "{\"do\":[{\"op\":\"ack\",\"subscription\":\"s\",\"receipt\":"
+           "\"AQEBAQEAAQEBAQEBAQEBAQEBAQEBAWu8DYI\"}]}"}, /* no such subscription */
+    {NULL, NULL},
+};
+
+struct golden {
+    const char *file; /* environment variable with its path */
+    const struct step *steps;
+    size_t step_count;
+};
+
+static const struct golden goldens[] = {
+    {"GOLDEN_CORE", script, HF_ARRAY_COUNT(script)},
+    {"GOLDEN_QUEUE", queue_script, HF_ARRAY_COUNT(queue_script)},
+};
+
 struct core {
     struct hf_state state;
     struct hf_draft draft;
     struct hf_hash hash;
 };
 
-static const char *golden_path(void)
+static FILE *open_golden(const struct golden *golden, const char *mode)
 {
-    const char *path = getenv("GOLDEN_CORE");
+    const char *path = getenv(golden->file);
     assert_non_null(path);
-    return path;
+    FILE *file = fopen(path, mode);
+    assert_non_null(file);
+    return file;
 }
 
 /* Returns the end, where a NUL stands. */
@@ -148,18 +182,30 @@ static void apply_draft(struct core *core, char *line)
     hf_buffer_release(&frame);
 }
 
-static void decide_line(struct core *core, size_t i, char *line)
+static void decide_due(struct core *core, uint64_t now_us)
 {
+    struct hf_due due[8];
+    size_t count = hf_state_take_due(&core->state, now_us, due, HF_ARRAY_COUNT(due));
+    assert_int_equal(hf_decide_expiries(&core->state, due, count, now_us, &core->draft),
+                     HF_DECISION_COMMIT);
+}
+
+static void decide_line(struct core *core, const struct step *step, size_t i, char *line)
+{
+    uint64_t now_us = 1600000000000000u + i * 10000000u; /* ten seconds a line */
+    if (step->json == NULL) {
+        decide_due(core, now_us);
+        apply_draft(core, line);
+        return;
+    }
     struct hf_command command;
     struct hf_malformed malformed;
     hf_command_init(&command, HF_COMMAND_COMMIT);
-    if (!hf_commit_json_decode(hf_str_from(script[i].json), &command, &malformed) ||
-        (script[i].key != NULL &&
-         !hf_command_set_key(&command, hf_str_from(script[i].key), &malformed)) ||
+    if (!hf_commit_json_decode(hf_str_from(step->json), &command, &malformed) ||
+        (step->key != NULL && !hf_command_set_key(&command, hf_str_from(step->key), &malformed)) ||
         !hf_command_finish(&command, &malformed)) {
         fail_msg("line %zu: %s %s", i, malformed.pointer, malformed.text);
     }
-    uint64_t now_us = 1600000000000000u + i * 10000000u; /* ten seconds a line */
     assert_int_equal(hf_decide(&core->state, NULL, &command, now_us, UINT64_MAX / 2, &core->draft),
                      HF_DECISION_COMMIT);
     apply_draft(core, line);
@@ -179,11 +225,10 @@ static void compare_line(FILE *golden, const char *line)
 
 static void the_script_gives_these_bytes(void **state)
 {
-    (void)state;
+    const struct golden *which = *state;
     struct core core = {0};
     static char line[LINE_BYTES];
-    FILE *golden = fopen(golden_path(), getenv("GOLDEN_WRITE") != NULL ? "w" : "r");
-    assert_non_null(golden);
+    FILE *golden = open_golden(which, getenv("GOLDEN_WRITE") != NULL ? "w" : "r");
     hf_state_init(&core.state, 7);
     hf_draft_init(&core.draft);
     struct hf_system takeover = {.epoch = 1, .owner = HF_STR("golden")};
@@ -192,8 +237,8 @@ static void the_script_gives_these_bytes(void **state)
         HF_DECISION_COMMIT);
     apply_draft(&core, line);
     compare_line(golden, line);
-    for (size_t i = 0; i < HF_ARRAY_COUNT(script); i++) {
-        decide_line(&core, i, line);
+    for (size_t i = 0; i < which->step_count; i++) {
+        decide_line(&core, &which->steps[i], i, line);
         compare_line(golden, line);
     }
     struct hf_hash hash;
@@ -208,15 +253,14 @@ static void the_script_gives_these_bytes(void **state)
 /* What an older version has stored: decoded, encoded to the same bytes, applied, the same state. */
 static void these_bytes_give_the_state(void **state)
 {
-    (void)state;
+    const struct golden *which = *state;
     struct core core = {0};
     static char line[LINE_BYTES];
     static uint8_t bytes[LINE_BYTES];
     struct hf_arena arena;
     hf_arena_init(&arena);
     hf_state_init(&core.state, 8);
-    FILE *golden = fopen(golden_path(), "r");
-    assert_non_null(golden);
+    FILE *golden = open_golden(which, "r");
     unsigned commits = 0;
     while (fgets(line, sizeof(line), golden) != NULL && strchr(line, ' ') != NULL) {
         struct hf_commit commit;
@@ -240,7 +284,7 @@ static void these_bytes_give_the_state(void **state)
         commits++;
     }
     (void)fclose(golden);
-    assert_int_equal(commits, HF_ARRAY_COUNT(script) + 1);
+    assert_int_equal(commits, which->step_count + 1);
     struct hf_hash hash, expected;
     assert_true(hf_state_hash(&core.state, &hash));
     assert_int_equal(unhex(line, expected.bytes), 32);
@@ -249,11 +293,80 @@ static void these_bytes_give_the_state(void **state)
     hf_arena_release(&arena);
 }
 
+/* The state saved and loaded again is the same, byte for byte; and so when it comes in small pieces. */
+struct pieces {
+    struct hf_state_loader *loader;
+    size_t size_bytes;
+};
+
+static bool feed_pieces(void *context, const void *data, size_t size_bytes)
+{
+    struct pieces *pieces = context;
+    const uint8_t *at = data;
+    while (size_bytes > 0) {
+        size_t taken = size_bytes < pieces->size_bytes ? size_bytes : pieces->size_bytes;
+        struct hf_error error = {0};
+        if (hf_state_loader_feed(pieces->loader, at, taken, &error) != HF_ERR_OK) {
+            fail_msg("%s", error.text);
+        }
+        at += taken;
+        size_bytes -= taken;
+    }
+    return true;
+}
+
+static void the_state_comes_back(void **state)
+{
+    const struct golden *which = *state;
+    for (size_t piece = 1; piece < 200; piece += 66) {
+        struct core core = {0};
+        static char line[LINE_BYTES];
+        hf_state_init(&core.state, 7);
+        hf_draft_init(&core.draft);
+        for (size_t i = 0; i < which->step_count; i++) {
+            if (which->steps[i].json == NULL || strstr(which->steps[i].json, "lease") == NULL) {
+                decide_line(&core, &which->steps[i], i, line); /* tokens are positions */
+            }
+        }
+        struct hf_state again;
+        struct hf_state_loader loader;
+        struct pieces pieces = {.loader = &loader, .size_bytes = piece};
+        hf_state_init(&again, 9);
+        hf_state_loader_init(&loader, &again);
+        assert_true(hf_state_save(&core.state, feed_pieces, &pieces));
+        assert_int_equal(hf_state_loader_finish(&loader, NULL), HF_ERR_OK);
+        hf_state_verify(&again);
+        struct hf_hash hash, expected;
+        assert_true(hf_state_hash(&core.state, &expected) && hf_state_hash(&again, &hash));
+        assert_memory_equal(hash.bytes, expected.bytes, 32);
+        assert_int_equal(again.queue.delayed.count, core.state.queue.delayed.count);
+        /* What waits is due when it was. */
+        struct hf_due due[8];
+        uint64_t end_us = UINT64_MAX - 1;
+        size_t count = hf_state_take_due(&again, end_us, due, HF_ARRAY_COUNT(due));
+        struct hf_due before[8];
+        assert_int_equal(count, hf_state_take_due(&core.state, end_us, before, 8));
+        for (size_t i = 0; i < count; i++) {
+            assert_true(due[i].due_us == before[i].due_us && due[i].kind == before[i].kind);
+            assert_true(hf_id_equal(&due[i].id, &before[i].id));
+        }
+        hf_state_release(&again);
+        hf_state_release(&core.state);
+        hf_draft_release(&core.draft);
+    }
+}
+
+#define OF(test, number)                                                                           \
+    {                                                                                              \
+#test " " #number, test, NULL, NULL, (void *)(uintptr_t)&goldens[number]                   \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_script_gives_these_bytes),
-        cmocka_unit_test(these_bytes_give_the_state),
+        OF(the_script_gives_these_bytes, 0), OF(these_bytes_give_the_state, 0),
+        OF(the_script_gives_these_bytes, 1), OF(these_bytes_give_the_state, 1),
+        OF(the_state_comes_back, 0),         OF(the_state_comes_back, 1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /*
  * The stored form of the events of topics and subscriptions: random ones come back as they were and
- * have one form; damaged ones are refused or are another valid event, never read beyond their end.
+ * have one form; damaged ones are refused or are another valid event, never read beyond their end. tests/golden/
+ * queue_events.txt freezes the bytes: "TYPE RECORD PAYLOAD" in hex. GOLDEN_WRITE=1 writes it (only before a release).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,12 @@
 #include "core/commit.h"
 #include "unit/support.h"
 
-#define ROUNDS   3000
-#define DAMAGED  4 /* of each round: a byte flipped, or cut */
-#define LIST_MAX 5
+#define ROUNDS      3000
+#define DAMAGED     4 /* of each round: a byte flipped, or cut */
+#define LIST_MAX    5
+#define TYPES       (HF_EVENT_TYPE_COUNT - HF_EVENT_MESSAGE_PUBLISHED)
+#define GOLDEN_EACH 4 /* lines of each type */
+#define LINE_BYTES  65536
 
 struct random {
     uint64_t state;
@@ -274,12 +278,12 @@ static void redriven(struct random *r, struct hf_arena *arena, struct hf_redrive
     d->lines = list;
 }
 
-static struct hf_event *random_event(struct random *r, struct hf_arena *arena)
+static struct hf_event *random_event(struct random *r, struct hf_arena *arena,
+                                     enum hf_event_type type)
 {
     struct hf_event *event = hf_arena_alloc_zero(arena, 1, sizeof(*event));
     assert_non_null(event);
-    event->type = (enum hf_event_type)(HF_EVENT_MESSAGE_PUBLISHED +
-                                       below(r, HF_EVENT_TYPE_COUNT - HF_EVENT_MESSAGE_PUBLISHED));
+    event->type = type;
     event->operation = flip(r) ? HF_NO_OPERATION : (uint32_t)below(r, 100);
     switch ((unsigned)event->type) {
     case HF_EVENT_MESSAGE_PUBLISHED:
@@ -370,7 +374,8 @@ static void random_events_come_back(void **state)
         struct hf_event *events[3];
         uint32_t count = (uint32_t)(1 + below(&r, HF_ARRAY_COUNT(events)));
         for (uint32_t i = 0; i < count; i++) {
-            events[i] = random_event(&r, &arena);
+            events[i] = random_event(
+                &r, &arena, (enum hf_event_type)(HF_EVENT_MESSAGE_PUBLISHED + below(&r, TYPES)));
             seen[events[i]->type]++;
         }
         struct hf_commit commit = commit_of(events, count);
@@ -480,9 +485,104 @@ static void verification_sees_other_names(void **state)
     hf_arena_release(&arena);
 }
 
+/* ---- golden lines ---- */
+
+static void put_hex(FILE *file, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        (void)fprintf(file, "%02x", bytes[i]);
+    }
+}
+
+/* (Before a release.) */
+static void write_golden(FILE *file)
+{
+    struct random r = {.state = 2024};
+    for (int i = 0; i < (int)TYPES * GOLDEN_EACH; i++) {
+        struct hf_arena arena;
+        hf_arena_init(&arena);
+        struct hf_event *event = random_event(
+            &r, &arena, (enum hf_event_type)(HF_EVENT_MESSAGE_PUBLISHED + i / GOLDEN_EACH));
+        struct hf_commit commit = commit_of(&event, 1);
+        struct hf_buffer frame;
+        hf_buffer_init(&frame);
+        assert_true(hf_commit_encode(&commit, &frame));
+        size_t record_bytes = hf_get_u32(frame.data);
+        (void)fprintf(file, "%d ", (int)event->type);
+        put_hex(file, frame.data + 8, record_bytes);
+        (void)fprintf(file, " -");
+        put_hex(file, frame.data + 8 + record_bytes, frame.size_bytes - 8 - record_bytes);
+        (void)fprintf(file, "\n");
+        hf_buffer_release(&frame);
+        hf_arena_release(&arena);
+    }
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1);
+}
+
+static size_t unhex(const char *text, uint8_t *to)
+{
+    size_t size = 0;
+    for (; digit_of(text[0]) >= 0 && digit_of(text[1]) >= 0; text += 2) {
+        to[size++] = (uint8_t)(digit_of(text[0]) * 16 + digit_of(text[1]));
+    }
+    return size;
+}
+
+/* A line is decoded, has the names and hashes that it says, and encodes to the same bytes. Returns its type. */
+static enum hf_event_type read_line(const char *line)
+{
+    static uint8_t bytes[LINE_BYTES];
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    size_t record_bytes = unhex(strchr(line, ' ') + 1, bytes);
+    size_t payload_bytes = unhex(strchr(line, '-') + 1, bytes + record_bytes);
+    struct hf_commit commit;
+    assert_int_equal(hf_commit_decode(bytes, record_bytes, bytes + record_bytes, payload_bytes,
+                                      &arena, &commit, NULL),
+                     HF_ERR_OK);
+    assert_int_equal(hf_commit_verify_texts(&commit, NULL), HF_ERR_OK);
+    enum hf_event_type type = commit.events[0]->type;
+    assert_int_equal(type, strtol(line, NULL, 10));
+    struct hf_buffer again;
+    hf_buffer_init(&again);
+    assert_true(hf_commit_encode(&commit, &again));
+    assert_int_equal(again.size_bytes, 8 + record_bytes + payload_bytes);
+    assert_memory_equal(again.data + 8, bytes, record_bytes + payload_bytes);
+    hf_buffer_release(&again);
+    hf_arena_release(&arena);
+    return type;
+}
+
+static void stored_events_are_read_for_ever(void **state)
+{
+    (void)state;
+    const char *path = getenv("GOLDEN_QUEUE_EVENTS");
+    assert_non_null(path);
+    FILE *file = fopen(path, getenv("GOLDEN_WRITE") != NULL ? "w+" : "r");
+    assert_non_null(file);
+    if (getenv("GOLDEN_WRITE") != NULL) {
+        write_golden(file);
+        rewind(file);
+    }
+    static char line[LINE_BYTES];
+    int seen[HF_EVENT_TYPE_COUNT] = {0};
+    while (fgets(line, sizeof(line), file) != NULL) {
+        seen[read_line(line)]++;
+    }
+    (void)fclose(file);
+    for (int type = HF_EVENT_MESSAGE_PUBLISHED; type < HF_EVENT_TYPE_COUNT; type++) {
+        assert_true(seen[type] >= GOLDEN_EACH);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stored_events_are_read_for_ever),
         cmocka_unit_test(random_events_come_back),
         cmocka_unit_test(fields_are_kept),
         cmocka_unit_test(verification_sees_other_names),
