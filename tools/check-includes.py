@@ -28,10 +28,11 @@ ARROWS = {
     "api": ["node", "core", "log", "store", "http", "observe", "deliver", "base", "outside"],
     "lib": ["api", "node", "core", "log", "store", "base", "outside"],
     "client": ["base"],
-    "cli": ["api", "node", "core", "log", "store", "http", "observe", "deliver", "base", "outside"],
+    "relay": ["core", "base"],
+    "cli": ["relay", "api", "node", "core", "log", "store", "http", "observe", "deliver", "base", "outside"],
 }
 # Who may use the installed headers of include/: the two doors, and everybody outside src/.
-PUBLIC_USERS = ["api", "cli", "client", "lib", "node"]
+PUBLIC_USERS = ["api", "cli", "client", "lib", "node", "relay"]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -131,6 +132,10 @@ PLANTS = [  # (file, line added, allowed)
     ("src/api/planted.c", '#include "cli/planted.h"', False),
     ("src/api/planted.c", '#include "node/planted.h"', True),
     ("src/core/planted.c", '#include "no/such.h"', False),
+    ("src/relay/planted.c", '#include "core/planted.h"', True),
+    ("src/relay/planted.c", '#include "client/planted.h"', False),
+    ("src/relay/planted.c", '#include "node/planted.h"', False),
+    ("src/core/planted.c", '#include "relay/planted.h"', False),
     ("src/unlisted/planted.c", '#include <stdio.h>', False),
     ("include/planted.h", '#include "base/planted.h"', False),
     ("examples/planted.c", '#include "node/planted.h"', False),

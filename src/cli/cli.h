@@ -108,5 +108,6 @@ int hf_cli_demo(int argc, char **argv);
 int hf_cli_serve(int argc, char **argv);
 int hf_cli_backup(int argc, char **argv);
 int hf_cli_restore(int argc, char **argv);
+int hf_cli_relay(int argc, char **argv);
 
 #endif

@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"document", NULL, NULL},
     {"lease", NULL, NULL},
     {"key", NULL, NULL},
+    {"relay", hf_cli_relay, "publish the rows of an outbox table of PostgreSQL or SQLite"},
 
     {NULL, NULL, "Against a server, or on a data directory"},
     {"commit", hf_cli_commit, "decide one commit, given as JSON, and make it durable"},
