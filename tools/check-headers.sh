@@ -2,7 +2,7 @@
 # Each header compiles alone, twice in a row, and has a guard named after its path.
 cd "$(dirname "$0")/.." || exit 1
 status=0
-flags="-std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -Isrc -Iinclude -Itests"
+flags="-std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -Isrc -Iinclude -Itests $(pkg-config --cflags libpq)"
 for header in $(git ls-files --cached --others --exclude-standard 'src/*.h' 'include/*.h' |
     LC_ALL=C sort -u); do
     [ -f "$header" ] || continue

@@ -22,6 +22,8 @@ holdfast \- check, act, remember: commits that are decided once, on a server or 
 serves a data directory over HTTP. The commands
 .BR transfer ", " account ", " hold ", " stream ", " document ", " lease " and " key
 ask a server;
+.B relay
+brings the rows of another database's outbox to one;
 .BR commit ", " get ", " import " and " status
 ask a server, or work on a data directory itself.
 A data directory holds one database and has one owner at a time: a server, or one of

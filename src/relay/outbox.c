@@ -158,8 +158,9 @@ void hf_outbox_put_member(struct hf_buffer *out, const char *name, struct hf_str
 
 void hf_outbox_put_operation(const struct hf_outbox_message *message, struct hf_buffer *out)
 {
-    hf_buffer_text(out, "{\"op\":\"append\"");
-    hf_outbox_put_member(out, "stream", message->topic);
+    hf_buffer_text(out, "{\"op\":\"publish\"");
+    hf_outbox_put_member(out, "topic", message->topic);
+    hf_outbox_put_member(out, "key", message->key);
     hf_outbox_put_member(out, "type", message->type);
     hf_outbox_put_member(out, "id", message->id);
     hf_buffer_text(out, ",\"data\":");

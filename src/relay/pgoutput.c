@@ -140,11 +140,6 @@ static struct hf_pgoutput_list take_tuple(struct reading *reading)
     return take_list(reading, (uint32_t)take_number(reading, 2), skip_value);
 }
 
-static void skip_relation(struct reading *reading)
-{
-    (void)take_u32(reading);
-}
-
 /* ---- the messages ---- */
 
 static void parse_relation(struct reading *reading, struct hf_pgoutput_message *message)

@@ -45,7 +45,7 @@ struct attempt {
     enum hf_relay_end end; /* GO_ON: look at the rest */
     bool done;             /* the rows are published */
     bool blamed;           /* the row at `row` was refused */
-    bool exists;           /* …because its id is a message already */
+    bool exists;           /* …because its id is a message's already */
     size_t row;
     char why[HF_OUTBOX_WHY_BYTES];
 };
@@ -74,15 +74,6 @@ static bool failed_operation(const struct holdfast_client_answer *answer, uint64
     return end != answer->failed + 4;
 }
 
-/* Is the message that has the row's id already the one that the row would become? */
-static bool is_same(const struct hf_outbox_message *message,
-                    const struct holdfast_client_answer *answer)
-{
-    (void)message;
-    (void)answer;
-    return false;
-}
-
 static void judge_refusal(struct hf_publisher *publisher, size_t from, size_t to,
                           const struct holdfast_client_answer *answer, struct attempt *attempt)
 {
@@ -99,8 +90,8 @@ static void judge_refusal(struct hf_publisher *publisher, size_t from, size_t to
         attempt->end = hf_publish_refused(publisher, answer);
         return;
     }
-    attempt->exists = strcmp(answer->code, "message_exists") == 0 &&
-                      is_same(&publisher->rows[attempt->row].message, answer);
+    attempt->exists =
+        strcmp(answer->code, "message_exists") == 0 || strcmp(answer->code, "partial_replay") == 0;
     (void)snprintf(attempt->why, sizeof(attempt->why), "the server refuses it: %s: %.200s",
                    answer->code, answer->detail);
 }
@@ -134,7 +125,7 @@ static struct attempt commit_rows(struct hf_publisher *publisher, size_t from, s
     }
     next.published += fresh;
     hf_publish_end(publisher, &next);
-    attempt.end = hf_publish_send(publisher, &answer);
+    attempt.end = hf_publish_send(publisher, false, &answer);
     if (attempt.end != HF_RELAY_GO_ON) {
         return attempt;
     }
@@ -156,7 +147,8 @@ static struct attempt commit_rows(struct hf_publisher *publisher, size_t from, s
 static size_t segment_end(const struct hf_publisher *publisher, size_t from, bool one_by_one)
 {
     size_t to = from;
-    while (to < publisher->count && publisher->rows[to].bad == NULL) {
+    while (to < publisher->count && publisher->rows[to].bad == NULL &&
+           (to == from || !publisher->rows[to].alone)) {
         bool known = publisher->rows[to++].known;
         if (one_by_one && !known) {
             break;
@@ -165,12 +157,44 @@ static size_t segment_end(const struct hf_publisher *publisher, size_t from, boo
     return to;
 }
 
-static enum hf_relay_end blame(struct hf_publisher *publisher, const struct attempt *attempt)
+/* The row's id is a message's. Is it the very message that the row would become? Asked by a dry run of it alone: the
+ * server answers that it would be a replay, in whole or in part, or that the id is another message's. */
+static enum hf_relay_end probe(struct hf_publisher *publisher, struct hf_publisher_row *row)
+{
+    struct holdfast_client_answer *answer;
+    publisher->operations = 0;
+    hf_buffer_clear(&publisher->body);
+    hf_buffer_text(&publisher->body, "{\"do\":[");
+    hf_publish_comma(publisher);
+    hf_outbox_put_operation(&row->message, &publisher->body);
+    hf_buffer_text(&publisher->body, "]}");
+    enum hf_relay_end end = hf_publish_send(publisher, true, &answer);
+    if (end != HF_RELAY_GO_ON) {
+        return end;
+    }
+    row->known =
+        (answer->status < 300 && answer->replayed) || strcmp(answer->code, "partial_replay") == 0;
+    /* No such message: then an earlier row of the same commit has the id; the row takes its turn behind it. */
+    row->alone = answer->status < 300 && !answer->replayed;
+    if (answer->status >= 300 && !row->known && strcmp(answer->code, "message_exists") != 0) {
+        end = hf_publish_refused(publisher, answer);
+    }
+    holdfast_client_answer_free(answer);
+    return end;
+}
+
+static enum hf_relay_end blame(struct hf_publisher *publisher, struct attempt *attempt)
 {
     struct hf_publisher_row *row = &publisher->rows[attempt->row];
     if (attempt->exists) {
-        row->known = true;
-        return HF_RELAY_GO_ON;
+        enum hf_relay_end end = probe(publisher, row);
+        if (end != HF_RELAY_GO_ON || row->known || row->alone) {
+            return end;
+        }
+        (void)snprintf(
+            attempt->why, sizeof(attempt->why),
+            "its id is another message's; ids of all relays are one name space: where they are "
+            "plain numbers, --id-prefix keeps them apart");
     }
     row->bad =
         hf_arena_copy(&publisher->arena, (struct hf_str){attempt->why, strlen(attempt->why) + 1})
@@ -217,7 +241,7 @@ enum hf_relay_end hf_publisher_save(struct hf_publisher *publisher, const struct
     HF_CHECK(publisher->count == 0);
     hf_publish_begin(publisher);
     hf_publish_end(publisher, next);
-    enum hf_relay_end end = hf_publish_send(publisher, &answer);
+    enum hf_relay_end end = hf_publish_send(publisher, false, &answer);
     if (end != HF_RELAY_GO_ON) {
         return end;
     }

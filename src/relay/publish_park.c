@@ -99,7 +99,7 @@ static enum hf_relay_end send_ahead(struct hf_publisher *publisher, const struct
         hf_buffer_text(&publisher->body, "{\"do\":[");
         put_part(publisher, parking, part);
         hf_buffer_text(&publisher->body, "]}");
-        enum hf_relay_end end = hf_publish_send(publisher, &answer);
+        enum hf_relay_end end = hf_publish_send(publisher, false, &answer);
         if (end == HF_RELAY_GO_ON && answer->status >= 300) {
             end = hf_publish_refused(publisher, answer);
         }
@@ -130,7 +130,7 @@ static enum hf_relay_end park(struct hf_publisher *publisher, const struct parki
             put_part(publisher, parking, parking->parts - 1);
         }
         hf_publish_end(publisher, &next);
-        end = hf_publish_send(publisher, &answer);
+        end = hf_publish_send(publisher, false, &answer);
         if (end != HF_RELAY_GO_ON) {
             return end;
         }

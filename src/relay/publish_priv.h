@@ -14,6 +14,7 @@ struct hf_publisher_row {
     struct hf_cursor_at at;           /* the cursor behind it */
     uint64_t seen_us;                 /* when it was committed */
     bool known;                       /* it is a message already: left out */
+    bool alone;                       /* it must not stand behind another row in a commit */
     const char *bad;                  /* why it can be no message; NULL: it can */
 };
 
@@ -24,8 +25,8 @@ void hf_publish_comma(struct hf_publisher *publisher);
 /* Puts the cursor behind the operations and ends the body. `next` is to become relay->cursor. */
 void hf_publish_end(struct hf_publisher *publisher, const struct hf_cursor *next);
 
-/* Sends the body until the answer is definite. GO_ON and *answer, DONE (asked to stop) or FAILED. */
-enum hf_relay_end hf_publish_send(struct hf_publisher *publisher,
+/* Sends the body until the answer is definite. GO_ON and *answer, DONE (asked to stop) or FAILED. dry: decided only. */
+enum hf_relay_end hf_publish_send(struct hf_publisher *publisher, bool dry,
                                   struct holdfast_client_answer **answer);
 /* The answer is 201: the cursor is what was sent. */
 void hf_publish_moved_to(struct hf_publisher *publisher, const struct hf_cursor *next,

@@ -95,7 +95,7 @@ static void answered(struct hf_relay *relay, enum hf_relay_state before)
     }
 }
 
-enum hf_relay_end hf_publish_send(struct hf_publisher *publisher,
+enum hf_relay_end hf_publish_send(struct hf_publisher *publisher, bool dry,
                                   struct holdfast_client_answer **answer)
 {
     struct hf_relay *relay = publisher->relay;
@@ -108,7 +108,8 @@ enum hf_relay_end hf_publish_send(struct hf_publisher *publisher,
     }
     make_key(key);
     for (;;) {
-        struct holdfast_client_call call = {.key = key, .total_timeout_ms = ROUND_MS};
+        struct holdfast_client_call call = {
+            .key = key, .total_timeout_ms = ROUND_MS, .dry_run = dry};
         struct holdfast_client_failure failure;
         enum holdfast_client_error error = holdfast_client_commit(
             relay->client, &call, (const char *)body->data, body->size_bytes, answer, &failure);

@@ -342,7 +342,6 @@ static void tell_lag(struct source *source)
 /* One look, and what it shows published. *idle: there is nothing more now. */
 static enum hf_relay_end turn(struct source *source, bool *idle)
 {
-    struct hf_relay *relay = source->relay;
     bool changed = false;
     *idle = true;
     enum hf_relay_end end = look(source, &changed);

@@ -35,6 +35,7 @@ EXPECTED = {"transfer": ["post", "reverse", "show", "list"],
             "document": ["get", "put", "patch", "delete", "list", "versions"],
             "lease": ["acquire", "renew", "release", "show"],
             "key": ["show", "cancel"],
+            "relay": ["postgresql", "sqlite"],
             "token": ["create", "list", "revoke", "rotate"],
             "commit": [], "get": [], "import": [], "export": [], "status": [], "verify": [], "serve": [],
             "backup": [], "restore": [], "demo": []}
