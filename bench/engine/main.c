@@ -1,4 +1,5 @@
-/* holdfast-bench --directory DIR [--rounds N] [--json] */
+/* holdfast-bench --directory DIR [--rounds N] [--only PATTERN] [--json] */
+#include <fnmatch.h>
 #include <ftw.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -57,6 +58,14 @@ static const char *row_name(size_t row)
     return row < LOAD_COUNT ? loads[row].name : others[row - LOAD_COUNT];
 }
 
+/* NULL: all rows; else those whose name this shell pattern matches. */
+static const char *only;
+
+static bool is_wanted(size_t row)
+{
+    return only == NULL || fnmatch(only, row_name(row), 0) == 0;
+}
+
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
 {
     (void)status;
@@ -111,12 +120,20 @@ static void print_all(struct bench_result results[ROW_COUNT][ROUNDS_MAX], int ro
                 : "median of %d rounds (lowest to highest); percentiles of the median round, per "
                   "commit\n",
            rounds);
+    size_t last = ROW_COUNT;
     for (size_t row = 0; row < ROW_COUNT; row++) {
-        qsort(results[row], (size_t)rounds, sizeof(results[row][0]), compare_results);
-        print_row(row_name(row), results[row], rounds, json, row + 1 == ROW_COUNT);
+        last = is_wanted(row) ? row : last;
+    }
+    for (size_t row = 0; row < ROW_COUNT; row++) {
+        if (is_wanted(row)) {
+            qsort(results[row], (size_t)rounds, sizeof(results[row][0]), compare_results);
+            print_row(row_name(row), results[row], rounds, json, row == last);
+        }
     }
     if (json) {
         printf("]\n");
+    }
+    if (json || only != NULL) {
         return;
     }
     printf("hot / uniform: %.2f with 64 threads, %.2f in commits of 1,000\n",
@@ -126,8 +143,10 @@ static void print_all(struct bench_result results[ROW_COUNT][ROUNDS_MAX], int ro
 
 static int usage(FILE *to, int status)
 {
-    fprintf(to, "usage: holdfast-bench --directory DIR [--rounds N] [--json]\n"
-                "Measures durable commits on the disk of DIR, beside its raw sync.\n");
+    fprintf(to,
+            "usage: holdfast-bench --directory DIR [--rounds N] [--only PATTERN] [--json]\n"
+            "Measures durable commits on the disk of DIR, beside its raw sync; with --only the\n"
+            "rows whose name PATTERN matches.\n");
     return status;
 }
 
@@ -135,6 +154,7 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"directory", required_argument, NULL, 'd'},
                                             {"rounds", required_argument, NULL, 'r'},
+                                            {"only", required_argument, NULL, 'o'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
@@ -147,6 +167,8 @@ int main(int argc, char **argv)
             directory = optarg;
         } else if (option == 'r') {
             rounds = strtol(optarg, NULL, 10);
+        } else if (option == 'o') {
+            only = optarg;
         } else if (option == 'j') {
             json = true;
         } else {
@@ -159,6 +181,9 @@ int main(int argc, char **argv)
     static struct bench_result results[ROW_COUNT][ROUNDS_MAX];
     for (int round = 0; round < rounds; round++) {
         for (size_t row = 0; row < ROW_COUNT; row++) {
+            if (!is_wanted(row)) {
+                continue;
+            }
             if (isatty(STDERR_FILENO)) {
                 fprintf(stderr, "\rround %d of %ld: %-50s", round + 1, rounds, row_name(row));
             }

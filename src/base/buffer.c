@@ -82,11 +82,9 @@ void hf_buffer_u64(struct hf_buffer *buffer, uint64_t value)
     }
 }
 
-void hf_buffer_varint(struct hf_buffer *buffer, hf_u128 value)
+void hf_buffer_varint_long(struct hf_buffer *buffer, hf_u128 value)
 {
-    if (value < 0x80) {
-        hf_buffer_u8(buffer, (uint8_t)value);
-    } else if (hf_buffer_reserve(buffer, HF_VARINT_BYTES_MAX)) {
+    if (hf_buffer_reserve(buffer, HF_VARINT_BYTES_MAX)) {
         buffer->size_bytes += hf_put_varint(buffer->data + buffer->size_bytes, value);
     }
 }

@@ -43,7 +43,15 @@ static inline void hf_buffer_u8(struct hf_buffer *buffer, uint8_t value)
 void hf_buffer_u16(struct hf_buffer *buffer, uint16_t value);
 void hf_buffer_u32(struct hf_buffer *buffer, uint32_t value);
 void hf_buffer_u64(struct hf_buffer *buffer, uint64_t value);
-void hf_buffer_varint(struct hf_buffer *buffer, hf_u128 value);
+void hf_buffer_varint_long(struct hf_buffer *buffer, hf_u128 value); /* of any value */
+static inline void hf_buffer_varint(struct hf_buffer *buffer, hf_u128 value)
+{
+    if (value < 0x80) {
+        hf_buffer_u8(buffer, (uint8_t)value);
+    } else {
+        hf_buffer_varint_long(buffer, value);
+    }
+}
 void hf_buffer_str(struct hf_buffer *buffer, struct hf_str text); /* varint length, bytes */
 void hf_buffer_text(struct hf_buffer *buffer, const char *text);  /* the bytes alone */
 void hf_buffer_format(struct hf_buffer *buffer, const char *format, ...) HF_PRINTF(2, 3);

@@ -55,11 +55,16 @@ static inline uint64_t hf_get_u64(const uint8_t *from)
 static inline size_t hf_put_varint(uint8_t *to, hf_u128 value)
 {
     size_t n = 0;
-    while (value >= 0x80) {
+    while (value > UINT64_MAX) {
         to[n++] = (uint8_t)(value | 0x80);
         value >>= 7;
     }
-    to[n++] = (uint8_t)value;
+    uint64_t rest = (uint64_t)value; /* shifts of 64 bits are much cheaper */
+    while (rest >= 0x80) {
+        to[n++] = (uint8_t)(rest | 0x80);
+        rest >>= 7;
+    }
+    to[n++] = (uint8_t)rest;
     return n;
 }
 

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/check.h"
 #include "core/commit.h"
 
 struct hf_codec {
@@ -34,9 +35,61 @@ static inline bool hf_codec_writing(const struct hf_codec *codec)
 bool hf_codec_fail(struct hf_codec *codec, const char *what);
 bool hf_codec_ok(const struct hf_codec *codec);
 
-void hf_code_u64(struct hf_codec *codec, uint64_t *value, uint64_t max, const char *what);
-void hf_code_u32(struct hf_codec *codec, uint32_t *value, uint32_t max, const char *what);
-void hf_code_bool(struct hf_codec *codec, bool *value, const char *what);
+/* The reading halves, and whatever is rare: not to be called but by the functions below. */
+hf_u128 hf_codec_read_number(struct hf_codec *codec, hf_u128 max, const char *what);
+bool hf_codec_read_bool(struct hf_codec *codec, const char *what);
+uint32_t hf_codec_read_enum_number(struct hf_codec *codec, uint32_t max, const char *what);
+void hf_codec_read_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes,
+                         const char *what);
+struct hf_str hf_codec_read_text(struct hf_codec *codec, size_t bytes_max, const char *what);
+
+/* These stand here because a commit of a thousand transfers calls them forty thousand times. */
+static inline void hf_code_u128(struct hf_codec *codec, hf_u128 *value, hf_u128 max,
+                                const char *what)
+{
+    if (hf_codec_writing(codec)) {
+        HF_CHECK(*value <= max);
+        hf_buffer_varint(codec->out, *value);
+    } else {
+        *value = hf_codec_read_number(codec, max, what);
+    }
+}
+
+static inline void hf_code_u64(struct hf_codec *codec, uint64_t *value, uint64_t max,
+                               const char *what)
+{
+    if (hf_codec_writing(codec)) {
+        HF_CHECK(*value <= max);
+        hf_buffer_varint(codec->out, *value);
+    } else {
+        *value = (uint64_t)hf_codec_read_number(codec, max, what);
+    }
+}
+
+static inline void hf_code_u32(struct hf_codec *codec, uint32_t *value, uint32_t max,
+                               const char *what)
+{
+    uint64_t wide = *value;
+    hf_code_u64(codec, &wide, max, what);
+    *value = (uint32_t)wide;
+}
+
+static inline void hf_code_i128(struct hf_codec *codec, hf_i128 *value, const char *what)
+{
+    hf_u128 wide = hf_codec_writing(codec) ? hf_i128_zigzag(*value) : 0;
+    hf_code_u128(codec, &wide, HF_U128_MAX, what);
+    *value = hf_i128_unzigzag(wide);
+}
+
+static inline void hf_code_bool(struct hf_codec *codec, bool *value, const char *what)
+{
+    if (hf_codec_writing(codec)) {
+        hf_buffer_u8(codec->out, *value ? 1 : 0);
+    } else {
+        *value = hf_codec_read_bool(codec, what);
+    }
+}
+
 /* An enum stored as one byte from 1 to max. */
 #define HF_CODE_ENUM(codec, field, max, what)                                                      \
     do {                                                                                           \
@@ -44,11 +97,41 @@ void hf_code_bool(struct hf_codec *codec, bool *value, const char *what);
         hf_code_enum_number((codec), &number_, (uint32_t)(max), (what));                           \
         (field) = (__typeof__(field))number_;                                                      \
     } while (0)
-void hf_code_enum_number(struct hf_codec *codec, uint32_t *number, uint32_t max, const char *what);
-void hf_code_u128(struct hf_codec *codec, hf_u128 *value, hf_u128 max, const char *what);
-void hf_code_i128(struct hf_codec *codec, hf_i128 *value, const char *what);
-void hf_code_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes, const char *what);
-void hf_code_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max, const char *what);
+static inline void hf_code_enum_number(struct hf_codec *codec, uint32_t *number, uint32_t max,
+                                       const char *what)
+{
+    if (hf_codec_writing(codec)) {
+        HF_CHECK(*number >= 1 && *number <= max);
+        hf_buffer_u8(codec->out, (uint8_t)*number);
+    } else {
+        *number = hf_codec_read_enum_number(codec, max, what);
+    }
+}
+
+static inline void hf_code_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes,
+                                 const char *what)
+{
+    if (hf_codec_writing(codec)) {
+        uint8_t *to = hf_buffer_extend(codec->out, size_bytes);
+        if (to != NULL) {
+            memcpy(to, bytes, size_bytes);
+        }
+    } else {
+        hf_codec_read_bytes(codec, bytes, size_bytes, what);
+    }
+}
+
+static inline void hf_code_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
+                                const char *what)
+{
+    if (hf_codec_writing(codec)) {
+        HF_CHECK(text->len <= bytes_max);
+        hf_buffer_str(codec->out, *text);
+    } else {
+        *text = hf_codec_read_text(codec, bytes_max, what);
+    }
+}
+
 void hf_code_optional_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
                            const char *what);
 void hf_code_name(struct hf_codec *codec, struct hf_name *name, const char *what);

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
+#include "base/check.h"
 #include "base/json.h"
 #include "base/time_text.h"
 #include "core/command_priv.h"
@@ -158,40 +160,76 @@ static void tag_payload(struct hf_buffer *to, const struct hf_payload *payload)
     }
 }
 
-static void tag_signed(struct hf_buffer *to, bool given, bool none, hf_i128 value)
-{
-    hf_buffer_u8(to, (uint8_t)(given ? (none ? 2 : 1) : 0));
-    hf_buffer_varint(to, given && !none ? hf_i128_zigzag(value) : 0);
-}
-
 static void tag_number(struct hf_buffer *to, bool given, hf_u128 value)
 {
     hf_buffer_u8(to, given);
     hf_buffer_varint(to, given ? value : 0);
 }
 
-/* Encoding 1 of an operation's own fields; frozen by golden files. */
-static void encode_op(struct hf_buffer *to, const struct hf_op *op)
+/* Room for an operation's flags, numbers, asset and the lengths of its texts: more than they take. */
+#define OP_BYTES_MAX (HF_ASSET_BYTES_MAX + 16 * (1 + HF_VARINT_BYTES_MAX))
+
+static uint8_t *put_varint(uint8_t *to, hf_u128 value)
 {
-    hf_buffer_u8(to, 1);
-    hf_buffer_u8(to, (uint8_t)op->type);
-    hf_buffer_str(to, op->subject.text);
-    hf_buffer_str(to, op->to.text);
-    hf_buffer_u8(to, op->has_id);
-    hf_buffer_str(to, op->id.text);
-    hf_buffer_str(to, hf_asset_str(&op->asset));
-    tag_number(to, op->has_amount, op->amount);
-    hf_buffer_u8(to, (uint8_t)((op->up_to ? 1 : 0) | (op->final ? 2 : 0)));
-    tag_signed(to, op->has_floor, op->floor_none, op->floor);
-    tag_signed(to, op->has_ceiling, op->ceiling_none, op->ceiling);
-    tag_number(to, op->has_timeout, op->timeout_ms);
-    hf_buffer_varint(to, op->token);
-    tag_number(to, op->has_effective_at, op->effective_at_us);
-    hf_buffer_str(to, op->type_text);
-    tag_payload(to, &op->data);
-    tag_payload(to, &op->metadata);
+    if (value < 0x80) {
+        *to = (uint8_t)value;
+        return to + 1;
+    }
+    return to + hf_put_varint(to, value);
+}
+
+static uint8_t *put_text(uint8_t *to, struct hf_str text)
+{
+    to = put_varint(to, text.len);
+    if (text.len > 0) {
+        memcpy(to, text.ptr, text.len);
+    }
+    return to + text.len;
+}
+
+static uint8_t *put_number(uint8_t *to, bool given, hf_u128 value)
+{
+    *to = given;
+    return put_varint(to + 1, given ? value : 0);
+}
+
+static uint8_t *put_signed(uint8_t *to, bool given, bool none, hf_i128 value)
+{
+    *to = (uint8_t)(given ? (none ? 2 : 1) : 0);
+    return put_varint(to + 1, given && !none ? hf_i128_zigzag(value) : 0);
+}
+
+/* Encoding 1 of an operation's own fields; frozen by golden files. Into room that is there: this is done
+ * for every operation. */
+static void encode_op(struct hf_buffer *buffer, const struct hf_op *op)
+{
+    size_t texts_bytes =
+        op->subject.text.len + op->to.text.len + op->id.text.len + op->type_text.len;
+    if (!hf_buffer_reserve(buffer, OP_BYTES_MAX + texts_bytes)) {
+        return;
+    }
+    uint8_t *to = buffer->data + buffer->size_bytes;
+    *to++ = 1;
+    *to++ = (uint8_t)op->type;
+    to = put_text(to, op->subject.text);
+    to = put_text(to, op->to.text);
+    *to++ = op->has_id;
+    to = put_text(to, op->id.text);
+    to = put_text(to, hf_asset_str(&op->asset));
+    to = put_number(to, op->has_amount, op->amount);
+    *to++ = (uint8_t)((op->up_to ? 1 : 0) | (op->final ? 2 : 0));
+    to = put_signed(to, op->has_floor, op->floor_none, op->floor);
+    to = put_signed(to, op->has_ceiling, op->ceiling_none, op->ceiling);
+    to = put_number(to, op->has_timeout, op->timeout_ms);
+    to = put_varint(to, op->token);
+    to = put_number(to, op->has_effective_at, op->effective_at_us);
+    to = put_text(to, op->type_text);
+    buffer->size_bytes = (size_t)(to - buffer->data);
+    HF_CHECK(buffer->size_bytes <= buffer->capacity_bytes);
+    tag_payload(buffer, &op->data);
+    tag_payload(buffer, &op->metadata);
     if (op->queue != NULL) {
-        hf_command_encode_queue(to, op);
+        hf_command_encode_queue(buffer, op);
     }
 }
 

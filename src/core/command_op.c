@@ -103,33 +103,29 @@ static bool refuse(struct adding *adding, const char *field, const char *text)
                             "%s", text);
 }
 
+#define GIVEN(is_there, name) ((uint64_t)(is_there) << F_##name)
+
 static uint64_t given_fields(const struct hf_op_fields *f)
 {
-    const struct hf_str texts[] = {
-        f->account, f->id,       f->from,  f->to,    f->asset, f->amount, f->transfer, f->hold,
-        f->stream,  f->document, f->lease, f->owner, f->type,  f->data,   f->metadata,
-    };
-    uint64_t given = 0;
-    for (size_t i = 0; i < HF_ARRAY_COUNT(texts); i++) {
-        given |= hf_str_present(texts[i]) ? UINT64_C(1) << i : 0;
-    }
-    given |= hf_str_present(f->floor) || f->floor_null ? B(FLOOR) : 0;
-    given |= hf_str_present(f->ceiling) || f->ceiling_null ? B(CEILING) : 0;
-    given |= hf_str_present(f->effective_at) ? B(EFFECTIVE_AT) : 0;
-    given |= f->has_up_to ? B(UP_TO) : 0;
-    given |= f->has_final ? B(FINAL) : 0;
-    given |= f->has_timeout_ms ? B(TIMEOUT_MS) : 0;
-    given |= f->has_ttl_ms ? B(TTL_MS) : 0;
-    given |= f->has_token ? B(TOKEN) : 0;
-    given |= f->has_expected_version ? B(EXPECTED_VERSION) : 0;
-    given |= hf_str_present(f->topic) ? B(TOPIC) : 0;
-    given |= hf_str_present(f->key) ? B(KEY) : 0;
-    given |= hf_str_present(f->deliver_at) ? B(DELIVER_AT) : 0;
-    given |= hf_str_present(f->subscription) ? B(SUBSCRIPTION) : 0;
-    given |= hf_str_present(f->receipt) ? B(RECEIPT) : 0;
-    given |= f->has_delay_ms ? B(DELAY_MS) : 0;
-    given |= hf_str_present(f->error) ? B(ERROR) : 0;
-    return given;
+    return GIVEN(hf_str_present(f->account), ACCOUNT) | GIVEN(hf_str_present(f->id), ID) |
+           GIVEN(hf_str_present(f->from), FROM) | GIVEN(hf_str_present(f->to), TO) |
+           GIVEN(hf_str_present(f->asset), ASSET) | GIVEN(hf_str_present(f->amount), AMOUNT) |
+           GIVEN(hf_str_present(f->transfer), TRANSFER) | GIVEN(hf_str_present(f->hold), HOLD) |
+           GIVEN(hf_str_present(f->stream), STREAM) | GIVEN(hf_str_present(f->document), DOCUMENT) |
+           GIVEN(hf_str_present(f->lease), LEASE) | GIVEN(hf_str_present(f->owner), OWNER) |
+           GIVEN(hf_str_present(f->type), TYPE) | GIVEN(hf_str_present(f->data), DATA) |
+           GIVEN(hf_str_present(f->metadata), METADATA) |
+           GIVEN(hf_str_present(f->floor) || f->floor_null, FLOOR) |
+           GIVEN(hf_str_present(f->ceiling) || f->ceiling_null, CEILING) |
+           GIVEN(hf_str_present(f->effective_at), EFFECTIVE_AT) | GIVEN(f->has_up_to, UP_TO) |
+           GIVEN(f->has_final, FINAL) | GIVEN(f->has_timeout_ms, TIMEOUT_MS) |
+           GIVEN(f->has_ttl_ms, TTL_MS) | GIVEN(f->has_token, TOKEN) |
+           GIVEN(f->has_expected_version, EXPECTED_VERSION) |
+           GIVEN(hf_str_present(f->topic), TOPIC) | GIVEN(hf_str_present(f->key), KEY) |
+           GIVEN(hf_str_present(f->deliver_at), DELIVER_AT) |
+           GIVEN(hf_str_present(f->subscription), SUBSCRIPTION) |
+           GIVEN(hf_str_present(f->receipt), RECEIPT) | GIVEN(f->has_delay_ms, DELAY_MS) |
+           GIVEN(hf_str_present(f->error), ERROR);
 }
 
 /* The first field whose bit is set. */
@@ -160,18 +156,27 @@ static bool check_shape(struct adding *adding)
     return true;
 }
 
-static bool take_name(struct adding *adding, struct hf_str text, const char *field, bool reference,
-                      struct hf_name *name)
+/* What kind of name a field has. */
+enum naming {
+    NEW_ID,    /* never seen before */
+    THING,     /* named again and again */
+    REFERENCE, /* to a transfer or hold: perhaps the server gave it its name */
+};
+
+static bool take_name(struct adding *adding, struct hf_str text, const char *field,
+                      enum naming naming, struct hf_name *name)
 {
     if (!hf_str_present(text)) {
         return true;
     }
-    bool valid = reference ? hf_name_valid_reference(text) : hf_name_valid(text);
+    struct hf_arena *arena = &adding->command->arena;
+    bool valid = naming == REFERENCE ? hf_name_valid_reference(text) : hf_name_valid(text);
     if (!valid) {
         return refuse(adding, field, HF_NAME_RULE);
     }
-    struct hf_str copy = hf_arena_copy(&adding->command->arena, text);
-    if (copy.ptr == NULL || !hf_name_make(copy, &adding->command->arena, name)) {
+    struct hf_str copy = hf_arena_copy(arena, text);
+    if (copy.ptr == NULL || !(naming == THING ? hf_name_make_again(copy, arena, name)
+                                              : hf_name_make(copy, arena, name))) {
         return hf_command_short_memory(adding->malformed);
     }
     return true;
@@ -182,17 +187,17 @@ static bool take_names(struct adding *adding)
     const struct hf_op_fields *f = adding->fields;
     struct hf_op *op = adding->op;
     op->has_id = hf_str_present(f->id);
-    return take_name(adding, f->account, "account", false, &op->subject) &&
-           take_name(adding, f->from, "from", false, &op->subject) &&
-           take_name(adding, f->transfer, "transfer", true, &op->subject) &&
-           take_name(adding, f->hold, "hold", true, &op->subject) &&
-           take_name(adding, f->stream, "stream", false, &op->subject) &&
-           take_name(adding, f->document, "document", false, &op->subject) &&
-           take_name(adding, f->lease, "lease", false, &op->subject) &&
-           take_name(adding, f->topic, "topic", false, &op->subject) &&
-           take_name(adding, f->subscription, "subscription", false, &op->subject) &&
-           take_name(adding, f->to, "to", false, &op->to) &&
-           take_name(adding, f->id, "id", false, &op->id);
+    return take_name(adding, f->account, "account", THING, &op->subject) &&
+           take_name(adding, f->from, "from", THING, &op->subject) &&
+           take_name(adding, f->transfer, "transfer", REFERENCE, &op->subject) &&
+           take_name(adding, f->hold, "hold", REFERENCE, &op->subject) &&
+           take_name(adding, f->stream, "stream", THING, &op->subject) &&
+           take_name(adding, f->document, "document", THING, &op->subject) &&
+           take_name(adding, f->lease, "lease", THING, &op->subject) &&
+           take_name(adding, f->topic, "topic", THING, &op->subject) &&
+           take_name(adding, f->subscription, "subscription", THING, &op->subject) &&
+           take_name(adding, f->to, "to", THING, &op->to) &&
+           take_name(adding, f->id, "id", NEW_ID, &op->id);
 }
 
 static bool take_limit(struct adding *adding, struct hf_str text, bool null, const char *field,
@@ -343,6 +348,18 @@ static bool grow(struct hf_command *command)
     return true;
 }
 
+/* A long command mostly does the same thing many times. */
+static enum hf_op_type type_of(const struct hf_command *command, struct hf_str wire)
+{
+    if (command->op_count > 0) {
+        enum hf_op_type before = command->ops[command->op_count - 1].type;
+        if (hf_str_equal(wire, hf_str_from(hf_op_wire(before)))) {
+            return before;
+        }
+    }
+    return hf_op_from_wire(wire);
+}
+
 bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fields,
                        struct hf_malformed *malformed)
 {
@@ -356,7 +373,7 @@ bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fi
     struct hf_op *op = &command->ops[command->op_count];
     memset(op, 0, sizeof(*op));
     struct adding adding = {.command = command, .fields = fields, .op = op, .malformed = malformed};
-    op->type = hf_op_from_wire(fields->op);
+    op->type = type_of(command, fields->op);
     if (op->type == HF_OP_NONE) {
         return refuse(&adding, "op",
                       hf_str_present(fields->op) ? "no such operation"

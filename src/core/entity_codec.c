@@ -18,73 +18,37 @@ bool hf_codec_ok(const struct hf_codec *codec)
     return codec->what == NULL && !codec->in.failed && !codec->in_payload.failed;
 }
 
-void hf_code_u128(struct hf_codec *codec, hf_u128 *value, hf_u128 max, const char *what)
+hf_u128 hf_codec_read_number(struct hf_codec *codec, hf_u128 max, const char *what)
 {
-    if (hf_codec_writing(codec)) {
-        HF_CHECK(*value <= max);
-        hf_buffer_varint(codec->out, *value);
-        return;
-    }
     bool before = codec->in.failed;
-    *value = hf_read_varint(&codec->in, max);
+    hf_u128 value = hf_read_varint(&codec->in, max);
     if (!before && codec->in.failed) {
         hf_codec_fail(codec, what);
     }
+    return value;
 }
 
-void hf_code_u64(struct hf_codec *codec, uint64_t *value, uint64_t max, const char *what)
+bool hf_codec_read_bool(struct hf_codec *codec, const char *what)
 {
-    hf_u128 wide = *value;
-    hf_code_u128(codec, &wide, max, what);
-    *value = (uint64_t)wide;
-}
-
-void hf_code_u32(struct hf_codec *codec, uint32_t *value, uint32_t max, const char *what)
-{
-    hf_u128 wide = *value;
-    hf_code_u128(codec, &wide, max, what);
-    *value = (uint32_t)wide;
-}
-
-void hf_code_i128(struct hf_codec *codec, hf_i128 *value, const char *what)
-{
-    hf_u128 wide = hf_codec_writing(codec) ? hf_i128_zigzag(*value) : 0;
-    hf_code_u128(codec, &wide, HF_U128_MAX, what);
-    *value = hf_i128_unzigzag(wide);
-}
-
-void hf_code_enum_number(struct hf_codec *codec, uint32_t *number, uint32_t max, const char *what)
-{
-    if (hf_codec_writing(codec)) {
-        HF_CHECK(*number >= 1 && *number <= max);
-        hf_buffer_u8(codec->out, (uint8_t)*number);
-        return;
-    }
-    *number = hf_read_u8(&codec->in);
-    if (*number < 1 || *number > max) {
-        hf_codec_fail(codec, what);
-    }
-}
-
-void hf_code_bool(struct hf_codec *codec, bool *value, const char *what)
-{
-    if (hf_codec_writing(codec)) {
-        hf_buffer_u8(codec->out, *value ? 1 : 0);
-        return;
-    }
     uint8_t byte = hf_read_u8(&codec->in);
-    *value = byte == 1;
     if (byte > 1) {
         hf_codec_fail(codec, what);
     }
+    return byte == 1;
 }
 
-void hf_code_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes, const char *what)
+uint32_t hf_codec_read_enum_number(struct hf_codec *codec, uint32_t max, const char *what)
 {
-    if (hf_codec_writing(codec)) {
-        hf_buffer_bytes(codec->out, bytes, size_bytes);
-        return;
+    uint32_t number = hf_read_u8(&codec->in);
+    if (number < 1 || number > max) {
+        hf_codec_fail(codec, what);
     }
+    return number;
+}
+
+void hf_codec_read_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes,
+                         const char *what)
+{
     const uint8_t *from = hf_read_bytes(&codec->in, size_bytes);
     if (from == NULL) {
         memset(bytes, 0, size_bytes);
@@ -94,17 +58,13 @@ void hf_code_bytes(struct hf_codec *codec, uint8_t *bytes, size_t size_bytes, co
     memcpy(bytes, from, size_bytes);
 }
 
-void hf_code_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max, const char *what)
+struct hf_str hf_codec_read_text(struct hf_codec *codec, size_t bytes_max, const char *what)
 {
-    if (hf_codec_writing(codec)) {
-        HF_CHECK(text->len <= bytes_max);
-        hf_buffer_str(codec->out, *text);
-        return;
-    }
-    *text = hf_read_str(&codec->in, bytes_max);
-    if (text->ptr == NULL) {
+    struct hf_str text = hf_read_str(&codec->in, bytes_max);
+    if (text.ptr == NULL) {
         hf_codec_fail(codec, what);
     }
+    return text;
 }
 
 /* Presence, then the text if there is one. */

@@ -1,5 +1,6 @@
 #include "core/name.h"
 
+#include "base/hash_memo.h"
 #include "base/sha256.h"
 
 static bool is_alphanumeric(char c)
@@ -9,10 +10,10 @@ static bool is_alphanumeric(char c)
 
 /* May this stand in a name behind its first character? One bit each of U+0000–7F, for a look-up
  * without a branch. */
-static bool is_in_name(char c)
+static uint64_t is_in_name(char c)
 {
     static const uint64_t in_name[4] = {0x27FF780000000000u, 0x47FFFFFE87FFFFFFu, 0, 0};
-    return (in_name[(uint8_t)c >> 6] >> ((uint8_t)c & 63) & 1) != 0;
+    return in_name[(uint8_t)c >> 6] >> ((uint8_t)c & 63) & 1;
 }
 
 bool hf_name_valid(struct hf_str text)
@@ -20,11 +21,11 @@ bool hf_name_valid(struct hf_str text)
     if (text.len == 0 || text.len > HF_NAME_BYTES_MAX || !is_alphanumeric(text.ptr[0])) {
         return false;
     }
-    bool valid = true;
+    uint64_t valid = 1;
     for (size_t i = 1; i < text.len; i++) {
-        valid = valid && is_in_name(text.ptr[i]);
+        valid &= is_in_name(text.ptr[i]);
     }
-    return valid;
+    return valid == 1;
 }
 
 /* Digits without leading zero, up to 16 of them. */
@@ -105,11 +106,15 @@ static struct hf_id hash_id(struct hf_str text)
     return id;
 }
 
-bool hf_name_make(struct hf_str text, struct hf_arena *arena, struct hf_name *name)
+static bool make(struct hf_str text, bool again, struct hf_arena *arena, struct hf_name *name)
 {
     bool folded;
     if (!parse_hex(text, &name->id, &folded)) {
-        name->id = hash_id(text);
+        if (again) {
+            hf_hash_memo(text, name->id.bytes);
+        } else {
+            name->id = hash_id(text);
+        }
         name->text = text;
         return true;
     }
@@ -123,6 +128,16 @@ bool hf_name_make(struct hf_str text, struct hf_arena *arena, struct hf_name *na
         name->text = (struct hf_str){lower, HF_UUID_TEXT_BYTES};
     }
     return true;
+}
+
+bool hf_name_make(struct hf_str text, struct hf_arena *arena, struct hf_name *name)
+{
+    return make(text, false, arena, name);
+}
+
+bool hf_name_make_again(struct hf_str text, struct hf_arena *arena, struct hf_name *name)
+{
+    return make(text, true, arena, name);
 }
 
 void hf_name_hex(const struct hf_id *id, char text[HF_UUID_TEXT_BYTES])

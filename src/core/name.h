@@ -37,6 +37,10 @@ bool hf_name_valid_reference(struct hf_str text);
  * false if memory is short. */
 bool hf_name_make(struct hf_str text, struct hf_arena *arena, struct hf_name *name) HF_WARN_UNUSED;
 
+/* The same, quicker for a text that was made into a name not long ago (base/hash_memo.h). */
+bool hf_name_make_again(struct hf_str text, struct hf_arena *arena,
+                        struct hf_name *name) HF_WARN_UNUSED;
+
 /* Is text the lower-case 8-4-4-4-12 form of id? */
 bool hf_name_is_hex_of(struct hf_str text, const struct hf_id *id);
 void hf_name_hex(const struct hf_id *id, char text[HF_UUID_TEXT_BYTES]);
