@@ -97,59 +97,67 @@ static enum hf_step new_name(struct hf_deciding *d, const struct hf_op *op, stru
     return STEP_OK;
 }
 
-/* Moves money that was checked; the caller fills in what is special about the transfer. */
+/* Moves money that was checked; the caller fills in what is special about the transfer. Straight into the
+ * event: a transfer is too wide to be made elsewhere and copied, a thousand times a commit. */
 static enum hf_step post(struct hf_deciding *d, struct hf_account *from, struct hf_account *to,
-                         const struct hf_transfer *transfer, struct hf_event **event)
+                         const struct hf_name *name, hf_u128 amount, struct hf_event **event)
 {
     *event = hf_draft_event(d, HF_EVENT_TRANSFER_POSTED);
     if (*event == NULL) {
         return STEP_STOP;
     }
     struct hf_posting *posting = &(*event)->posting;
-    posting->transfer = *transfer;
+    from->totals.debits_posted += amount;
+    to->totals.credits_posted += amount;
+    posting->transfer.name = *name;
     posting->transfer.from = from->name;
     posting->transfer.to = to->name;
+    posting->transfer.asset = from->asset;
+    posting->transfer.amount = amount;
+    posting->transfer.requested = amount;
     posting->transfer.position = d->position;
     posting->transfer.posted_at_us = d->time_us;
-    from->totals.debits_posted += transfer->amount;
-    to->totals.credits_posted += transfer->amount;
     hf_draft_entry(d, from, &posting->debit);
     hf_draft_entry(d, to, &posting->credit);
-    return hf_draft_note(d, HF_INDEX_TRANSFER, &transfer->name.id);
+    return hf_draft_note(d, HF_INDEX_TRANSFER, &name->id);
 }
 
 enum hf_step hf_decide_transfer(struct hf_deciding *d, const struct hf_op *op)
 {
     struct hf_account *from, *to;
     struct hf_event *event;
-    struct hf_transfer transfer = {
-        .asset = op->asset,
-        .kind = HF_TRANSFER_PLAIN,
-        .amount = op->amount,
-        .requested = op->amount,
-        .up_to = op->up_to,
-        .has_effective_at = op->has_effective_at,
-        .effective_at_us = op->effective_at_us,
-        .metadata = op->metadata,
-    };
-    if (op->amount == 0) {
+    struct hf_name name;
+    hf_u128 amount = op->amount;
+    if (amount == 0) {
         return hf_refuse(d, HF_ERR_AMOUNT_INVALID, HF_KIND_NONE, NULL);
     }
-    enum hf_step step = new_name(d, op, &transfer.name);
+    enum hf_step step = new_name(d, op, &name);
     if (step == STEP_OK) {
         step = hf_check_accounts(d, &op->subject, &op->to, &op->asset, &from, &to);
     }
     if (step != STEP_OK) {
         return step;
     }
-    if (op->up_to && transfer.amount > hf_floor_room(from)) {
-        transfer.amount = hf_floor_room(from);
-        if (transfer.amount == 0) {
+    if (op->up_to && amount > hf_floor_room(from)) {
+        amount = hf_floor_room(from);
+        if (amount == 0) {
             return hf_refuse(d, HF_ERR_INSUFFICIENT_FUNDS, HF_KIND_ACCOUNT, &from->name);
         }
     }
-    step = hf_check_move(d, from, to, transfer.amount);
-    return step == STEP_OK ? post(d, from, to, &transfer, &event) : step;
+    step = hf_check_move(d, from, to, amount);
+    if (step == STEP_OK) {
+        step = post(d, from, to, &name, amount, &event);
+    }
+    if (step == STEP_OK) {
+        struct hf_transfer *transfer = &event->posting.transfer;
+        transfer->kind = HF_TRANSFER_PLAIN;
+        transfer->requested = op->amount;
+        transfer->up_to = op->up_to;
+        transfer->has_effective_at = op->has_effective_at;
+        transfer->effective_at_us = op->effective_at_us;
+        transfer->metadata = op->metadata;
+    }
+    return step;
 }
 
 /* How much of a transfer has been reversed so far. */
@@ -165,14 +173,14 @@ static enum hf_step reversed_sum(struct hf_deciding *d, const struct hf_id *id, 
 
 enum hf_step hf_decide_reverse(struct hf_deciding *d, const struct hf_op *op)
 {
-    struct hf_transfer transfer = {.kind = HF_TRANSFER_REVERSAL};
+    struct hf_name name;
     if (op->has_amount && op->amount == 0) {
         return hf_refuse(d, HF_ERR_AMOUNT_INVALID, HF_KIND_NONE, NULL);
     }
     const struct hf_event *found;
     bool spent;
     hf_u128 reversed;
-    enum hf_step step = new_name(d, op, &transfer.name);
+    enum hf_step step = new_name(d, op, &name);
     if (step == STEP_OK) {
         step = hf_find_event(d, HF_INDEX_TRANSFER, &op->subject.id, HF_TRANSFER_EVENTS, &found,
                              &spent);
@@ -199,20 +207,19 @@ enum hf_step hf_decide_reverse(struct hf_deciding *d, const struct hf_op *op)
         return step;
     }
     hf_u128 left = original->amount - reversed;
-    transfer.amount = op->has_amount ? op->amount : left;
-    if (left == 0 || transfer.amount > left) {
+    hf_u128 amount = op->has_amount ? op->amount : left;
+    if (left == 0 || amount > left) {
         return hf_refuse(d, HF_ERR_LIMIT_EXCEEDED, HF_KIND_TRANSFER, &original->name);
     }
-    transfer.requested = transfer.amount;
-    transfer.asset = original->asset;
-    transfer.of = original->name;
-    step = hf_check_move(d, from, to, transfer.amount);
+    step = hf_check_move(d, from, to, amount);
     struct hf_event *event;
     if (step == STEP_OK) {
-        step = post(d, from, to, &transfer, &event);
+        step = post(d, from, to, &name, amount, &event);
     }
     if (step == STEP_OK) {
-        event->posting.reversed_after = reversed + transfer.amount;
+        event->posting.transfer.kind = HF_TRANSFER_REVERSAL;
+        event->posting.transfer.of = original->name;
+        event->posting.reversed_after = reversed + amount;
         step = hf_draft_note(d, HF_INDEX_REVERSAL, &original->name.id);
     }
     return step;
