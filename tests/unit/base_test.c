@@ -5,9 +5,13 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/errors.h"
+#include "base/hash_memo.h"
 #include "base/sha256.h"
 #include "base/table.h"
 #include "base/u128.h"
+
+#include <pthread.h>
+#include <stdio.h>
 
 #include "unit/support.h"
 
@@ -181,6 +185,59 @@ static void sha256_vector(void **state)
     assert_true(hf_hash_equal(&hash, &streamed));
 }
 
+static void assert_memo_is_sha256(const char *text, size_t len)
+{
+    uint8_t half[16];
+    struct hf_hash hash = hf_sha256(text, len);
+    hf_hash_memo((struct hf_str){text, len}, half);
+    HF_CHECK(memcmp(half, hash.bytes, sizeof(half)) == 0);
+}
+
+/* Every length around the words and the longest that is kept; twice each, the second one from memory. */
+static void memo_equals_sha256(void **state)
+{
+    (void)state;
+    char text[HF_HASH_MEMO_BYTES_MAX + 9];
+    for (size_t i = 0; i < sizeof(text); i++) {
+        text[i] = (char)('a' + i % 26);
+    }
+    for (int again = 0; again < 2; again++) {
+        for (size_t len = 0; len <= sizeof(text); len++) {
+            assert_memo_is_sha256(text, len);
+            assert_memo_is_sha256(text + sizeof(text) - len, len);
+        }
+        assert_memo_is_sha256("a\0\0", 3); /* zeroes count */
+        assert_memo_is_sha256("a\0", 2);
+        assert_memo_is_sha256("a", 1);
+    }
+}
+
+/* More texts than there is room for, so that places are taken over while others read them. */
+static void *use_memo(void *argument)
+{
+    uint64_t random = *(const uint64_t *)argument;
+    for (unsigned i = 0; i < 40000; i++) {
+        char text[32];
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        int len = snprintf(text, sizeof(text), "account:%u", (unsigned)(random >> 33) % 6000);
+        assert_memo_is_sha256(text, (size_t)len);
+    }
+    return NULL;
+}
+
+static void memo_is_right_on_many_threads(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    uint64_t seeds[4] = {1, 2, 3, 1};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, use_memo, &seeds[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +247,8 @@ int main(void)
         cmocka_unit_test(short_memory_leaves_things_as_they_were),
         cmocka_unit_test(errors_wrap_outward_and_codes_are_unique),
         cmocka_unit_test(sha256_vector),
+        cmocka_unit_test(memo_equals_sha256),
+        cmocka_unit_test(memo_is_right_on_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
