@@ -212,7 +212,8 @@ void hf_node_prefetch(struct hf_node *node, struct hf_request *request)
     struct hf_needs *needs = &request->needs;
     bool ok = hf_decide_needs(request->command, needs);
     struct hf_index_set *set = acquire_index(node, request);
-    ok = ok && hf_index_table_reserve(&request->records.index, needs->key_count);
+    ok = ok && (needs->key_count == 0 ||
+                hf_index_table_reserve(&request->records.index, needs->key_count));
     for (size_t i = 0; ok && i < needs->key_count; i++) {
         if (hf_index_set_lacks(set, &needs->keys[i])) {
             ok = hf_records_add_answer(&request->records, &needs->keys[i], NULL);
