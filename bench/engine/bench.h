@@ -38,6 +38,10 @@ struct bench_result bench_load_run(const char *directory, const struct bench_loa
 /* write + fdatasync of 4 KiB into a pre-zeroed file. */
 struct bench_result bench_disk_run(const char *directory, unsigned count);
 
+/* From texts to a finished command, on the caller's thread. */
+struct bench_result bench_build_run(uint64_t transfers, unsigned transfers_per_commit,
+                                    unsigned accounts);
+
 /* decide + reserve + evolve + encode in RAM, no log, no threads. */
 struct bench_result bench_decide_run(uint64_t transfers, unsigned transfers_per_commit,
                                      unsigned accounts);
