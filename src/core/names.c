@@ -90,6 +90,33 @@ bool hf_names_insert(struct hf_names *names, const struct hf_name *name, struct 
     return true;
 }
 
+/* A name's own node stands above the name, if it is in use. The node above the name falls out of the tree; if that is
+ * another name's, it is below the own one, and so stays above its name when it takes the own one's place. */
+void hf_names_remove(struct hf_names *names, const struct hf_name *name, struct hf_names_node *node)
+{
+    uintptr_t *link = &names->root;
+    uintptr_t *above_link = NULL;
+    uintptr_t *own_link = NULL;
+    struct hf_names_node *here;
+    while ((here = node_of(*link)) != NULL) {
+        own_link = here == node ? link : own_link;
+        above_link = link;
+        link = &here->child[direction(name->text, here)];
+    }
+    HF_CHECK(name_of(*link) == name);
+    names->count--;
+    if (above_link == NULL) {
+        names->root = 0;
+        return;
+    }
+    struct hf_names_node *above = node_of(*above_link);
+    *above_link = above->child[1 - direction(name->text, above)];
+    if (own_link != NULL && above != node) {
+        *above = *node;
+        *own_link = (uintptr_t)above | IS_NODE;
+    }
+}
+
 /* ---- many at once ---- */
 
 static uint64_t head_at(struct hf_str text, uint32_t at)

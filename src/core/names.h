@@ -2,7 +2,7 @@
  * An ordered set of names: what lists by name walk.
  *
  * Owns: the order; neither the names nor the nodes (they lie in the things' own memory). Must never:
- * remove a name, depend on the order of inserts. Called by: state (evolve and the loading
+ * depend on the order of inserts. Called by: state (evolve and the loading
  * of a checkpoint insert), reads (walk).
  *
  * A crit-bit tree: an inner node names the first bit in which the names below its two children differ.
@@ -34,6 +34,11 @@ struct hf_names {
 /* Enters a name; it and the node must stay where they are. false: the text is there already. */
 bool hf_names_insert(struct hf_names *names, const struct hf_name *name,
                      struct hf_names_node *node) HF_WARN_UNUSED;
+
+/* Takes out a name that is there, and its node, whose memory is free afterwards: another name's node takes over what
+ * it was used for. */
+void hf_names_remove(struct hf_names *names, const struct hf_name *name,
+                     struct hf_names_node *node);
 
 /* Many names at once, in any order: sorted first, so that neighbours are inserted one after the other and most of
  * what an insert looks at is in the CPU's caches. An item's node lies node_offset bytes behind its name. */

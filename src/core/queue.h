@@ -4,21 +4,56 @@
  * Owns: delayed messages and the tables by which subscriptions are found (their lines: subscription.h). Must
  * never: do I/O, ask a clock, keep anything of a message that has arrived. Called by: state, decide, reads, checkpoints.
  *
- * 1. `subscriptions`, `by_uid` and `names` have the same things.
+ * 1. `subscriptions`, `by_uid` and `names` have the same things; each is once in the readers of its filter's topic, or
+ *    in `others`.
  * 2. `delayed` has every message that is published, to be delivered later, and not recorded as due.
- * 3. `lagging` has exactly the subscriptions that are not live and have room for lines, in the order in which they
- *    became so.
+ * 3. `lagging` has exactly the subscriptions that want a scan: not live, and at most half as many lines as they may
+ *    have.
+ * 4. The state's due times have (due_us, uid) of every subscription whose due_us is not UINT64_MAX; due_us is its
+ *    timer, but while the entry is taken out.
  */
 #ifndef HF_CORE_QUEUE_H
 #define HF_CORE_QUEUE_H
 
 #include "core/subscription.h"
 
+struct hf_commit;
+struct hf_feed_event;
+
+/* Subscriptions whose filter names a topic (or none), in any order. */
+struct hf_readers {
+    struct hf_subscription **items; /* owned array */
+    size_t count;
+    size_t capacity;
+};
+
+/* An event of the commit that memory is reserved for, and a live subscription at which it arrives. */
+struct hf_match {
+    struct hf_subscription *subscription; /* NULL: deleted by this very commit */
+    struct hf_arrival arrival;
+};
+
 struct hf_queue {
-    struct hf_table subscriptions;   /* by the name's id: struct hf_subscription, owned */
-    struct hf_table by_uid;          /* by hf_uid_id: the same ones */
-    struct hf_subscription *lagging; /* the first that wants a scan, or NULL */
-    struct hf_table delayed;         /* by hf_place_id: struct hf_delayed, owned */
+    struct hf_table subscriptions;         /* by the name's id: struct hf_subscription, owned */
+    struct hf_table by_uid;                /* by hf_uid_id: the same ones */
+    struct hf_names names;                 /* their nodes lie behind them */
+    struct hf_table readers;               /* by topic's id: struct hf_readers, owned */
+    struct hf_readers others;              /* of no single topic */
+    struct hf_subscription *lagging_first; /* oldest of those that want a scan */
+    struct hf_subscription *lagging_last;
+    size_t live_count;        /* subscriptions that are live */
+    struct hf_table delayed;  /* by hf_place_id: struct hf_delayed, owned */
+    struct hf_line *spares;   /* nodes for new lines, by list_behind */
+    size_t spare_count;       /* of them */
+    struct hf_match *matches; /* of the commit that is reserved for, in event order; owned */
+    size_t match_count;
+    size_t match_capacity;
+    uint64_t seed; /* of tables */
+    /* while canonical records are read */
+    struct hf_subscription *loading; /* whose lines follow */
+    uint64_t loading_left;           /* of them */
+    bool has_loaded;                 /* a subscription was read… */
+    struct hf_id loaded_id;          /* …this one last */
 };
 
 void hf_queue_init(struct hf_queue *queue, uint64_t seed);
@@ -26,14 +61,30 @@ void hf_queue_release(struct hf_queue *queue);
 /* All invariants by walks; aborts if one is broken. */
 void hf_queue_verify(const struct hf_queue *queue);
 
-/* With its lines and texts. */
-void hf_subscription_free(struct hf_subscription *subscription);
-/* All invariants by walks; aborts if one is broken. */
-void hf_subscription_verify(const struct hf_subscription *subscription);
 /* When the node's timer has something to book: the earliest deadline of what is out, or the redrive task; UINT64_MAX:
  * never. A due entry (HF_KIND_SUBSCRIPTION, hf_uid_id) counts only if it has this time, so evolve pushes one whenever
  * it changes. */
 uint64_t hf_subscription_timer_us(const struct hf_subscription *subscription);
+
+/* Room for one more subscription of this filter, in all that it is entered in. */
+bool hf_queue_reserve_subscription(struct hf_queue *queue,
+                                   const struct hf_filter *filter) HF_WARN_UNUSED;
+/* Into tables, names and readers; room is reserved. false: its text is there under another id. */
+bool hf_queue_enter(struct hf_queue *queue, struct hf_subscription *subscription) HF_WARN_UNUSED;
+/* Out of everything, and freed. */
+void hf_queue_drop(struct hf_queue *queue, struct hf_subscription *subscription);
+void hf_queue_set_live(struct hf_queue *queue, struct hf_subscription *subscription, bool live);
+/* Enters it in or takes it out of the lagging list, as invariant 3 says. */
+void hf_queue_note_lag(struct hf_queue *queue, struct hf_subscription *subscription);
+
+/* Nodes for new lines: reserve keeps `count` ready, take never fails then, give takes an unused one back. */
+bool hf_queue_reserve_lines(struct hf_queue *queue, size_t count) HF_WARN_UNUSED;
+struct hf_line *hf_queue_take_line(struct hf_queue *queue);
+void hf_queue_give_line(struct hf_queue *queue, struct hf_line *line);
+
+/* What arrives with an event that does (hf_filter_arrives). */
+struct hf_arrival hf_queue_arrival(const struct hf_commit *commit,
+                                   const struct hf_feed_event *event);
 
 /* NULL if there is none. */
 struct hf_subscription *hf_queue_subscription(const struct hf_queue *queue, const struct hf_id *id);

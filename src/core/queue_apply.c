@@ -4,11 +4,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-size_t hf_queue_index_records(const struct hf_state *state, const struct hf_commit *commit)
-{
-    return hf_subscription_index_records(state, commit);
-}
-
 /* The message as it waits. */
 static struct hf_delayed delayed_of(const struct hf_commit *commit, uint32_t index)
 {
@@ -28,7 +23,7 @@ static struct hf_delayed delayed_of(const struct hf_commit *commit, uint32_t ind
     };
 }
 
-bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit)
+bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit, size_t *records)
 {
     size_t delayed_count = 0;
     for (uint32_t i = 0; i < commit->event_count; i++) {
@@ -42,7 +37,7 @@ bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit)
         }
     }
     return hf_table_reserve(&state->queue.delayed, delayed_count) &&
-           hf_subscription_reserve(state, commit);
+           hf_subscription_reserve(state, commit, records);
 }
 
 static bool apply_published(struct hf_applying *a)

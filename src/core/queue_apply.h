@@ -11,13 +11,11 @@
 #include "core/codec_priv.h"
 #include "core/state_priv.h"
 
-/* Index records that the commit's own queue events and its arrivals into live subscriptions need above four for
- * each event. */
-size_t hf_queue_index_records(const struct hf_state *state, const struct hf_commit *commit);
-/* Memory for the commit's own queue events and for its arrivals. One due entry for each event is reserved by the caller
- * (for a takeover one for each subscription too). false: memory is short; spares are dropped by the caller, all
- * else is as before or merely roomier. */
-bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit) HF_WARN_UNUSED;
+/* Memory for the commit's own queue events and for its arrivals; *records grows by the index records that they need above
+ * four for each event. One due entry for each event is reserved by the caller (for a takeover one for each
+ * subscription too). false: memory is short; spares are dropped by the caller, all else is as before or merely roomier. */
+bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit,
+                      size_t *records) HF_WARN_UNUSED;
 
 /* One of the events from MESSAGE_PUBLISHED on. false: hf_apply_damaged has said why. */
 bool hf_queue_apply_event(struct hf_applying *a);
@@ -28,8 +26,11 @@ bool hf_queue_takeover(struct hf_applying *a);
 
 /* ---- subscription_apply.c ---- */
 
-size_t hf_subscription_index_records(const struct hf_state *state, const struct hf_commit *commit);
-bool hf_subscription_reserve(struct hf_state *state, const struct hf_commit *commit) HF_WARN_UNUSED;
+/* The subscription that an event from SUBSCRIPTION_PUT on is about. */
+const struct hf_name *hf_queue_event_subscription(const struct hf_event *event, uint64_t *uid);
+
+bool hf_subscription_reserve(struct hf_state *state, const struct hf_commit *commit,
+                             size_t *records) HF_WARN_UNUSED;
 /* SUBSCRIPTION_*, MESSAGES_*, DELIVERY_EXTENDED. */
 bool hf_subscription_apply_event(struct hf_applying *a);
 
@@ -43,5 +44,20 @@ bool hf_subscription_save(const struct hf_state *state, struct hf_saving *saving
 /* One record, in the order in which they were emitted. What the codec refuses is told by the caller. */
 enum hf_err hf_subscription_load(struct hf_state *state, struct hf_codec *codec,
                                  struct hf_error *error) HF_WARN_UNUSED;
+
+/* ---- lines_apply.c ---- */
+
+/* A message arrives: behind the others of its line, or in a new one. */
+void hf_lines_arrive(struct hf_applying *a, struct hf_subscription *subscription,
+                     const struct hf_arrival *arrival);
+/* How much the events of a commit may add: new lines, lines that go out, lines that back off, index records. */
+struct hf_line_room {
+    size_t lines, out, backing_off, records;
+};
+void hf_lines_count(const struct hf_event *event, struct hf_line_room *room);
+/* Spares for a MESSAGES_* event, taken by evolve in the order of events. */
+bool hf_lines_reserve_event(struct hf_state *state, const struct hf_event *event) HF_WARN_UNUSED;
+/* MESSAGES_*, DELIVERY_EXTENDED of this subscription. */
+bool hf_lines_apply_event(struct hf_applying *a, struct hf_subscription *subscription);
 
 #endif

@@ -178,6 +178,16 @@ static void drop_first(struct hf_due_heap *heap)
     }
 }
 
+/* A subscription knows what the heap has of it, so that evolve pushes what is missing. */
+static void note_taken(struct hf_state *state, const struct hf_due *due, uint64_t due_us)
+{
+    if (due->kind == HF_KIND_SUBSCRIPTION) {
+        struct hf_subscription *subscription = hf_table_get(&state->queue.by_uid, &due->id);
+        HF_CHECK(subscription != NULL);
+        subscription->due_us = due_us;
+    }
+}
+
 size_t hf_state_take_due(struct hf_state *state, uint64_t now_us, struct hf_due *due, size_t most)
 {
     struct hf_due_heap *heap = &state->due;
@@ -185,6 +195,7 @@ size_t hf_state_take_due(struct hf_state *state, uint64_t now_us, struct hf_due 
     while (count < most && heap->count > 0 && heap->items[0].due_us <= now_us) {
         if (is_current(state, &heap->items[0])) {
             due[count++] = heap->items[0];
+            note_taken(state, &heap->items[0], UINT64_MAX);
         }
         drop_first(heap);
     }
@@ -195,6 +206,7 @@ void hf_state_return_due(struct hf_state *state, const struct hf_due *due, size_
 {
     for (size_t i = 0; i < count; i++) {
         hf_due_push(&state->due, &due[i]); /* there is room: they were taken from here */
+        note_taken(state, &due[i], due[i].due_us);
     }
 }
 

@@ -129,8 +129,7 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
         }
         ok = reserve_thing(state, event);
     }
-    records += hf_queue_index_records(state, commit);
-    ok = ok && hf_queue_reserve(state, commit);
+    ok = ok && hf_queue_reserve(state, commit, &records);
     ok = ok && hf_recent_reserve(&state->recent, records) && hf_due_reserve(&state->due, dues);
     if (!ok) {
         drop_spares(state);

@@ -348,6 +348,9 @@ static enum hf_err next_stage(struct hf_state_loader *loader, struct hf_error *e
         return HF_ERR_OK;
     }
     enum hf_err err = fill_names(loader->state, (enum stage)loader->stage, error);
+    if (err == HF_ERR_OK && loader->state->queue.loading != NULL) {
+        err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a subscription lacks lines");
+    }
     loader->stage++;
     loader->has_last = false;
     if (loader->stage == STAGE_DELAYED && !loader->queue) {

@@ -1,68 +1,367 @@
-/* Evolve of subscriptions. */
+/* Evolve of subscriptions: made, changed, sought, scanned; what arrives with each commit; takeover. */
 #include "base/alloc.h"
+#include "base/check.h"
+#include "core/feed_event.h"
 #include "core/queue_apply.h"
 
-void hf_subscription_free(struct hf_subscription *subscription)
-{
-    hf_free(subscription);
-}
+/* ---- arrivals: who wants what ---- */
 
-void hf_subscription_verify(const struct hf_subscription *subscription)
+static bool reserve_match(struct hf_queue *queue)
 {
-    hf_table_verify(&subscription->lines);
-}
-
-uint64_t hf_subscription_timer_us(const struct hf_subscription *subscription)
-{
-    return subscription->out.count == 0 ? UINT64_MAX : subscription->out.items[0]->due_us;
-}
-
-size_t hf_subscription_index_records(const struct hf_state *state, const struct hf_commit *commit)
-{
-    (void)state;
-    (void)commit;
-    return 0;
-}
-
-bool hf_subscription_reserve(struct hf_state *state, const struct hf_commit *commit)
-{
-    (void)state;
-    (void)commit;
+    if (queue->match_count < queue->match_capacity) {
+        return true;
+    }
+    size_t capacity = queue->match_capacity == 0 ? 64 : queue->match_capacity * 2;
+    struct hf_match *matches = hf_realloc(queue->matches, capacity * sizeof(*matches));
+    if (matches == NULL) {
+        return false;
+    }
+    queue->matches = matches;
+    queue->match_capacity = capacity;
     return true;
 }
 
-bool hf_subscription_apply_event(struct hf_applying *a)
+/* An event that may arrive; its place and key hash when the first subscription wants it. */
+struct arriving {
+    const struct hf_commit *commit;
+    struct hf_feed_event event;
+    bool has_arrival;
+    struct hf_arrival arrival;
+};
+
+static bool match_readers(struct hf_queue *queue, const struct hf_readers *readers,
+                          struct arriving *arriving)
 {
-    return hf_apply_damaged(a, "event of an unknown subscription");
+    for (size_t i = 0; i < readers->count; i++) {
+        struct hf_subscription *subscription = readers->items[i];
+        if (!subscription->live ||
+            !hf_filter_arrives(&subscription->settings.filter, &arriving->event)) {
+            continue;
+        }
+        if (!reserve_match(queue)) {
+            return false;
+        }
+        if (!arriving->has_arrival) {
+            arriving->arrival = hf_queue_arrival(arriving->commit, &arriving->event);
+            arriving->has_arrival = true;
+        }
+        subscription->arriving++;
+        queue->matches[queue->match_count++] = (struct hf_match){subscription, arriving->arrival};
+    }
+    return true;
+}
+
+static bool match_event(struct hf_queue *queue, const struct hf_commit *commit, uint32_t index)
+{
+    struct arriving arriving = {.commit = commit};
+    hf_feed_event_of(commit, index, &arriving.event);
+    if (!arriving.event.arrives) {
+        return true;
+    }
+    const struct hf_readers *readers =
+        arriving.event.subject == HF_SUBJECT_TOPICS
+            ? hf_table_get(&queue->readers, &arriving.event.subject_name.id)
+            : NULL;
+    return (readers == NULL || match_readers(queue, readers, &arriving)) &&
+           match_readers(queue, &queue->others, &arriving);
+}
+
+/* Every arrival of the commit. */
+static bool match_commit(struct hf_queue *queue, const struct hf_commit *commit)
+{
+    for (size_t i = 0; i < queue->match_count; i++) {
+        if (queue->matches[i].subscription != NULL) {
+            queue->matches[i].subscription->arriving = 0; /* of a commit that was given up */
+        }
+    }
+    queue->match_count = 0;
+    bool ok = true;
+    for (uint32_t i = 0; ok && queue->live_count > 0 && i < commit->event_count; i++) {
+        ok = match_event(queue, commit, i);
+    }
+    return ok;
+}
+
+/* Would these arrivals be more than the lines that it may have? A commit that comes alone always has its place. */
+static bool overflows(const struct hf_subscription *subscription)
+{
+    const struct hf_subscription_settings *settings = &subscription->settings;
+    struct hf_id main_key = HF_LINE_MAIN_KEY;
+    size_t more = settings->order == HF_ORDER_KEY                         ? subscription->arriving
+                  : hf_subscription_line(subscription, &main_key) == NULL ? 1
+                                                                          : 0;
+    return subscription->lines.count > settings->lines_max / 2 &&
+           subscription->lines.count + more > settings->lines_max;
 }
 
 bool hf_queue_arrivals(struct hf_applying *a)
 {
-    (void)a;
+    struct hf_queue *queue = &a->state->queue;
+    for (size_t i = 0; i < queue->match_count; i++) {
+        const struct hf_match *match = &queue->matches[i];
+        struct hf_subscription *subscription = match->subscription;
+        if (subscription == NULL) {
+            continue;
+        }
+        if (subscription->arriving > 0 && subscription->live && overflows(subscription)) {
+            subscription->scanned = a->commit->position - 1;
+            hf_queue_set_live(queue, subscription, false);
+            hf_queue_note_lag(queue, subscription);
+        }
+        subscription->arriving = 0;
+        if (subscription->live) {
+            hf_lines_arrive(a, subscription, &match->arrival);
+        }
+    }
+    queue->match_count = 0;
     return true;
 }
 
+/* ---- memory ---- */
+
+const struct hf_name *hf_queue_event_subscription(const struct hf_event *event, uint64_t *uid)
+{
+    switch ((unsigned)event->type) {
+    case HF_EVENT_MESSAGES_DELIVERED:
+        *uid = event->delivered.uid;
+        return &event->delivered.subscription;
+    case HF_EVENT_MESSAGES_SETTLED:
+        *uid = event->settled.uid;
+        return &event->settled.subscription;
+    case HF_EVENT_DELIVERY_EXTENDED:
+        *uid = event->extended.uid;
+        return &event->extended.subscription;
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        *uid = event->redriven.uid;
+        return &event->redriven.subscription;
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+        *uid = event->scanned.uid;
+        return &event->scanned.subscription;
+    default:
+        *uid = event->subscription->uid;
+        return &event->subscription->subscription;
+    }
+}
+
+static bool reserve_put(struct hf_state *state, const struct hf_subscription_change *change)
+{
+    if (hf_queue_subscription(&state->queue, &change->subscription.id) != NULL) {
+        return true;
+    }
+    return hf_queue_reserve_subscription(&state->queue, &change->settings.filter) &&
+           hf_state_add_spare(state, hf_subscription_new(&change->subscription, &change->settings,
+                                                         change->uid, state->queue.seed));
+}
+
+/* The subscription whose lines the event changes, or NULL. */
+static struct hf_subscription *changed_by(const struct hf_state *state,
+                                          const struct hf_event *event)
+{
+    if (event->type < HF_EVENT_SUBSCRIPTION_SCANNED ||
+        event->type == HF_EVENT_SUBSCRIPTION_SOUGHT) {
+        return NULL;
+    }
+    uint64_t uid;
+    (void)hf_queue_event_subscription(event, &uid);
+    return hf_queue_by_uid(&state->queue, uid);
+}
+
+bool hf_subscription_reserve(struct hf_state *state, const struct hf_commit *commit,
+                             size_t *records)
+{
+    struct hf_queue *queue = &state->queue;
+    struct hf_line_room room = {0};
+    bool ok = match_commit(queue, commit);
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        hf_lines_count(commit->events[i], &room);
+    }
+    for (size_t i = 0; ok && i < queue->match_count; i++) {
+        struct hf_subscription *s = queue->matches[i].subscription;
+        ok = hf_lines_reserve(s, s->arriving + room.lines, 0, 0);
+    }
+    for (uint32_t i = 0; ok && i < commit->event_count; i++) {
+        const struct hf_event *event = commit->events[i];
+        struct hf_subscription *s = changed_by(state, event);
+        if (event->type == HF_EVENT_SUBSCRIPTION_PUT) {
+            ok = reserve_put(state, event->subscription);
+        } else if (s != NULL) {
+            ok = hf_lines_reserve(s, s->arriving + room.lines, room.out, room.backing_off) &&
+                 hf_lines_reserve_event(state, event);
+        }
+    }
+    *records += room.records + queue->match_count;
+    return ok && hf_queue_reserve_lines(queue, queue->match_count + room.lines);
+}
+
+/* ---- events ---- */
+
+/* The subscription that an event names, or NULL, and damage is noted. */
+static struct hf_subscription *named(struct hf_applying *a, const struct hf_name *name,
+                                     uint64_t uid)
+{
+    struct hf_subscription *subscription = hf_queue_subscription(&a->state->queue, &name->id);
+    if (subscription == NULL || subscription->uid != uid ||
+        !hf_str_equal(subscription->name.text, name->text)) {
+        hf_apply_damaged(a, "event of an unknown subscription");
+        return NULL;
+    }
+    return subscription;
+}
+
+/* It has seen everything up to `scanned`, and this commit has nothing that could arrive. */
+static bool set_scanned(struct hf_applying *a, struct hf_subscription *subscription,
+                        uint64_t scanned)
+{
+    if (scanned >= a->commit->position || a->commit->event_count != 1) {
+        return hf_apply_damaged(a, "subscription has seen what was not there");
+    }
+    subscription->scanned = scanned;
+    hf_queue_set_live(&a->state->queue, subscription, scanned + 1 == a->commit->position);
+    hf_queue_note_lag(&a->state->queue, subscription);
+    return true;
+}
+
+static bool apply_put(struct hf_applying *a)
+{
+    const struct hf_subscription_change *change = a->event->subscription;
+    struct hf_queue *queue = &a->state->queue;
+    struct hf_subscription *s = hf_queue_subscription(queue, &change->subscription.id);
+    if (s == NULL) {
+        if (change->version != 1 || change->uid != a->commit->position) {
+            return hf_apply_damaged(a, "subscription can't begin like that");
+        }
+        s = hf_state_take_spare(a->state);
+        s->created_at_us = a->commit->time_us;
+        s->modified_at_us = a->commit->time_us;
+        s->from = change->scanned;
+        if (!hf_queue_enter(queue, s)) {
+            return hf_apply_damaged(a, "subscription's name is there already");
+        }
+        return set_scanned(a, s, change->scanned);
+    }
+    if (s->uid != change->uid || change->version != s->version + 1 ||
+        !hf_str_equal(s->name.text, change->subscription.text) ||
+        !hf_filter_equal(&s->settings.filter, &change->settings.filter) ||
+        s->settings.order != change->settings.order ||
+        s->settings.lines_max != change->settings.lines_max) {
+        return hf_apply_damaged(a, "subscription does not follow from the one before");
+    }
+    struct hf_filter kept = s->settings.filter; /* its texts are ours */
+    s->settings = change->settings;
+    s->settings.filter = kept;
+    s->version = change->version;
+    s->modified_at_us = a->commit->time_us;
+    return true;
+}
+
+static bool apply_deleted(struct hf_applying *a)
+{
+    const struct hf_subscription_change *change = a->event->subscription;
+    struct hf_subscription *s = named(a, &change->subscription, change->uid);
+    if (s == NULL) {
+        return false;
+    }
+    hf_queue_drop(&a->state->queue, s);
+    return true;
+}
+
+static bool apply_sought(struct hf_applying *a)
+{
+    const struct hf_subscription_change *change = a->event->subscription;
+    struct hf_subscription *s = named(a, &change->subscription, change->uid);
+    if (s == NULL) {
+        return false;
+    }
+    if (change->version != s->version + 1) {
+        return hf_apply_damaged(a, "subscription does not follow from the one before");
+    }
+    s->version = change->version;
+    s->modified_at_us = a->commit->time_us;
+    hf_lines_drop(s);
+    return set_scanned(a, s, change->scanned);
+}
+
+static bool apply_scanned(struct hf_applying *a)
+{
+    const struct hf_scanned *scanned = &a->event->scanned;
+    struct hf_subscription *s = named(a, &scanned->subscription, scanned->uid);
+    if (s == NULL) {
+        return false;
+    }
+    if (s->live || scanned->from != s->scanned || scanned->through <= scanned->from) {
+        return hf_apply_damaged(a, "scan does not follow");
+    }
+    for (uint32_t i = 0; i < scanned->count; i++) {
+        const struct hf_arrival *arrival = &scanned->arrivals[i];
+        if (arrival->message.position > scanned->through) {
+            return hf_apply_damaged(a, "scan has found what is behind it");
+        }
+        hf_lines_arrive(a, s, arrival);
+    }
+    return set_scanned(a, s, scanned->through);
+}
+
+/* Its next due time is in the heap whenever it has one. */
+static void note_timer(struct hf_applying *a, struct hf_subscription *s)
+{
+    uint64_t due_us = hf_subscription_timer_us(s);
+    if (due_us == s->due_us) {
+        return;
+    }
+    s->due_us = due_us;
+    struct hf_id id = hf_uid_id(s->uid);
+    if (due_us != UINT64_MAX) {
+        hf_state_push_due(a->state, HF_KIND_SUBSCRIPTION, &id, due_us);
+    }
+}
+
+static bool apply_lines(struct hf_applying *a, const struct hf_name *name, uint64_t uid)
+{
+    struct hf_subscription *s = named(a, name, uid);
+    return s != NULL && hf_lines_apply_event(a, s);
+}
+
+bool hf_subscription_apply_event(struct hf_applying *a)
+{
+    uint64_t uid;
+    const struct hf_name *name = hf_queue_event_subscription(a->event, &uid);
+    bool ok;
+    switch ((unsigned)a->event->type) {
+    case HF_EVENT_SUBSCRIPTION_PUT:
+        ok = apply_put(a);
+        break;
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+        return apply_deleted(a);
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+        ok = apply_sought(a);
+        break;
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+        ok = apply_scanned(a);
+        break;
+    default:
+        ok = apply_lines(a, name, uid);
+        break;
+    }
+    struct hf_subscription *s = ok ? hf_queue_subscription(&a->state->queue, &name->id) : NULL;
+    if (s != NULL) {
+        note_timer(a, s);
+        hf_queue_note_lag(&a->state->queue, s);
+    }
+    return ok;
+}
+
+/* What is out gets one fresh term: a consumer may have asked for more time, and nobody was there to hear it. */
 bool hf_queue_takeover(struct hf_applying *a)
 {
-    (void)a;
+    size_t at = 0;
+    struct hf_subscription *s;
+    while ((s = hf_table_next(&a->state->queue.subscriptions, &at)) != NULL) {
+        for (size_t i = 0; i < s->out.count; i++) {
+            struct hf_line *line = s->out.items[i];
+            line->due_us = a->commit->time_us + line->lease_ms * 1000;
+        }
+        hf_lines_reheap_out(s);
+        note_timer(a, s);
+    }
     return true;
-}
-
-uint64_t hf_subscription_records(const struct hf_state *state)
-{
-    return state->queue.subscriptions.count;
-}
-
-bool hf_subscription_save(const struct hf_state *state, struct hf_saving *saving)
-{
-    (void)saving;
-    return state->queue.subscriptions.count == 0;
-}
-
-enum hf_err hf_subscription_load(struct hf_state *state, struct hf_codec *codec,
-                                 struct hf_error *error)
-{
-    (void)state;
-    hf_codec_fail(codec, "subscription");
-    return hf_error_set(error, HF_ERR_CORRUPT, "load state: bad subscription");
 }
