@@ -23,21 +23,15 @@ static struct hf_delayed delayed_of(const struct hf_commit *commit, uint32_t ind
     };
 }
 
-bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit, size_t *records)
+bool hf_queue_reserve_event(struct hf_state *state, const struct hf_commit *commit, uint32_t index)
 {
-    size_t delayed_count = 0;
-    for (uint32_t i = 0; i < commit->event_count; i++) {
-        const struct hf_event *event = commit->events[i];
-        if (event->type == HF_EVENT_MESSAGE_PUBLISHED && event->published.deliver_at_us != 0) {
-            struct hf_delayed delayed = delayed_of(commit, i);
-            if (!hf_state_add_spare(state, hf_delayed_new(&delayed))) {
-                return false;
-            }
-            delayed_count++;
-        }
+    const struct hf_event *event = commit->events[index];
+    if (event->type == HF_EVENT_MESSAGE_PUBLISHED && event->published.deliver_at_us != 0) {
+        struct hf_delayed delayed = delayed_of(commit, index);
+        return hf_table_reserve(&state->queue.delayed, 1 + state->spare_count) &&
+               hf_state_add_spare(state, hf_delayed_new(&delayed));
     }
-    return hf_table_reserve(&state->queue.delayed, delayed_count) &&
-           hf_subscription_reserve(state, commit, records);
+    return event->type <= HF_EVENT_MESSAGE_DUE || hf_subscription_reserve_event(state, event);
 }
 
 static bool apply_published(struct hf_applying *a)

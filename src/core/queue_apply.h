@@ -2,8 +2,8 @@
  * Evolve of topics and subscriptions: what state_apply.c calls.
  *
  * Owns: nothing; queue_apply.c has messages, subscription_apply.c has subscriptions. Must never: fail after reserve for
- * another reason than an event that does not fit. Called by: state_apply.c, in this order: index_records and
- * reserve; for each event apply_event (and takeover); behind the last event arrivals.
+ * another reason than an event that does not fit. Called by: state_apply.c, in this order: for each event
+ * reserve_event; reserve; for each event apply_event (and takeover); behind the last event arrivals.
  */
 #ifndef HF_CORE_QUEUE_APPLY_H
 #define HF_CORE_QUEUE_APPLY_H
@@ -11,9 +11,13 @@
 #include "core/codec_priv.h"
 #include "core/state_priv.h"
 
-/* Memory for the commit's own queue events and for its arrivals; *records grows by the index records that they need above
- * four for each event. One due entry for each event is reserved by the caller (for a takeover one for each
- * subscription too). false: memory is short; spares are dropped by the caller, all else is as before or merely roomier. */
+/* Spares for an event from MESSAGE_PUBLISHED on, in the order of events. false: memory is short; spares are dropped by
+ * the caller, all else is as before or merely roomier. */
+bool hf_queue_reserve_event(struct hf_state *state, const struct hf_commit *commit,
+                            uint32_t index) HF_WARN_UNUSED;
+/* Room for all of the commit's own queue events and for its arrivals; *records grows by the index records that they need
+ * above four for each event. One due entry for each event is reserved by the caller (for a takeover one for each
+ * subscription too). false as above. */
 bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit,
                       size_t *records) HF_WARN_UNUSED;
 
@@ -29,8 +33,8 @@ bool hf_queue_takeover(struct hf_applying *a);
 /* The subscription that an event from SUBSCRIPTION_PUT on is about. */
 const struct hf_name *hf_queue_event_subscription(const struct hf_event *event, uint64_t *uid);
 
-bool hf_subscription_reserve(struct hf_state *state, const struct hf_commit *commit,
-                             size_t *records) HF_WARN_UNUSED;
+bool hf_subscription_reserve_event(struct hf_state *state,
+                                   const struct hf_event *event) HF_WARN_UNUSED;
 /* SUBSCRIPTION_*, MESSAGES_*, DELIVERY_EXTENDED. */
 bool hf_subscription_apply_event(struct hf_applying *a);
 

@@ -95,7 +95,7 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     case HF_EVENT_CHECKPOINT:
     case HF_EVENT_TAIL_CUT:
     case HF_EVENT_FEATURE_LEVEL:
-    case HF_EVENT_MESSAGE_PUBLISHED: /* hf_queue_reserve */
+    case HF_EVENT_MESSAGE_PUBLISHED: /* hf_queue_reserve_event */
     case HF_EVENT_MESSAGE_DUE:
     case HF_EVENT_SUBSCRIPTION_PUT:
     case HF_EVENT_SUBSCRIPTION_DELETED:
@@ -127,7 +127,8 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
         } else if (event->type == HF_EVENT_TAKEOVER) {
             dues += state->leases.count + state->queue.subscriptions.count;
         }
-        ok = reserve_thing(state, event);
+        ok = event->type >= HF_EVENT_MESSAGE_PUBLISHED ? hf_queue_reserve_event(state, commit, i)
+                                                       : reserve_thing(state, event);
     }
     ok = ok && hf_queue_reserve(state, commit, &records);
     ok = ok && hf_recent_reserve(&state->recent, records) && hf_due_reserve(&state->due, dues);

@@ -18,7 +18,7 @@ struct hf_applying {
 /* Notes what does not fit; always false. */
 bool hf_apply_damaged(struct hf_applying *a, const char *what);
 /* (kind, id, sub) -> the current event; hf_recent_put for records that point elsewhere. Room is reserved:
- * four records for each event, and what hf_queue_index_records says. */
+ * four records for each event, and what hf_queue_reserve adds. */
 void hf_apply_index(struct hf_applying *a, uint8_t kind, const struct hf_id *id, uint64_t sub,
                     uint32_t flags);
 

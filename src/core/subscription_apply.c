@@ -166,8 +166,15 @@ static struct hf_subscription *changed_by(const struct hf_state *state,
     return hf_queue_by_uid(&state->queue, uid);
 }
 
-bool hf_subscription_reserve(struct hf_state *state, const struct hf_commit *commit,
-                             size_t *records)
+bool hf_subscription_reserve_event(struct hf_state *state, const struct hf_event *event)
+{
+    if (event->type == HF_EVENT_SUBSCRIPTION_PUT) {
+        return reserve_put(state, event->subscription);
+    }
+    return changed_by(state, event) == NULL || hf_lines_reserve_event(state, event);
+}
+
+bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit, size_t *records)
 {
     struct hf_queue *queue = &state->queue;
     struct hf_line_room room = {0};
@@ -180,14 +187,8 @@ bool hf_subscription_reserve(struct hf_state *state, const struct hf_commit *com
         ok = hf_lines_reserve(s, s->arriving + room.lines, 0, 0);
     }
     for (uint32_t i = 0; ok && i < commit->event_count; i++) {
-        const struct hf_event *event = commit->events[i];
-        struct hf_subscription *s = changed_by(state, event);
-        if (event->type == HF_EVENT_SUBSCRIPTION_PUT) {
-            ok = reserve_put(state, event->subscription);
-        } else if (s != NULL) {
-            ok = hf_lines_reserve(s, s->arriving + room.lines, room.out, room.backing_off) &&
-                 hf_lines_reserve_event(state, event);
-        }
+        struct hf_subscription *s = changed_by(state, commit->events[i]);
+        ok = s == NULL || hf_lines_reserve(s, s->arriving + room.lines, room.out, room.backing_off);
     }
     *records += room.records + queue->match_count;
     return ok && hf_queue_reserve_lines(queue, queue->match_count + room.lines);
