@@ -1,6 +1,7 @@
 #include "core/decide.h"
 
 #include "base/check.h"
+#include "core/decide_lines.h"
 #include "core/decide_priv.h"
 
 #define PREFETCH_AHEAD 8u /* look-ups whose memory is asked for early */
@@ -584,6 +585,27 @@ static enum hf_decision stopped(const struct hf_draft *draft)
     return HF_DECISION_NEEDS;
 }
 
+/* Nothing would change: nothing is recorded. An ack that was given before has its answer already. */
+static enum hf_step answer_idle(struct hf_deciding *d, enum hf_decision *decision)
+{
+    const struct hf_command *command = d->command;
+    *decision = HF_DECISION_ANSWER;
+    d->draft->commit.position = 0;
+    if (d->repeats == 0 || d->repeats == d->position || command->op_count != 1 ||
+        command->ops[0].type != HF_OP_ACK) {
+        return STEP_OK;
+    }
+    const struct hf_commit *commit = hf_view_commit(&d->draft->view, d->repeats);
+    if (commit == NULL) {
+        return STEP_STOP;
+    }
+    if (commit->operation_count == 1 && hf_str_equal(commit->principal, command->principal)) {
+        d->draft->replayed = commit;
+        *decision = HF_DECISION_REPLAY;
+    }
+    return STEP_OK;
+}
+
 enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records *records,
                            const struct hf_command *command, uint64_t now_us,
                            uint64_t key_retention_us, struct hf_draft *draft)
@@ -618,6 +640,9 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
     }
     if (step == STEP_OK) {
         step = decide_ops(d);
+    }
+    if (step == STEP_OK && d->idle_ops == command->op_count) {
+        step = answer_idle(d, &decision);
     }
     if (step == STEP_OK && hf_commit_size_bound(&draft->commit) > HF_COMMIT_BYTES_MAX) {
         d->where = HF_WHERE_NONE;
@@ -663,12 +688,13 @@ bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs)
     return ok;
 }
 
-enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_due *due,
-                                    size_t count, uint64_t now_us, struct hf_draft *draft)
+enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_records *records,
+                                    const struct hf_due *due, size_t count, uint64_t now_us,
+                                    struct hf_draft *draft)
 {
     struct hf_deciding deciding;
     struct hf_deciding *d = &deciding;
-    begin(d, state, NULL, now_us, draft);
+    begin(d, state, records, now_us, draft);
     enum hf_step step = STEP_OK;
     for (size_t i = 0; step == STEP_OK && i < count; i++) {
         if (due[i].kind == HF_KIND_HOLD) {
@@ -685,6 +711,21 @@ enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct h
             step = lease == NULL ? STEP_OK : book_lease(d, &lease->name);
         }
     }
+    if (step != STEP_OK) {
+        return stopped(draft);
+    }
+    return draft->commit.event_count > 0 ? HF_DECISION_COMMIT : HF_DECISION_ANSWER;
+}
+
+enum hf_decision hf_decide_scan(const struct hf_state *state, const struct hf_records *records,
+                                uint64_t uid, uint32_t most, uint64_t now_us,
+                                struct hf_draft *draft)
+{
+    struct hf_deciding deciding;
+    struct hf_deciding *d = &deciding;
+    begin(d, state, records, now_us, draft);
+    const struct hf_subscription *stored = hf_queue_by_uid(&state->queue, uid);
+    enum hf_step step = stored == NULL || !stored->lagging ? STEP_OK : hf_scan(d, stored, most);
     if (step != STEP_OK) {
         return stopped(draft);
     }

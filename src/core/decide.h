@@ -35,6 +35,8 @@ struct hf_draft {
     struct hf_table streams;
     struct hf_table documents;
     struct hf_table leases;
+    struct hf_table subscriptions;
+    struct hf_table lines;     /* of subscriptions */
     struct hf_index_table ids; /* index records of this very commit */
     uint32_t event_capacity;
 };
@@ -51,11 +53,16 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
                            const struct hf_command *command, uint64_t now_us,
                            uint64_t key_retention_us, struct hf_draft *draft) HF_WARN_UNUSED;
 
-/* System commits. Each COMMIT, ANSWER (nothing to do) or OVERLOADED. */
+/* System commits. Each COMMIT, ANSWER (nothing to do) or OVERLOADED; expiries and scans may have NEEDS, too. */
 /* Books what is due, in (due, kind, id) order, at most `most` things. `due` lists them. */
-enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_due *due,
-                                    size_t count, uint64_t now_us,
+enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_records *records,
+                                    const struct hf_due *due, size_t count, uint64_t now_us,
                                     struct hf_draft *draft) HF_WARN_UNUSED;
+/* The next arrivals of the past for a subscription that wants a scan: at most about `most` of them (one commit's come
+ * together). NEEDS: of the log; ANSWER: it wants none, or there is no room for its lines. */
+enum hf_decision hf_decide_scan(const struct hf_state *state, const struct hf_records *records,
+                                uint64_t uid, uint32_t most, uint64_t now_us,
+                                struct hf_draft *draft) HF_WARN_UNUSED;
 enum hf_decision hf_decide_system(const struct hf_state *state, enum hf_event_type type,
                                   const struct hf_system *system, uint64_t now_us,
                                   struct hf_draft *draft) HF_WARN_UNUSED;

@@ -29,6 +29,9 @@ struct hf_deciding {
     uint64_t time_us;  /* of the commit to be */
     uint32_t op_index; /* operation under way, or HF_NO_OPERATION */
     bool *known;       /* by operation: its new id was there before */
+    uint32_t
+        idle_ops; /* operations so far that change nothing: a commit of such ones is not recorded */
+    uint64_t repeats; /* the commit that an idle ack was acked by before; 0 = none */
     /* the refusal, once there is one */
     enum hf_err code;
     enum hf_where where;
@@ -124,7 +127,10 @@ enum hf_step hf_book_message(struct hf_deciding *d, const struct hf_id *place);
 enum hf_step hf_current_message(struct hf_deciding *d, struct hf_entity *entity);
 enum hf_step hf_current_subscription(struct hf_deciding *d, struct hf_entity *entity);
 
-/* ---- subscriptions: decide_subscription.c ---- */
+/* ---- subscriptions: decide_subscription.c, decide_lines.c ---- */
+
+#define HF_BOOK_MAX                                                                                \
+    256u /* time-outs of a subscription booked at once, lines moved by a step of a redrive */
 
 /* ACK, NACK, PUT_SUBSCRIPTION … SEEK (core/queue_op.h). */
 enum hf_step hf_decide_subscription_op(struct hf_deciding *d, const struct hf_op *op);

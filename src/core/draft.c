@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "core/decide_priv.h"
 
+#define DRAFT_TABLES 7
 #define TABLE_CAPACITY_KEPT                                                                        \
     256u /* a larger table is given back, so that small commits stay cheap */
 
@@ -13,20 +14,23 @@ void hf_draft_init(struct hf_draft *draft)
     hf_view_init(&draft->view);
 }
 
-static struct hf_table *const *tables_of(struct hf_draft *draft, struct hf_table *list[5])
+static struct hf_table *const *tables_of(struct hf_draft *draft,
+                                         struct hf_table *list[DRAFT_TABLES])
 {
     list[0] = &draft->accounts;
     list[1] = &draft->holds;
     list[2] = &draft->streams;
     list[3] = &draft->documents;
     list[4] = &draft->leases;
+    list[5] = &draft->subscriptions;
+    list[6] = &draft->lines;
     return list;
 }
 
 void hf_draft_release(struct hf_draft *draft)
 {
-    struct hf_table *list[5];
-    for (int i = 0; i < 5; i++) {
+    struct hf_table *list[DRAFT_TABLES];
+    for (int i = 0; i < DRAFT_TABLES; i++) {
         hf_table_release(tables_of(draft, list)[i]);
     }
     hf_index_table_release(&draft->ids);
@@ -36,8 +40,8 @@ void hf_draft_release(struct hf_draft *draft)
 /* Forgets the operations' effects; the arena stays until the next decision. */
 void hf_draft_clear_effects(struct hf_draft *draft)
 {
-    struct hf_table *list[5];
-    for (int i = 0; i < 5; i++) {
+    struct hf_table *list[DRAFT_TABLES];
+    for (int i = 0; i < DRAFT_TABLES; i++) {
         struct hf_table *table = tables_of(draft, list)[i];
         if (table->capacity > TABLE_CAPACITY_KEPT && table->count < table->capacity / 8) {
             hf_table_release(table);

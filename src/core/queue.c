@@ -245,6 +245,19 @@ struct hf_arrival hf_queue_arrival(const struct hf_commit *commit,
     };
 }
 
+const struct hf_settled_item *hf_settled_find(const struct hf_settled *settled,
+                                              const struct hf_place *message)
+{
+    for (uint32_t i = 0; i < settled->count; i++) {
+        const struct hf_settled_item *item = &settled->items[i];
+        if (item->code == HF_ERR_OK && !item->repeated &&
+            item->message.position == message->position && item->message.index == message->index) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
 struct hf_subscription *hf_queue_subscription(const struct hf_queue *queue, const struct hf_id *id)
 {
     return hf_table_get(&queue->subscriptions, id);

@@ -86,6 +86,10 @@ void hf_queue_give_line(struct hf_queue *queue, struct hf_line *line);
 struct hf_arrival hf_queue_arrival(const struct hf_commit *commit,
                                    const struct hf_feed_event *event);
 
+/* The item that ended a try of the message, or the message; NULL: none did. */
+const struct hf_settled_item *hf_settled_find(const struct hf_settled *settled,
+                                              const struct hf_place *message);
+
 /* NULL if there is none. */
 struct hf_subscription *hf_queue_subscription(const struct hf_queue *queue, const struct hf_id *id);
 struct hf_subscription *hf_queue_by_uid(const struct hf_queue *queue, uint64_t uid);

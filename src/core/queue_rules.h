@@ -30,4 +30,11 @@ enum hf_try_end hf_try_parked(const struct hf_subscription_settings *settings, b
 uint64_t hf_not_before_us(const struct hf_subscription_settings *settings,
                           const struct hf_place *message, uint32_t tries, uint64_t now_us);
 
+/* How many messages may leave the main line now, if the subscription has so many lines. */
+static inline uint64_t hf_own_lines_max(const struct hf_subscription_settings *settings,
+                                        uint64_t lines)
+{
+    return lines <= settings->lines_max ? settings->lines_max + 1 - lines : 0;
+}
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "core/queue_rules.h"
 
 /* ---- making and freeing ---- */
 
@@ -447,9 +448,14 @@ void hf_line_return(struct hf_line *line)
 
 bool hf_subscription_ready(const struct hf_subscription *s, uint64_t now_us)
 {
-    return s->in_flight < s->settings.in_flight_max && s->parked.count < s->settings.lines_max &&
-           (s->ready.count > 0 ||
-            (s->backing_off.count > 0 && s->backing_off.items[0]->due_us <= now_us));
+    struct hf_id main_key = HF_LINE_MAIN_KEY;
+    bool only_main = s->ready.count == 1 && hf_id_equal(&s->ready.first->key, &main_key);
+    if (s->in_flight >= s->settings.in_flight_max || s->parked.count >= s->settings.lines_max) {
+        return false;
+    }
+    return (s->backing_off.count > 0 && s->backing_off.items[0]->due_us <= now_us) ||
+           (s->ready.count > 0 &&
+            (!only_main || hf_own_lines_max(&s->settings, s->lines.count) > 0));
 }
 
 uint64_t hf_subscription_next_ready_us(const struct hf_subscription *s)

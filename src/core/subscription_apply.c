@@ -209,11 +209,22 @@ static struct hf_subscription *named(struct hf_applying *a, const struct hf_name
     return subscription;
 }
 
+/* Subscriptions' own events arrive nowhere. */
+static bool has_arrivals(const struct hf_commit *commit)
+{
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        if (commit->events[i]->type < HF_EVENT_SUBSCRIPTION_PUT) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* It has seen everything up to `scanned`, and this commit has nothing that could arrive. */
 static bool set_scanned(struct hf_applying *a, struct hf_subscription *subscription,
                         uint64_t scanned)
 {
-    if (scanned >= a->commit->position || a->commit->event_count != 1) {
+    if (scanned >= a->commit->position || has_arrivals(a->commit)) {
         return hf_apply_damaged(a, "subscription has seen what was not there");
     }
     subscription->scanned = scanned;

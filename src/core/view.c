@@ -65,6 +65,7 @@ void hf_needs_release(struct hf_needs *needs)
     hf_free(needs->keys);
     hf_free(needs->positions);
     hf_free(needs->chains);
+    hf_free(needs->ranges);
     hf_needs_init(needs);
 }
 
@@ -73,6 +74,7 @@ void hf_needs_clear(struct hf_needs *needs)
     needs->key_count = 0;
     needs->position_count = 0;
     needs->chain_count = 0;
+    needs->range_count = 0;
 }
 
 bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key)
@@ -123,6 +125,21 @@ bool hf_needs_add_chain(struct hf_needs *needs, const struct hf_entry_chain *cha
     return true;
 }
 
+bool hf_needs_add_range(struct hf_needs *needs, const struct hf_commit_range *range)
+{
+    if (needs->range_count == needs->range_capacity) {
+        size_t capacity = needs->range_capacity == 0 ? 2 : needs->range_capacity * 2;
+        struct hf_commit_range *ranges = hf_realloc(needs->ranges, capacity * sizeof(*ranges));
+        if (ranges == NULL) {
+            return false;
+        }
+        needs->ranges = ranges;
+        needs->range_capacity = capacity;
+    }
+    needs->ranges[needs->range_count++] = *range;
+    return true;
+}
+
 bool hf_needs_add_all(struct hf_needs *needs, const struct hf_needs *more)
 {
     bool ok = true;
@@ -134,6 +151,9 @@ bool hf_needs_add_all(struct hf_needs *needs, const struct hf_needs *more)
     }
     for (size_t i = 0; ok && i < more->chain_count; i++) {
         ok = hf_needs_add_chain(needs, &more->chains[i]);
+    }
+    for (size_t i = 0; ok && i < more->range_count; i++) {
+        ok = hf_needs_add_range(needs, &more->ranges[i]);
     }
     return ok;
 }
@@ -221,6 +241,12 @@ static const struct hf_commit *decode(struct hf_view *view, uint64_t position,
     struct hf_id id = position_id(position);
     (void)hf_table_put(&view->decoded, &id, commit);
     return commit;
+}
+
+bool hf_view_has_commit(const struct hf_view *view, uint64_t position)
+{
+    return hf_recent_frame(&view->state->recent, position) != NULL ||
+           (view->records != NULL && hf_records_frame(view->records, position) != NULL);
 }
 
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)

@@ -43,7 +43,13 @@ struct hf_entry_chain {
     uint32_t count;    /* entries wanted */
 };
 
-/* What to fetch: index keys, whole commits, chains of entries. */
+/* Commits that follow each other: a fetch reads the log once, and brings as many from the first on as it may. */
+struct hf_commit_range {
+    uint64_t from;  /* position of the first */
+    uint64_t count; /* commits wanted */
+};
+
+/* What to fetch: index keys, whole commits, chains of entries, ranges of commits. */
 struct hf_needs {
     struct hf_index_key *keys; /* owned */
     size_t key_count;
@@ -54,6 +60,9 @@ struct hf_needs {
     struct hf_entry_chain *chains; /* owned */
     size_t chain_count;
     size_t chain_capacity;
+    struct hf_commit_range *ranges; /* owned */
+    size_t range_count;
+    size_t range_capacity;
 };
 
 void hf_needs_init(struct hf_needs *needs);
@@ -62,12 +71,14 @@ void hf_needs_clear(struct hf_needs *needs);
 bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key) HF_WARN_UNUSED;
 bool hf_needs_add_position(struct hf_needs *needs, uint64_t position) HF_WARN_UNUSED;
 bool hf_needs_add_chain(struct hf_needs *needs, const struct hf_entry_chain *chain) HF_WARN_UNUSED;
+bool hf_needs_add_range(struct hf_needs *needs, const struct hf_commit_range *range) HF_WARN_UNUSED;
 /* Everything that `more` needs, too. */
 bool hf_needs_add_all(struct hf_needs *needs, const struct hf_needs *more) HF_WARN_UNUSED;
 
 static inline bool hf_needs_any(const struct hf_needs *needs)
 {
-    return needs->key_count > 0 || needs->position_count > 0 || needs->chain_count > 0;
+    return needs->key_count > 0 || needs->position_count > 0 || needs->chain_count > 0 ||
+           needs->range_count > 0;
 }
 
 enum hf_lookup {
@@ -98,6 +109,8 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
 /* The commit at a position below or at the head; NULL: needed, damaged or short of memory. Lives until
  * the next begin. */
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position);
+/* Is it in RAM or fetched? */
+bool hf_view_has_commit(const struct hf_view *view, uint64_t position);
 /* An event of it, of one of the wanted types (HF_EVENT_BIT); NULL as above. */
 const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
                                      uint64_t wanted_types);

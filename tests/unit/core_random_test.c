@@ -286,7 +286,7 @@ static bool book_due(struct rig *rig)
         return true;
     }
     enum hf_decision decision =
-        hf_decide_expiries(&rig->state, due, count, rig->now_us, &rig->draft);
+        hf_decide_expiries(&rig->state, NULL, due, count, rig->now_us, &rig->draft);
     if (decision != HF_DECISION_COMMIT) {
         return say(rig, "expiries", "nothing is booked of what is due");
     }

@@ -340,7 +340,7 @@ static bool tick(struct core_rig *rig, uint64_t now_us)
     struct hf_due due[64];
     size_t count = hf_state_take_due(&rig->state, now_us, due, HF_ARRAY_COUNT(due));
     if (count == 0 ||
-        hf_decide_expiries(&rig->state, due, count, now_us, &rig->draft) != HF_DECISION_COMMIT) {
+        hf_decide_expiries(&rig->state, NULL, due, count, now_us, &rig->draft) != HF_DECISION_COMMIT) {
         return false;
     }
     record(rig);
