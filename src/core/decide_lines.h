@@ -73,6 +73,11 @@ enum hf_step hf_find_acked(struct hf_deciding *d, struct hf_draft_subscription *
                            const struct hf_receipt *receipt, uint64_t *position,
                            struct hf_place *message);
 
+/* The item that parked the line; NULL: its commit is needed, or damage was met. */
+const struct hf_settled_item *hf_parked_by(struct hf_view *view,
+                                           const struct hf_subscription *stored,
+                                           const struct hf_line *line);
+
 /* The operations, one a file. */
 enum hf_step hf_decide_receive(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_act(struct hf_deciding *d, const struct hf_op *op);

@@ -30,7 +30,6 @@ static bool contains(struct hf_str text, struct hf_str part)
     return false;
 }
 
-/* The item that parked the line; NULL: needed, or damage. */
 static const struct hf_settled_item *
 parked_by(struct hf_view *view, const struct hf_subscription *stored, const struct hf_line *line)
 {
@@ -74,7 +73,7 @@ static bool is_wanted(struct choosing *c, const struct hf_line *line)
 {
     struct hf_view *view = &c->d->draft->view;
     if (hf_str_present(c->error_filter)) {
-        const struct hf_settled_item *item = parked_by(view, c->s->stored, line);
+        const struct hf_settled_item *item = hf_parked_by(view, c->s->stored, line);
         return item != NULL && contains(item->error, c->error_filter);
     }
     struct hf_id key_hash;

@@ -281,7 +281,8 @@ static void read_entries(struct hf_read_work *r)
 static bool has_limit(enum hf_query_type type)
 {
     return type == HF_QUERY_STREAM_EVENTS || type == HF_QUERY_ENTRIES ||
-           (type >= HF_QUERY_ACCOUNTS && type <= HF_QUERY_HOLDS) || type == HF_QUERY_STATEMENT;
+           (type >= HF_QUERY_ACCOUNTS && type <= HF_QUERY_HOLDS) || type == HF_QUERY_STATEMENT ||
+           type >= HF_QUERY_SUBSCRIPTIONS;
 }
 
 uint32_t hf_query_weight(const struct hf_query *query)
@@ -292,7 +293,11 @@ uint32_t hf_query_weight(const struct hf_query *query)
     case HF_QUERY_STREAM_EVENTS:
     case HF_QUERY_ACCOUNTS:
     case HF_QUERY_STREAMS:
+    case HF_QUERY_SUBSCRIPTIONS:
+    case HF_QUERY_MESSAGES:
+    case HF_QUERY_MESSAGE_HISTORY:
         return query->limit;
+    case HF_QUERY_DEAD:
     case HF_QUERY_DOCUMENTS:
     case HF_QUERY_TRANSFERS:
     case HF_QUERY_HOLDS:
@@ -310,6 +315,7 @@ uint32_t hf_query_weight(const struct hf_query *query)
     case HF_QUERY_KEY:
     case HF_QUERY_COMMIT:
     case HF_QUERY_TOTALS:
+    case HF_QUERY_SUBSCRIPTION:
     case HF_QUERY_TYPE_COUNT:
         break;
     }
@@ -350,6 +356,11 @@ enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *
         [HF_QUERY_BALANCE] = hf_read_balance,
         [HF_QUERY_STATEMENT] = hf_read_statement,
         [HF_QUERY_TOTALS] = hf_read_totals,
+        [HF_QUERY_SUBSCRIPTION] = hf_read_subscription,
+        [HF_QUERY_SUBSCRIPTIONS] = hf_read_subscriptions,
+        [HF_QUERY_DEAD] = hf_read_dead,
+        [HF_QUERY_MESSAGE_HISTORY] = hf_read_message_history,
+        [HF_QUERY_MESSAGES] = hf_read_messages,
     };
     HF_CHECK(query->type > 0 && query->type < HF_QUERY_TYPE_COUNT);
     HF_CHECK(!has_limit(query->type) || (query->limit >= 1 && query->limit <= HF_QUERY_LIMIT_MAX));

@@ -30,6 +30,11 @@ enum hf_query_type {
     HF_QUERY_BALANCE,   /* of an account, `at` some point, by `clock` */
     HF_QUERY_STATEMENT, /* of an account, from from_us to before to_us, by `clock` */
     HF_QUERY_TOTALS,    /* of an asset, over all accounts */
+    HF_QUERY_SUBSCRIPTION,
+    HF_QUERY_SUBSCRIPTIONS, /* a list by name */
+    HF_QUERY_DEAD, /* a subscription's dead letters: behind park order `from`, oldest first */
+    HF_QUERY_MESSAGE_HISTORY, /* what a subscription did with a message: newest first, from commit `from` (0: newest) */
+    HF_QUERY_MESSAGES, /* the events at `places` in their order: a page of items */
     HF_QUERY_TYPE_COUNT,
 };
 
@@ -79,8 +84,62 @@ struct hf_query {
     bool has_version;              /* document */
     bool whole; /* statement: more lines than `limit` are HF_ERR_TOO_LARGE, not a page (by the
                              effective clock always) */
-    struct hf_asset asset; /* totals */
+    struct hf_asset asset;         /* totals */
+    uint64_t message_position;     /* message history… */
+    uint32_t message_index;        /* …of this one */
+    struct hf_str error_contains;  /* dead letters: only those whose error contains it; or absent */
+    const struct hf_place *places; /* messages: `limit` of them; bytes don't matter */
 };
+
+/* A subscription as it is; what it points to is the state's, so it is rendered at once. */
+struct hf_subscription_reading {
+    const struct hf_subscription *subscription;
+    uint64_t scanned; /* arrivals up to here are in its lines: the read's position if it is live */
+    uint64_t lag;     /* commits behind that */
+    uint64_t next_ready_us; /* when the next line stops backing off; UINT64_MAX: none does */
+    uint64_t
+        oldest_us; /* time of the oldest message's commit (published, if it was delayed); 0 = none is left */
+    bool stalled; /* there is something to do, and for HF_QUEUE_STALLED_US nothing was acked */
+};
+#define HF_QUEUE_STALLED_US 300000000ull
+
+struct hf_dead_letter {
+    const struct hf_line *line;     /* parked; the state's */
+    const struct hf_commit *commit; /* of the message… */
+    const struct hf_event *event;   /* …its event */
+    struct hf_str error;            /* why it was parked; or absent */
+};
+
+/* A delivery of a message, and how its try ended (or how it was given up as a dead letter). */
+struct hf_message_try {
+    const struct hf_commit *delivered_by; /* NULL: it is only an end, of what was not out */
+    const struct hf_delivered *delivered; /* consumer, deadline */
+    const struct hf_delivery *delivery;
+    const struct hf_commit
+        *ended_by; /* NULL: it is out, or went back uncounted with an earlier one of its group */
+    const struct hf_settled_item *end;
+};
+
+enum hf_message_state {
+    HF_MESSAGE_DELAYED = 1,
+    HF_MESSAGE_WAITING,
+    HF_MESSAGE_IN_FLIGHT,
+    HF_MESSAGE_BACKING_OFF,
+    HF_MESSAGE_PARKED,
+    HF_MESSAGE_ACKED,
+    HF_MESSAGE_DISCARDED,
+    HF_MESSAGE_LEFT, /* a seek has left it behind */
+};
+
+struct hf_message_reading {
+    enum hf_message_state state;
+    const struct hf_commit *commit; /* of the message… */
+    const struct hf_event *event;   /* …its event */
+    struct hf_message_try *tries;   /* newest first */
+    uint32_t try_count;
+};
+#define HF_HISTORY_LIMIT_MAX                                                                       \
+    20 /* tries of a page: each may take two look-ups one after the other */
 
 /* An item of a page. */
 struct hf_page_item {
@@ -134,9 +193,15 @@ struct hf_reading {
     struct hf_str next_after;  /* …or by `after` (lists by name) */
     struct hf_balance balance; /* balance; entity holds the account */
     struct hf_statement statement;
-    struct hf_asset_sums totals; /* zeros if no account has the asset */
-    uint64_t position;           /* of the state that was read */
-    uint64_t time_us;            /* of its newest commit */
+    struct hf_asset_sums totals;                   /* zeros if no account has the asset */
+    struct hf_subscription_reading subscription;   /* a subscription */
+    struct hf_subscription_reading *subscriptions; /* a list of them… */
+    uint32_t subscription_count;                   /* …so many */
+    struct hf_dead_letter *dead;                   /* dead letters */
+    uint32_t dead_count;
+    struct hf_message_reading message; /* message history */
+    uint64_t position;                 /* of the state that was read */
+    uint64_t time_us;                  /* of its newest commit */
 };
 
 /* The account's entry with this version in the commit; NULL if it is not there. */

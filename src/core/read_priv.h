@@ -88,4 +88,13 @@ void hf_read_streams(struct hf_read_work *r);
 void hf_read_documents(struct hf_read_work *r);
 void hf_read_totals(struct hf_read_work *r);
 
+/* read_queue.c */
+void hf_read_subscription(struct hf_read_work *r);
+void hf_read_subscriptions(struct hf_read_work *r);
+void hf_read_dead(struct hf_read_work *r);
+void hf_read_messages(struct hf_read_work *r);
+
+/* read_message.c */
+void hf_read_message_history(struct hf_read_work *r);
+
 #endif
