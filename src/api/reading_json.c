@@ -159,6 +159,11 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
     case HF_QUERY_TOTALS:
         hf_asset_sums_json(&w, &reading->totals);
         return 200;
+    case HF_QUERY_SUBSCRIPTION: /* queues' routes render their own */
+    case HF_QUERY_SUBSCRIPTIONS:
+    case HF_QUERY_DEAD:
+    case HF_QUERY_MESSAGE_HISTORY:
+    case HF_QUERY_MESSAGES:
     case HF_QUERY_TYPE_COUNT:
         break;
     }

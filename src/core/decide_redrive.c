@@ -30,8 +30,8 @@ static bool contains(struct hf_str text, struct hf_str part)
     return false;
 }
 
-static const struct hf_settled_item *
-parked_by(struct hf_view *view, const struct hf_subscription *stored, const struct hf_line *line)
+const struct hf_settled_item *
+hf_parked_by(struct hf_view *view, const struct hf_subscription *stored, const struct hf_line *line)
 {
     const struct hf_commit *commit = hf_view_commit(view, line->event_position);
     for (uint32_t i = 0; commit != NULL && i < commit->event_count; i++) {

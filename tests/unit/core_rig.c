@@ -12,6 +12,7 @@
 
 #define ROUNDS_MAX      30000 /* of asking for cold records: an operation may need three */
 #define ROUNDS_READ_MAX 64    /* as the node's */
+#define RANGE_MAX       3u    /* commits of a range that a fetch brings */
 
 void core_rig_init(struct core_rig *rig, enum core_rig_mode mode)
 {
@@ -97,6 +98,14 @@ static void fetch(struct core_rig *rig, struct hf_records *records)
     }
     for (size_t i = 0; i < needs->chain_count; i++) {
         fetch_chain(rig, records, &needs->chains[i]);
+    }
+    for (size_t i = 0; i < needs->range_count; i++) {
+        const struct hf_commit_range *range = &needs->ranges[i];
+        HF_CHECK(range->from >= 1 && range->from + range->count - 1 <= rig->state.position);
+        for (uint64_t n = 0; n < range->count && n < RANGE_MAX; n++) {
+            HF_CHECK(
+                hf_records_add_frame(records, range->from + n, rig->frames[range->from + n - 1]));
+        }
     }
 }
 
@@ -206,6 +215,16 @@ static enum hf_decision decide(struct core_rig *rig, const struct hf_command *co
     }
     /* What was replayed was decoded into the draft and points into the rig's own frames. */
     hf_records_release(&records);
+    return decision;
+}
+
+enum hf_decision core_rig_run(struct core_rig *rig, const struct hf_command *command,
+                              uint64_t now_us)
+{
+    enum hf_decision decision = decide(rig, command, now_us);
+    if (decision == HF_DECISION_COMMIT) {
+        record(rig);
+    }
     return decision;
 }
 
@@ -335,24 +354,91 @@ static void run_read(struct core_rig *rig, const struct core_rig_ask *ask,
     hf_arena_release(&arena);
 }
 
-static bool tick(struct core_rig *rig, uint64_t now_us)
+bool core_rig_tick(struct core_rig *rig, uint64_t now_us)
 {
     struct hf_due due[64];
     size_t count = hf_state_take_due(&rig->state, now_us, due, HF_ARRAY_COUNT(due));
-    if (count == 0 ||
-        hf_decide_expiries(&rig->state, NULL, due, count, now_us, &rig->draft) != HF_DECISION_COMMIT) {
+    struct hf_records records;
+    hf_records_init(&records);
+    enum hf_decision decision = count == 0 ? HF_DECISION_ANSWER : HF_DECISION_NEEDS;
+    while (decision == HF_DECISION_NEEDS) {
+        decision = hf_decide_expiries(&rig->state, &records, due, count, now_us, &rig->draft);
+        if (decision == HF_DECISION_NEEDS) {
+            HF_CHECK(rig->mode == CORE_RIG_COLD);
+            fetch(rig, &records);
+        }
+    }
+    hf_records_release(&records);
+    if (decision != HF_DECISION_COMMIT) {
+        hf_state_return_due(&rig->state, due, count);
         return false;
     }
     record(rig);
     return true;
 }
 
-static void take_over(struct core_rig *rig, uint64_t now_us)
+bool core_rig_scan(struct core_rig *rig, uint32_t most, uint64_t now_us)
+{
+    const struct hf_subscription *lagging = rig->state.queue.lagging_first;
+    struct hf_records records;
+    hf_records_init(&records);
+    enum hf_decision decision = lagging == NULL ? HF_DECISION_ANSWER : HF_DECISION_NEEDS;
+    while (decision == HF_DECISION_NEEDS) {
+        decision = hf_decide_scan(&rig->state, &records, lagging->uid, most, now_us, &rig->draft);
+        if (decision == HF_DECISION_NEEDS) {
+            HF_CHECK(rig->mode == CORE_RIG_COLD);
+            fetch(rig, &records);
+        }
+    }
+    hf_records_release(&records);
+    if (decision == HF_DECISION_COMMIT) {
+        record(rig);
+    }
+    return decision == HF_DECISION_COMMIT;
+}
+
+void core_rig_take_over(struct core_rig *rig, uint64_t now_us)
 {
     struct hf_system system = {.epoch = rig->state.epoch + 1, .owner = HF_STR("test")};
     HF_CHECK(hf_decide_system(&rig->state, HF_EVENT_TAKEOVER, &system, now_us, &rig->draft) ==
              HF_DECISION_COMMIT);
     record(rig);
+}
+
+static bool append_bytes(void *context, const void *data, size_t size_bytes)
+{
+    hf_buffer_bytes(context, data, size_bytes);
+    return true;
+}
+
+void core_rig_reload(struct core_rig *rig)
+{
+    struct hf_buffer bytes, again;
+    struct hf_state loaded;
+    struct hf_state_loader loader;
+    struct hf_error error = {0};
+    hf_buffer_init(&bytes);
+    hf_buffer_init(&again);
+    HF_CHECK(hf_state_save(&rig->state, append_bytes, &bytes));
+    hf_state_init(&loaded, 14);
+    hf_state_loader_init(&loader, &loaded);
+    bool fed = hf_state_loader_feed(&loader, bytes.data, bytes.size_bytes, &error) == HF_ERR_OK;
+    bool finished = hf_state_loader_finish(&loader, fed ? &error : NULL) == HF_ERR_OK;
+    if (!fed || !finished) {
+        (void)fprintf(stderr, "%s\n", error.text);
+    }
+    HF_CHECK(fed && finished);
+    hf_state_verify(&loaded);
+    HF_CHECK(hf_state_save(&loaded, append_bytes, &again));
+    HF_CHECK(again.size_bytes == bytes.size_bytes &&
+             memcmp(again.data, bytes.data, bytes.size_bytes) == 0);
+    struct hf_recent recent = loaded.recent; /* what is recent stays */
+    loaded.recent = rig->state.recent;
+    rig->state.recent = recent;
+    hf_state_release(&rig->state);
+    rig->state = loaded;
+    hf_buffer_release(&bytes);
+    hf_buffer_release(&again);
 }
 
 void core_rig_ask(struct core_rig *rig, const struct core_rig_ask *ask,
@@ -366,9 +452,9 @@ void core_rig_ask(struct core_rig *rig, const struct core_rig_ask *ask,
     if (strncmp(ask->text, "get ", 4) == 0) {
         run_read(rig, ask, answer);
     } else if (strcmp(ask->text, "tick") == 0) {
-        (void)tick(rig, ask->now_us);
+        (void)core_rig_tick(rig, ask->now_us);
     } else if (strcmp(ask->text, "takeover") == 0) {
-        take_over(rig, ask->now_us);
+        core_rig_take_over(rig, ask->now_us);
     } else {
         run_commit(rig, ask, strcmp(ask->text, "cancel") == 0 ? NULL : ask->text, answer);
     }

@@ -57,6 +57,16 @@ void core_rig_ask(struct core_rig *rig, const struct core_rig_ask *ask,
  * fetch; never as often as the node would give up. */
 uint32_t core_rig_read(struct core_rig *rig, const struct hf_query *query, uint64_t now_us,
                        struct hf_records *records, struct hf_reading *reading);
+/* Decides and, if it is a commit, records it; the draft has what came of it. */
+enum hf_decision core_rig_run(struct core_rig *rig, const struct hf_command *command,
+                              uint64_t now_us);
+/* Books what is due; false: nothing was. */
+bool core_rig_tick(struct core_rig *rig, uint64_t now_us);
+/* One scan for the first subscription that wants one; false: nothing was recorded. */
+bool core_rig_scan(struct core_rig *rig, uint32_t most, uint64_t now_us);
+void core_rig_take_over(struct core_rig *rig, uint64_t now_us);
+/* The state is replaced by what its canonical bytes say; checks that they are the same again. */
+void core_rig_reload(struct core_rig *rig);
 /* Invariants hold, and the twin has the same canonical bytes. */
 void core_rig_check(const struct core_rig *rig);
 /* A commit's frame, 1 to state.position. */
