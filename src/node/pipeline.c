@@ -370,7 +370,8 @@ bool hf_node_tick(struct hf_node *node)
         return false;
     }
     struct hf_shared_bytes *frame = NULL;
-    if (hf_decide_expiries(&node->state, NULL, due, count, now_us, &node->draft) == HF_DECISION_COMMIT) {
+    if (hf_decide_expiries(&node->state, NULL, due, count, now_us, &node->draft) ==
+        HF_DECISION_COMMIT) {
         frame = record(node);
     }
     if (frame == NULL) {

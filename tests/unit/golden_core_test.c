@@ -186,7 +186,7 @@ static void decide_due(struct core *core, uint64_t now_us)
 {
     struct hf_due due[8];
     size_t count = hf_state_take_due(&core->state, now_us, due, HF_ARRAY_COUNT(due));
-    assert_int_equal(hf_decide_expiries(&core->state, due, count, now_us, &core->draft),
+    assert_int_equal(hf_decide_expiries(&core->state, NULL, due, count, now_us, &core->draft),
                      HF_DECISION_COMMIT);
 }
 
