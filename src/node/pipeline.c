@@ -21,18 +21,29 @@ bool hf_node_has_room(const struct hf_node *node)
                node->limits.run_ahead_bytes_max;
 }
 
-/* The draft's commit as a frame of its own; NULL if memory is short. */
-static struct hf_shared_bytes *encode_frame(struct hf_node *node)
+/* The draft's commit at the end of a buffer, and as a frame of its own. NULL: memory is short, and the buffer
+ * is as it was. */
+static struct hf_shared_bytes *encode_frame(const struct hf_node *node, struct hf_buffer *to)
 {
-    hf_buffer_clear(&node->scratch);
-    if (!hf_commit_encode(&node->draft.commit, &node->scratch)) {
-        return NULL;
+    size_t before = to->size_bytes;
+    struct hf_shared_bytes *frame = NULL;
+    if (hf_commit_encode(&node->draft.commit, to)) {
+        frame = hf_shared_bytes_new(to->size_bytes - before);
     }
-    struct hf_shared_bytes *frame = hf_shared_bytes_new(node->scratch.size_bytes);
     if (frame != NULL) {
-        memcpy(frame->data, node->scratch.data, node->scratch.size_bytes);
+        memcpy(frame->data, to->data + before, frame->size_bytes);
+    } else {
+        to->size_bytes = before;
+        to->failed = false;
     }
     return frame;
+}
+
+/* The frame of an answer that is not recorded. */
+static struct hf_shared_bytes *encode_unrecorded(struct hf_node *node)
+{
+    hf_buffer_clear(&node->scratch);
+    return encode_frame(node, &node->scratch);
 }
 
 /* Decide and evolve run before the append: what does not fit together never reaches the log. */
@@ -50,11 +61,11 @@ static void evolve(struct hf_node *node)
 static struct hf_shared_bytes *record(struct hf_node *node)
 {
     struct hf_batch *batch = &node->building;
-    struct hf_shared_bytes *frame = encode_frame(node);
-    if (frame == NULL || !hf_buffer_reserve(&batch->body, frame->size_bytes) ||
-        !hf_state_reserve(&node->state, &node->draft.commit)) {
+    size_t before = batch->body.size_bytes;
+    struct hf_shared_bytes *frame = encode_frame(node, &batch->body);
+    if (frame == NULL || !hf_state_reserve(&node->state, &node->draft.commit)) {
         hf_shared_bytes_unref(frame);
-        batch->body.failed = false;
+        batch->body.size_bytes = before;
         return NULL;
     }
     evolve(node);
@@ -63,8 +74,6 @@ static struct hf_shared_bytes *record(struct hf_node *node)
         batch->first_position = node->state.position;
         batch->hash_before = node->hash;
     }
-    hf_buffer_bytes(&batch->body, frame->data, frame->size_bytes);
-    HF_CHECK(!batch->body.failed);
     node->hash =
         hf_log_chain(&node->hash, frame->data + HF_COMMIT_FRAME_BYTES, hf_get_u32(frame->data));
     batch->hash_after = node->hash;
@@ -146,7 +155,8 @@ static void answer_commit(struct hf_node *node, struct hf_request *request)
         hf_node_refuse(node, request, HF_ERR_READ_ONLY);
         return;
     }
-    struct hf_shared_bytes *frame = request->command->dry_run ? encode_frame(node) : record(node);
+    struct hf_shared_bytes *frame =
+        request->command->dry_run ? encode_unrecorded(node) : record(node);
     if (frame == NULL) {
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
         return;
@@ -163,7 +173,7 @@ static void answer_commit(struct hf_node *node, struct hf_request *request)
 
 static void answer_unrecorded(struct hf_node *node, struct hf_request *request)
 {
-    struct hf_shared_bytes *frame = encode_frame(node);
+    struct hf_shared_bytes *frame = encode_unrecorded(node);
     if (frame == NULL) {
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
         return;
