@@ -96,9 +96,10 @@ static enum hf_step take_lines(struct receiving *r)
     if (r->line_count > 1) {
         qsort(r->lines, r->line_count, sizeof(struct hf_line *), compare_due);
     }
+    /* A main line that may give nothing now hides no other. */
     const struct hf_line *line = stored->ready.first;
-    for (size_t i = 0; i < ready && r->line_count < r->most; i++, line = line->list_behind) {
-        if (untouched(r, line)) {
+    for (; line != NULL && r->line_count < r->most; line = line->list_behind) {
+        if (untouched(r, line) && (r->from_main > 0 || !is_main(line))) {
             take_line(r, line);
         }
     }

@@ -457,8 +457,16 @@ static void dead_letters_fill_up(struct queue_rig *rig)
         expect_receive(rig, "s", 1, "w");
         expect_nack(rig, "s", 0);
     }
+    char id[48];
+    struct hf_receipt last = batch.got[0].receipt;
+    (void)snprintf(id, sizeof(id), "%llu-%u", (unsigned long long)last.position, last.index);
     assert_false(hf_subscription_ready(queue_subscription(rig, "s"), rig->now_us));
     expect_receive(rig, "s", 1, "");
+    /* The main line stands before it, and may give nothing yet: it hides nothing. */
+    redrive(rig, (struct hf_queue_fields){.message = hf_str_from(id)}, 1);
+    expect_receive(rig, "s", 1, "w");
+    assert_int_equal(batch.got[0].receipt.position, last.position);
+    expect_nack(rig, "s", 0);
     redrive(rig, (struct hf_queue_fields){.all = true}, 4);
     expect_receive(rig, "s", 10, "w w w w");
     assert_true(queue_subscription(rig, "s")->lines.count <= 5);
