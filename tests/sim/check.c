@@ -1,4 +1,4 @@
-#include "sim/check.h"
+#include "sim/check_priv.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,13 +7,15 @@
 
 void hf_checker_init(struct hf_checker *checker, uint64_t key_retention_us)
 {
-    *checker = (struct hf_checker){.model = hf_model_new(key_retention_us)};
+    *checker =
+        (struct hf_checker){.model = hf_model_new(key_retention_us), .witness = hf_witness_new()};
     HF_CHECK(checker->model != NULL);
 }
 
 void hf_checker_release(struct hf_checker *checker)
 {
     hf_model_free(checker->model);
+    hf_witness_free(checker->witness);
     *checker = (struct hf_checker){0};
 }
 
@@ -208,7 +210,44 @@ static bool check_client(struct hf_checker *checker, const struct hf_command *co
         return false;
     }
     adopt_texts(model, real);
+    hf_naive_adopt(model, real);
+    hf_naive_commit_ends(model, real);
     return true;
+}
+
+/* Time-outs and delayed messages: what the model expects is compared. */
+static bool check_booking(struct hf_checker *checker, const struct hf_commit *real,
+                          const struct hf_event *event, char *difference)
+{
+    char what[80];
+    const char *wrong = "a time-out that is not due";
+    const struct hf_event *expected =
+        event->type == HF_EVENT_MESSAGE_DUE
+            ? hf_naive_due(checker->model, &wrong)
+            : hf_naive_time_out_event(checker->model, &event->settled);
+    if (expected == NULL) {
+        return say(difference, "commit %llu: %s", (ull)real->position, wrong);
+    }
+    (void)snprintf(what, sizeof(what), "commit %llu by the timer", (ull)real->position);
+    return hf_compare_event(what, event, expected, difference);
+}
+
+/* What the system does to topics and subscriptions. */
+static bool check_queue_event(struct hf_checker *checker, const struct hf_commit *real,
+                              const struct hf_event *event, char *difference)
+{
+    const char *wrong = NULL;
+    if (event->type == HF_EVENT_SUBSCRIPTION_SCANNED) {
+        wrong = hf_naive_scan(checker->model, &event->scanned);
+    } else if (event->type == HF_EVENT_MESSAGES_REDRIVEN) {
+        wrong = hf_naive_redrive_step(checker->model, &event->redriven);
+    } else if (event->type == HF_EVENT_MESSAGE_DUE || event->type == HF_EVENT_MESSAGES_SETTLED) {
+        return check_booking(checker, real, event, difference);
+    } else {
+        wrong = hf_event_wire(event->type);
+    }
+    return wrong == NULL ||
+           say(difference, "commit %llu: the system made %s", (ull)real->position, wrong);
 }
 
 static bool check_system_event(struct hf_checker *checker, const struct hf_commit *real,
@@ -231,14 +270,14 @@ static bool check_system_event(struct hf_checker *checker, const struct hf_commi
     }
     if (event->type == HF_EVENT_TAKEOVER) {
         hf_model_takeover(model);
+        hf_naive_takeover(model);
         return true;
     }
     if (event->type == HF_EVENT_CHECKPOINT || event->type == HF_EVENT_TAIL_CUT ||
         event->type == HF_EVENT_FEATURE_LEVEL) {
         return true;
     }
-    return say(difference, "commit %llu: the system made %s", (ull)real->position,
-               hf_event_wire(event->type));
+    return check_queue_event(checker, real, event, difference);
 }
 
 static bool check_told(struct hf_checker *checker, const struct hf_told *told, char *difference)
@@ -312,6 +351,9 @@ bool hf_checker_commit(struct hf_checker *checker, const struct hf_command *comm
                                    : "a client's, recorded as the system's");
     }
     checker->commits++;
+    if (!hf_witness_commit(checker->witness, real, difference)) {
+        return false;
+    }
     if (command != NULL) {
         if (!check_client(checker, command, real, difference)) {
             return false;
@@ -328,7 +370,14 @@ bool hf_checker_commit(struct hf_checker *checker, const struct hf_command *comm
             return false;
         }
     }
+    hf_naive_adopt(model, real);
+    hf_naive_commit_ends(model, real);
     return check_waiting(checker, difference);
+}
+
+bool hf_checker_drained(struct hf_checker *checker, char difference[HF_DIFFERENCE_BYTES])
+{
+    return hf_witness_drained(checker->witness, difference);
 }
 
 bool hf_checker_told(struct hf_checker *checker, const struct hf_told *told,
@@ -444,5 +493,6 @@ bool hf_checker_state(struct hf_checker *checker, const struct hf_state *state,
            check_kind(checker, state, HF_KIND_HOLD, state->holds.count, difference) &&
            check_kind(checker, state, HF_KIND_STREAM, state->streams.count, difference) &&
            check_kind(checker, state, HF_KIND_DOCUMENT, state->documents.count, difference) &&
-           check_kind(checker, state, HF_KIND_LEASE, state->leases.count, difference);
+           check_kind(checker, state, HF_KIND_LEASE, state->leases.count, difference) &&
+           hf_checker_queues(checker, state, difference);
 }

@@ -15,6 +15,7 @@
 
 #include "core/state.h"
 #include "sim/model.h"
+#include "sim/queue_witness.h"
 
 #define HF_DIFFERENCE_BYTES 512
 
@@ -40,6 +41,7 @@ struct hf_told_waiting {
 
 struct hf_checker {
     struct hf_model *model;
+    struct hf_witness *witness;
     struct hf_told_waiting *waiting; /* in the model's arena */
     uint64_t waiting_count;          /* of them */
     uint64_t commits;                /* compared */
@@ -74,6 +76,10 @@ bool hf_compare_event(const char *what, const struct hf_event *real, const struc
                       char *difference) HF_WARN_UNUSED;
 bool hf_compare_entity(const char *what, const struct hf_entity *real,
                        const struct hf_entity *model, char *difference) HF_WARN_UNUSED;
+
+/* Behind the last commit: consumers have taken what there was. */
+bool hf_checker_drained(struct hf_checker *checker,
+                        char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
 
 /* Lines "operation transfer accepted 17" … of everything that is counted; returns how many of those that
  * must not be 0 are. */

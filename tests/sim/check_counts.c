@@ -3,18 +3,41 @@
 
 static const char *const compare_names[HF_COMPARE_COUNT] = {"eq", "gt", "gte", "lt", "lte"};
 static const char *const condition_names[] = {"",         "account", "stream", "document",
-                                              "transfer", "lease",   "hold"};
+                                              "transfer", "lease",   "hold",   "receipt"};
 
 /* Refusals that a commit can meet; the others belong to reads and to the door. */
 static const enum hf_err commit_codes[] = {
-    HF_ERR_TOO_LARGE,          HF_ERR_ACCOUNT_NOT_FOUND,  HF_ERR_TRANSFER_NOT_FOUND,
-    HF_ERR_HOLD_NOT_FOUND,     HF_ERR_DOCUMENT_NOT_FOUND, HF_ERR_ACCOUNT_EXISTS,
-    HF_ERR_TRANSFER_EXISTS,    HF_ERR_HOLD_EXISTS,        HF_ERR_EVENT_EXISTS,
-    HF_ERR_LEASE_HELD,         HF_ERR_HOLD_NOT_OPEN,      HF_ERR_ACCOUNT_CLOSED,
-    HF_ERR_PARTIAL_REPLAY,     HF_ERR_ACCOUNT_NOT_EMPTY,  HF_ERR_NOT_REVERSIBLE,
-    HF_ERR_ID_COLLISION,       HF_ERR_CONDITION_FAILED,   HF_ERR_FENCED,
-    HF_ERR_INSUFFICIENT_FUNDS, HF_ERR_LIMIT_EXCEEDED,     HF_ERR_ASSET_MISMATCH,
-    HF_ERR_AMOUNT_INVALID,     HF_ERR_ACCOUNT_FROZEN,     HF_ERR_IDEMPOTENCY_KEY_REUSED,
+    HF_ERR_TOO_LARGE,
+    HF_ERR_ACCOUNT_NOT_FOUND,
+    HF_ERR_TRANSFER_NOT_FOUND,
+    HF_ERR_HOLD_NOT_FOUND,
+    HF_ERR_DOCUMENT_NOT_FOUND,
+    HF_ERR_ACCOUNT_EXISTS,
+    HF_ERR_TRANSFER_EXISTS,
+    HF_ERR_HOLD_EXISTS,
+    HF_ERR_EVENT_EXISTS,
+    HF_ERR_LEASE_HELD,
+    HF_ERR_HOLD_NOT_OPEN,
+    HF_ERR_ACCOUNT_CLOSED,
+    HF_ERR_PARTIAL_REPLAY,
+    HF_ERR_ACCOUNT_NOT_EMPTY,
+    HF_ERR_NOT_REVERSIBLE,
+    HF_ERR_ID_COLLISION,
+    HF_ERR_CONDITION_FAILED,
+    HF_ERR_FENCED,
+    HF_ERR_INSUFFICIENT_FUNDS,
+    HF_ERR_LIMIT_EXCEEDED,
+    HF_ERR_ASSET_MISMATCH,
+    HF_ERR_AMOUNT_INVALID,
+    HF_ERR_ACCOUNT_FROZEN,
+    HF_ERR_IDEMPOTENCY_KEY_REUSED,
+    HF_ERR_SUBSCRIPTION_NOT_FOUND,
+    HF_ERR_MESSAGE_NOT_FOUND,
+    HF_ERR_SUBSCRIPTION_EXISTS,
+    HF_ERR_MESSAGE_EXISTS,
+    HF_ERR_STALE_RECEIPT,
+    HF_ERR_ACK_OUT_OF_ORDER,
+    HF_ERR_PRECONDITION_REQUIRED,
 };
 
 static size_t line(struct hf_buffer *out, const char *what, const char *name, const char *how,
@@ -29,7 +52,7 @@ static size_t line(struct hf_buffer *out, const char *what, const char *name, co
 size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *out)
 {
     size_t zero = 0;
-    for (int type = 1; type <= HF_OP_RELEASE; type++) { /* what queues do is counted apart */
+    for (int type = 1; type < HF_OP_COUNT; type++) {
         const char *name = hf_op_wire((enum hf_op_type)type);
         zero += line(out, "operation", name, "accepted", counts->op_accepted[type]);
         zero += line(out, "operation", name, "refused", counts->op_refused[type]);
@@ -58,6 +81,9 @@ size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *o
     zero += line(out, "keys", "forgotten", "", counts->keys_forgotten);
     zero += line(out, "expiries", "by a command", "", counts->expired_first);
     zero += line(out, "expiries", "by a timer", "", counts->expired_by_timer);
+#define COUNT_LINE(field, what, how) zero += line(out, what, how, "", counts->queue.field);
+    HF_NAIVE_COUNTS(COUNT_LINE)
+#undef COUNT_LINE
     return zero;
 }
 

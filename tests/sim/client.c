@@ -6,6 +6,9 @@
 #define ATTEMPTS_MAX  10
 #define PATIENCE_US   60000u
 #define BURST_OPS_MAX 24u
+#define NIGHT_PPM     1800u /* of an operation that it is followed by a night */
+#define NIGHT_US_MIN  300000u
+#define NIGHT_US_MAX  2500000u
 
 static bool percent(struct run *run, unsigned chance)
 {
@@ -70,6 +73,11 @@ static enum hf_kind kind_of_query(enum hf_query_type type)
     case HF_QUERY_TOTALS:
     case HF_QUERY_KEY:
     case HF_QUERY_COMMIT:
+    case HF_QUERY_SUBSCRIPTION:
+    case HF_QUERY_SUBSCRIPTIONS:
+    case HF_QUERY_DEAD:
+    case HF_QUERY_MESSAGE_HISTORY:
+    case HF_QUERY_MESSAGES:
     case HF_QUERY_TYPE_COUNT:
         break;
     }
@@ -121,7 +129,7 @@ static void make_query(struct run_op *op)
     struct hf_query *query = hf_arena_alloc_zero(&run->arena, 1, sizeof(*query));
     HF_CHECK(query != NULL);
     op->query = query;
-    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TYPE_COUNT - 1);
+    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TOTALS);
     char text[64];
     char principal[64];
     enum hf_kind kind = kind_of_query(query->type);
@@ -154,7 +162,11 @@ static void make_query(struct run_op *op)
 static void make_command(struct run_op *op)
 {
     op->command = hf_sim_calloc(1, sizeof(*op->command));
-    hf_gen_command(&op->run->gen, op->command);
+    if (op->client < RUN_CLIENTS - RUN_CONSUMERS) {
+        hf_gen_command(&op->run->gen, op->command);
+    } else {
+        hf_gen_queue_command(&op->run->gen, op->command);
+    }
 }
 
 /* ---- sending ---- */
@@ -305,6 +317,14 @@ static void begin_next(void *context)
     if (run->calm) {
         return;
     }
+    uint64_t now_us = hf_world_now_us(run->world);
+    if (now_us < run->night_until_us) {
+        hf_world_after(run->world, NULL, run->night_until_us - now_us, begin_next, client);
+        return;
+    }
+    if (run->plan->only == NULL && hf_sim_random_chance(&run->client_random, NIGHT_PPM)) {
+        run->night_until_us = now_us + between(run, NIGHT_US_MIN, NIGHT_US_MAX);
+    }
     if (percent(run, 2)) {
         uint64_t burst = between(run, 4, BURST_OPS_MAX);
         for (uint64_t i = 0; i < burst; i++) {
@@ -312,6 +332,14 @@ static void begin_next(void *context)
         }
     }
     begin(run, client->number, true);
+}
+
+void client_drain(struct run *run, struct hf_str subscription, bool redrives)
+{
+    struct run_op *op = op_new(run, RUN_CLIENTS - 1, false);
+    op->command = hf_sim_calloc(1, sizeof(*op->command));
+    hf_gen_drain_command(&run->gen, subscription, redrives, op->command);
+    attempt(op);
 }
 
 void client_start(struct run *run)

@@ -11,6 +11,7 @@ void hf_gen_init(struct hf_gen *gen, uint64_t seed)
 {
     memset(gen, 0, sizeof(*gen));
     gen->random = hf_sim_random_from(seed);
+    gen->queue_flavour = (uint32_t)(seed ^ seed >> 17);
     gen->knobs = (struct hf_gen_knobs){.short_timeout_ms_max = 100,
                                        .short_timeout_ppm = 400000,
                                        .duplicate_ppm = 220000,
@@ -336,6 +337,7 @@ static void saw_lease(struct hf_gen *gen, const struct hf_lease *lease)
 void hf_gen_saw(struct hf_gen *gen, const struct hf_commit *commit)
 {
     gen->newest_us = hf_max_u64(gen->newest_us, commit->time_us);
+    gen->newest = hf_max_u64(gen->newest, commit->position);
     for (uint32_t i = 0; i < commit->event_count; i++) {
         const struct hf_event *event = commit->events[i];
         size_t slot;
@@ -378,6 +380,7 @@ void hf_gen_saw(struct hf_gen *gen, const struct hf_commit *commit)
             saw_lease(gen, &event->lease);
             break;
         default:
+            hf_gen_saw_queue(gen, commit, event);
             break;
         }
     }

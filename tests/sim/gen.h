@@ -10,6 +10,7 @@
 #define HF_TESTS_SIM_GEN_H
 
 #include "core/commit.h"
+#include "core/queue_op.h"
 #include "sim/sim_random.h"
 
 #define HF_GEN_OPS_MAX        6
@@ -20,6 +21,12 @@
 #define HF_GEN_DOCUMENTS      6
 #define HF_GEN_LEASES         4
 #define HF_GEN_REFERENCES     64 /* transfers and holds, each, that were seen */
+
+#define HF_GEN_TOPICS        3
+#define HF_GEN_SUBSCRIPTIONS 6
+#define HF_GEN_DELIVERIES    64 /* of a subscription, that were seen */
+#define HF_GEN_PARKED        16 /* the same */
+#define HF_GEN_ITEMS_MAX     8  /* of a batch */
 
 /* A command as flat fields. */
 struct hf_gen_recipe {
@@ -33,6 +40,9 @@ struct hf_gen_recipe {
     uint32_t op_count;                                            /* used */
     struct hf_condition_fields conditions[HF_GEN_CONDITIONS_MAX]; /* if */
     struct hf_op_fields ops[HF_GEN_OPS_MAX];                      /* do */
+    struct hf_queue_fields own; /* an operation with a route, instead; type 0: none */
+    struct hf_act_fields items[HF_GEN_ITEMS_MAX]; /* of own; own.items is set when it is built */
+    uint32_t lines_max;                           /* of own, PUT_SUBSCRIPTION */
 };
 
 struct hf_gen_account {
@@ -62,6 +72,23 @@ struct hf_gen_reference {
     bool ended;    /* the hold has ended, the transfer is or has a reversal */
 };
 
+struct hf_gen_delivery {
+    struct hf_receipt receipt;
+    bool settled; /* seen */
+};
+
+struct hf_gen_subscription {
+    bool exists;                                          /* seen */
+    bool ordered;                                         /* seen */
+    uint64_t uid;                                         /* newest seen */
+    uint64_t version;                                     /* newest seen */
+    uint64_t generation;                                  /* how many of the name */
+    struct hf_gen_delivery deliveries[HF_GEN_DELIVERIES]; /* ring */
+    uint64_t delivery_count;                              /* shown */
+    struct hf_place parked[HF_GEN_PARKED];                /* ring */
+    uint64_t parked_count;                                /* shown */
+};
+
 struct hf_gen_knobs {
     uint64_t short_timeout_ms_max; /* holds and leases that soon expire */
     uint32_t short_timeout_ppm;    /* how many of them */
@@ -75,9 +102,12 @@ struct hf_gen_knobs {
 struct hf_gen {
     struct hf_sim_random random;
     struct hf_gen_knobs knobs;
-    uint64_t made;                                        /* commands so far */
-    uint64_t fresh;                                       /* ids that are new so far */
-    uint64_t newest_us;                                   /* time of the newest commit shown */
+    uint64_t made;          /* commands so far */
+    uint64_t fresh;         /* ids that are new so far */
+    uint64_t newest_us;     /* time of the newest commit shown */
+    uint64_t newest;        /* its position */
+    uint32_t queue_flavour; /* bits by which subscriptions differ */
+    struct hf_gen_subscription subscriptions[HF_GEN_SUBSCRIPTIONS]; /* u0 … */
     struct hf_gen_account accounts[HF_GEN_ACCOUNTS];      /* 0 … 7 USD/2, the others EUR/2 */
     struct hf_gen_head streams[HF_GEN_STREAMS];           /* s0 … */
     struct hf_gen_head documents[HF_GEN_DOCUMENTS];       /* d0 … */
@@ -97,6 +127,12 @@ void hf_gen_release(struct hf_gen *gen);
 
 /* A finished command; the caller releases it. It needs nothing of the generator. */
 void hf_gen_command(struct hf_gen *gen, struct hf_command *command);
+
+/* The same of topics and subscriptions. */
+void hf_gen_queue_command(struct hf_gen *gen, struct hf_command *command);
+/* What moves a subscription to its end: acks of what is out, else a receive; or a redrive of all. */
+void hf_gen_drain_command(struct hf_gen *gen, struct hf_str subscription, bool redrives,
+                          struct hf_command *command);
 
 /* A commit that became visible; in any order, but best in the log's. */
 void hf_gen_saw(struct hf_gen *gen, const struct hf_commit *commit);

@@ -31,20 +31,23 @@ static void own_texts(struct hf_gen_recipe *recipe)
     copy_text(arena, &recipe->metadata);
     for (uint32_t i = 0; i < recipe->op_count; i++) {
         struct hf_op_fields *op = &recipe->ops[i];
-        struct hf_str *texts[] = {&op->op,    &op->account, &op->id,          &op->from,
-                                  &op->to,    &op->asset,   &op->amount,      &op->transfer,
-                                  &op->hold,  &op->stream,  &op->document,    &op->lease,
-                                  &op->owner, &op->type,    &op->data,        &op->metadata,
-                                  &op->floor, &op->ceiling, &op->effective_at};
+        struct hf_str *texts[] = {
+            &op->op,           &op->account, &op->id,       &op->from,         &op->to,
+            &op->asset,        &op->amount,  &op->transfer, &op->hold,         &op->stream,
+            &op->document,     &op->lease,   &op->owner,    &op->type,         &op->data,
+            &op->metadata,     &op->floor,   &op->ceiling,  &op->effective_at, &op->topic,
+            &op->subscription, &op->receipt, &op->key,      &op->deliver_at,   &op->error};
         for (size_t j = 0; j < HF_ARRAY_COUNT(texts); j++) {
             copy_text(arena, texts[j]);
         }
     }
     for (uint32_t i = 0; i < recipe->condition_count; i++) {
         struct hf_condition_fields *condition = &recipe->conditions[i];
-        struct hf_str *texts[] = {&condition->account,     &condition->stream, &condition->document,
-                                  &condition->transfer,    &condition->lease,  &condition->hold,
-                                  &condition->modified_at, &condition->state};
+        struct hf_str *texts[] = {&condition->account,      &condition->stream,
+                                  &condition->document,     &condition->transfer,
+                                  &condition->lease,        &condition->hold,
+                                  &condition->modified_at,  &condition->state,
+                                  &condition->subscription, &condition->receipt};
         for (size_t j = 0; j < HF_ARRAY_COUNT(texts); j++) {
             copy_text(arena, texts[j]);
         }
@@ -52,6 +55,16 @@ static void own_texts(struct hf_gen_recipe *recipe)
             copy_text(arena, &condition->available[j]);
             copy_text(arena, &condition->posted[j]);
         }
+    }
+    struct hf_queue_fields *own = &recipe->own; /* its filter and words are literals */
+    struct hf_str *texts[] = {&own->subscription, &own->consumer, &own->attempt, &own->message,
+                              &own->key};
+    for (size_t j = 0; j < HF_ARRAY_COUNT(texts); j++) {
+        copy_text(arena, texts[j]);
+    }
+    for (uint32_t i = 0; i < own->item_count; i++) {
+        copy_text(arena, &recipe->items[i].receipt);
+        copy_text(arena, &recipe->items[i].error);
     }
 }
 
@@ -64,7 +77,7 @@ static void copy_recipe(struct hf_gen_recipe *to, const struct hf_gen_recipe *fr
     own_texts(to);
 }
 
-static void random_key(struct hf_gen *gen)
+void hf_gen_random_key(struct hf_gen *gen)
 {
     bool fresh = hf_gen_percent(gen, 90);
     gen->work.key = fresh ? hf_gen_text(gen, "key-%llu", (unsigned long long)gen->fresh++)
@@ -87,7 +100,7 @@ static void fresh_command(struct hf_gen *gen)
         hf_gen_condition(gen, &work->conditions[work->condition_count++]);
     }
     if (hf_gen_percent(gen, 50)) {
-        random_key(gen);
+        hf_gen_random_key(gen);
     }
     if (hf_gen_percent(gen, 8)) {
         work->metadata = hf_gen_json(gen, true);
@@ -116,7 +129,7 @@ static void opening_command(struct hf_gen *gen, size_t first, size_t count)
         gen->work.ops[i] = (struct hf_op_fields){0};
         hf_gen_opening(gen, &gen->work.ops[i], first + i);
     }
-    random_key(gen);
+    hf_gen_random_key(gen);
 }
 
 /* The same JSON with other white space. */
@@ -137,7 +150,10 @@ static void duplicate_command(struct hf_gen *gen)
     copy_recipe(work, &gen->recipes[at % HF_GEN_RECIPES]);
     uint32_t last = work->op_count == 0 ? 0 : work->op_count - 1;
     uint64_t way = hf_gen_below(gen, 16);
-    if (work->op_count == 0 && way >= 2 && way <= 8) {
+    if (work->own.type != 0 && way != 1 && way != 2 && way != 6 && way != 9) {
+        way = 15; /* it has no other operations; only who asks under which key varies */
+    }
+    if (work->op_count == 0 && work->own.type == 0 && way >= 2 && way <= 8) {
         way = 15; /* a cancelled key has no operations to vary */
     }
     switch (way) {
@@ -148,7 +164,7 @@ static void duplicate_command(struct hf_gen *gen)
         }
         break;
     case 1: /* the same operations under another key */
-        random_key(gen);
+        hf_gen_random_key(gen);
         break;
     case 2: /* without a key */
         work->key = work->kind == HF_COMMAND_COMMIT ? HF_STR_NONE : work->key;
@@ -190,6 +206,7 @@ static void duplicate_command(struct hf_gen *gen)
     case 9: /* cancel its key */
         if (hf_str_present(work->key)) {
             work->kind = HF_COMMAND_CANCEL_KEY;
+            work->own = (struct hf_queue_fields){0};
             work->op_count = 0;
             work->condition_count = 0;
             work->metadata = HF_STR_NONE;
@@ -199,7 +216,7 @@ static void duplicate_command(struct hf_gen *gen)
     default: /* in the same words */
         break;
     }
-    if (work->op_count == 0 && work->kind == HF_COMMAND_COMMIT) {
+    if (work->op_count == 0 && work->own.type == 0 && work->kind == HF_COMMAND_COMMIT) {
         hf_gen_op(gen, &work->ops[work->op_count++]);
     }
 }
@@ -208,7 +225,7 @@ static void cancel_command(struct hf_gen *gen)
 {
     gen->work.kind = HF_COMMAND_CANCEL_KEY;
     gen->work.principal = hf_str_from(principals[hf_gen_percent(gen, 20) ? 1 : 0]);
-    random_key(gen);
+    hf_gen_random_key(gen);
 }
 
 static void build(const struct hf_gen_recipe *recipe, struct hf_command *command)
@@ -216,7 +233,8 @@ static void build(const struct hf_gen_recipe *recipe, struct hf_command *command
     struct hf_malformed malformed = {0};
     hf_command_init(command, recipe->kind);
     bool ok = hf_command_set_principal(command, recipe->principal, &malformed);
-    if (ok && hf_str_present(recipe->key)) {
+    bool attempt = hf_str_present(recipe->own.attempt); /* it is the key */
+    if (ok && hf_str_present(recipe->key) && !attempt) {
         ok = hf_command_set_key(command, recipe->key, &malformed);
     }
     if (ok && hf_str_present(recipe->metadata)) {
@@ -228,6 +246,16 @@ static void build(const struct hf_gen_recipe *recipe, struct hf_command *command
     for (uint32_t i = 0; ok && i < recipe->op_count; i++) {
         ok = hf_command_add_op(command, &recipe->ops[i], &malformed);
     }
+    if (ok && recipe->own.type != 0) {
+        struct hf_queue_fields own = recipe->own;
+        own.items = recipe->items;
+        ok = hf_command_add_queue_op(command, &own, &malformed);
+    }
+    if (ok && recipe->own.type == HF_OP_PUT_SUBSCRIPTION) {
+        /* Nobody else may choose it; the edges are to be near. */
+        struct hf_queue_op *op = (struct hf_queue_op *)(uintptr_t)command->ops[0].queue;
+        op->settings.lines_max = recipe->lines_max;
+    }
     command->dry_run = recipe->dry_run;
     ok = ok && hf_command_finish(command, &malformed);
     if (!ok) {
@@ -235,6 +263,22 @@ static void build(const struct hf_gen_recipe *recipe, struct hf_command *command
                       malformed.text);
     }
     HF_CHECK(ok);
+}
+
+/* gen->work is what is asked for. */
+static void finish(struct hf_gen *gen, struct hf_command *command)
+{
+    struct hf_gen_recipe *work = &gen->work;
+    gen->made++;
+    bool named = hf_str_present(work->key) || hf_str_present(work->own.attempt);
+    if (gen->knobs.tag_unkeyed && !named) {
+        work->metadata = hf_gen_text(gen, "{\"n\":%llu}", (unsigned long long)gen->made);
+    } else if (hf_str_present(work->own.attempt)) {
+        work->metadata = HF_STR_NONE; /* the same attempt is the same request */
+    }
+    build(work, command);
+    copy_recipe(&gen->recipes[gen->recipe_count % HF_GEN_RECIPES], work);
+    gen->recipe_count++;
 }
 
 void hf_gen_command(struct hf_gen *gen, struct hf_command *command)
@@ -251,13 +295,31 @@ void hf_gen_command(struct hf_gen *gen, struct hf_command *command)
     } else {
         fresh_command(gen);
     }
-    gen->made++;
-    if (gen->knobs.tag_unkeyed && !hf_str_present(gen->work.key)) {
-        gen->work.metadata = hf_gen_text(gen, "{\"n\":%llu}", (unsigned long long)gen->made);
+    finish(gen, command);
+}
+
+void hf_gen_queue_command(struct hf_gen *gen, struct hf_command *command)
+{
+    if (gen->made < 2) {
+        hf_gen_command(gen, command);
+        return;
     }
-    build(&gen->work, command);
-    copy_recipe(&gen->recipes[gen->recipe_count % HF_GEN_RECIPES], &gen->work);
-    gen->recipe_count++;
+    clear_work(gen);
+    if (hf_sim_random_chance(&gen->random, gen->knobs.duplicate_ppm / 2)) {
+        duplicate_command(gen);
+    } else {
+        gen->work.principal = hf_str_from(principals[hf_gen_percent(gen, 20) ? 1 : 0]);
+        hf_gen_queue_fresh(gen);
+    }
+    finish(gen, command);
+}
+
+void hf_gen_drain_command(struct hf_gen *gen, struct hf_str subscription, bool redrives,
+                          struct hf_command *command)
+{
+    clear_work(gen);
+    hf_gen_drain(gen, subscription, redrives);
+    finish(gen, command);
 }
 
 void hf_gen_key(struct hf_gen *gen, char key[64], char principal[64])

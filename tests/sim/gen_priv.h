@@ -31,4 +31,18 @@ void hf_gen_op(struct hf_gen *gen, struct hf_op_fields *op);
 void hf_gen_opening(struct hf_gen *gen, struct hf_op_fields *op, size_t slot);
 void hf_gen_condition(struct hf_gen *gen, struct hf_condition_fields *condition);
 
+/* gen_command.c */
+void hf_gen_random_key(struct hf_gen *gen);
+
+/* gen_queue.c */
+void hf_gen_publish(struct hf_gen *gen, struct hf_op_fields *op);
+void hf_gen_ack(struct hf_gen *gen, struct hf_op_fields *op); /* or a nack */
+void hf_gen_receipt_condition(struct hf_gen *gen, struct hf_condition_fields *condition);
+/* A command into gen->work. */
+void hf_gen_queue_fresh(struct hf_gen *gen);
+void hf_gen_drain(struct hf_gen *gen, struct hf_str subscription, bool redrives);
+/* An event from MESSAGE_PUBLISHED on. */
+void hf_gen_saw_queue(struct hf_gen *gen, const struct hf_commit *commit,
+                      const struct hf_event *event);
+
 #endif

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sim/model_priv.h"
+#include "sim/model_queue_priv.h"
 
 struct hf_model *hf_model_new(uint64_t key_retention_us)
 {
@@ -28,6 +28,7 @@ void hf_model_free(struct hf_model *model)
     free(model->undos);
     free(model->answer.events);
     free(model->answer.spent);
+    free(model->queue.arrivals);
     free(model);
 }
 
@@ -96,6 +97,17 @@ void hf_model_touch(struct hf_model *model, struct hf_model_thing *thing)
     undo->was = *thing;
 }
 
+void hf_model_touch_bytes(struct hf_model *model, void *at, size_t size_bytes)
+{
+    struct hf_model_undo *undo = push_undo(model);
+    undo->thing = NULL;
+    undo->at = at;
+    undo->size_bytes = size_bytes;
+    undo->bytes = hf_arena_alloc(&model->scratch, size_bytes);
+    HF_CHECK(undo->bytes != NULL);
+    memcpy(undo->bytes, at, size_bytes);
+}
+
 struct hf_model_thing *hf_model_make(struct hf_model *model, enum hf_kind kind,
                                      const struct hf_name *name, uint64_t position,
                                      uint64_t time_us)
@@ -122,6 +134,10 @@ void hf_model_roll_back(struct hf_model *model, size_t undo_count)
     while (model->undo_count > undo_count) {
         struct hf_model_undo *undo = &model->undos[--model->undo_count];
         struct hf_model_thing *thing = undo->thing;
+        if (thing == NULL) {
+            memcpy(undo->at, undo->bytes, undo->size_bytes);
+            continue;
+        }
         if (!undo->made) {
             *thing = undo->was;
             continue;
@@ -193,11 +209,15 @@ struct hf_entity hf_model_entity(const struct hf_model_thing *thing)
         }
         entity.lease = thing->lease;
         break;
+    case HF_KIND_MESSAGE:
+        entity.message = thing->message;
+        break;
+    case HF_KIND_SUBSCRIPTION:
+        entity.subscription = thing->subscription;
+        break;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
-    case HF_KIND_MESSAGE:
-    case HF_KIND_SUBSCRIPTION:
     case HF_KIND_COUNT:
         return entity;
     }
@@ -271,6 +291,12 @@ const struct hf_command *hf_model_keep(struct hf_model *model, const struct hf_c
     for (uint32_t i = 0; i < command->condition_count; i++) {
         copy->conditions[i] = command->conditions[i];
         copy->conditions[i].subject = hf_model_copy_name(arena, &command->conditions[i].subject);
+        if (command->conditions[i].receipt != NULL) {
+            struct hf_receipt *receipt = hf_arena_alloc(arena, sizeof(*receipt));
+            HF_CHECK(receipt != NULL);
+            *receipt = *command->conditions[i].receipt;
+            copy->conditions[i].receipt = receipt;
+        }
     }
     for (uint32_t i = 0; i < command->op_count; i++) {
         struct hf_op *op = &copy->ops[i];
@@ -281,6 +307,7 @@ const struct hf_command *hf_model_keep(struct hf_model *model, const struct hf_c
         op->type_text = hf_model_copy(arena, op->type_text);
         keep_payload(arena, &op->data);
         keep_payload(arena, &op->metadata);
+        op->queue = hf_naive_keep_op(arena, op->queue);
     }
     return copy;
 }

@@ -14,6 +14,7 @@
 #define HF_TESTS_SIM_MODEL_H
 
 #include "core/commit.h"
+#include "sim/model_queue.h"
 
 #define HF_MODEL_BUCKETS 1024
 
@@ -21,8 +22,8 @@
 struct hf_model_counts {
     uint64_t op_accepted[HF_OP_COUNT];    /* operations of accepted commits */
     uint64_t op_refused[HF_OP_COUNT];     /* operations that refused a commit */
-    uint64_t condition_held[8];           /* by enum hf_condition_kind */
-    uint64_t condition_failed[8];         /* the same */
+    uint64_t condition_held[9];           /* by enum hf_condition_kind */
+    uint64_t condition_failed[9];         /* the same */
     uint64_t version_tested;              /* conditions with version */
     uint64_t modified_tested;             /* with modified_at */
     uint64_t exists_tested;               /* with exists */
@@ -37,6 +38,7 @@ struct hf_model_counts {
     uint64_t keys_forgotten;              /* met after their retention */
     uint64_t expired_first;               /* holds and leases booked by the command that met them */
     uint64_t expired_by_timer;            /* booked by the system */
+    struct hf_naive_counts queue;         /* of topics and subscriptions */
 };
 
 enum hf_model_outcome {
@@ -49,6 +51,7 @@ enum hf_model_outcome {
 struct hf_model_answer {
     enum hf_model_outcome outcome;
     bool recorded;              /* takes a position */
+    bool nothing;               /* accepted, and there is nothing to record: an empty receive */
     enum hf_err code;           /* REFUSED */
     enum hf_where where;        /* REFUSED */
     uint32_t index;             /* REFUSED: item of `if` or `do` */
@@ -86,6 +89,8 @@ struct hf_model_thing {
         struct hf_stream stream;
         struct hf_document document;
         struct hf_lease lease;
+        struct hf_message message;
+        struct hf_subscription_head subscription;
     };
 };
 
@@ -103,6 +108,7 @@ struct hf_model {
     size_t undo_count;                  /* used */
     size_t undo_capacity;               /* room */
     struct hf_model_answer answer;      /* the newest */
+    struct hf_naive_queues queue;       /* topics and subscriptions */
     struct hf_model_counts counts;
 };
 

@@ -1,7 +1,7 @@
 /* The order of answers: key, ids, expiries, `if`, `do`. */
 #include <stdlib.h>
 
-#include "sim/model_priv.h"
+#include "sim/model_queue_priv.h"
 
 /* The kind of thing whose new id the operation names. */
 static enum hf_kind new_kind(const struct hf_op *op)
@@ -9,9 +9,10 @@ static enum hf_kind new_kind(const struct hf_op *op)
     if (!op->has_id) {
         return HF_KIND_NONE;
     }
-    return op->type == HF_OP_HOLD     ? HF_KIND_HOLD
-           : op->type == HF_OP_APPEND ? HF_KIND_EVENT
-                                      : HF_KIND_TRANSFER;
+    return op->type == HF_OP_HOLD      ? HF_KIND_HOLD
+           : op->type == HF_OP_APPEND  ? HF_KIND_EVENT
+           : op->type == HF_OP_PUBLISH ? HF_KIND_MESSAGE
+                                       : HF_KIND_TRANSFER;
 }
 
 static struct hf_name key_name(struct hf_model *model, const struct hf_command *command)
@@ -76,6 +77,12 @@ static bool by_key(struct hf_model_turn *turn)
     return true;
 }
 
+/* Ids that no refusal spends. */
+static bool is_event_id(enum hf_kind kind)
+{
+    return kind == HF_KIND_EVENT || kind == HF_KIND_MESSAGE;
+}
+
 /* Is the event of this operation stored, word for word? */
 static bool same_event(const struct hf_model_turn *turn, const struct hf_model_thing *event,
                        const struct hf_op *op)
@@ -84,11 +91,12 @@ static bool same_event(const struct hf_model_turn *turn, const struct hf_model_t
     return hf_model_same_op(&was->ops[event->op_index], op);
 }
 
-static bool only_appends_with_ids(const struct hf_command *command)
+/* All appends, or all publishes, each with an id and nothing else. */
+static bool only_such_with_ids(const struct hf_command *command, enum hf_op_type type)
 {
     bool only = command->condition_count == 0;
     for (uint32_t i = 0; only && i < command->op_count; i++) {
-        only = command->ops[i].type == HF_OP_APPEND && command->ops[i].has_id;
+        only = command->ops[i].type == type && command->ops[i].has_id;
     }
     return only;
 }
@@ -101,12 +109,17 @@ static enum hf_err known_id(struct hf_model_turn *turn, const struct hf_op *op)
     if (thing == NULL) {
         return HF_ERR_ID_COLLISION;
     }
+    bool partial = is_event_id(kind) && same_event(turn, thing, op) &&
+                   only_such_with_ids(turn->command, op->type);
+    if (kind == HF_KIND_MESSAGE) {
+        turn->culprit = thing;
+        return partial ? HF_ERR_PARTIAL_REPLAY : HF_ERR_MESSAGE_EXISTS;
+    }
     if (kind != HF_KIND_EVENT) {
         turn->culprit = thing;
         return kind == HF_KIND_HOLD ? HF_ERR_HOLD_EXISTS : HF_ERR_TRANSFER_EXISTS;
     }
     turn->culprit = hf_model_find(model, HF_KIND_STREAM, &op->subject);
-    bool partial = same_event(turn, thing, op) && only_appends_with_ids(turn->command);
     return partial ? HF_ERR_PARTIAL_REPLAY : HF_ERR_EVENT_EXISTS;
 }
 
@@ -117,12 +130,18 @@ static uint64_t same_commit(const struct hf_model_turn *turn)
     uint64_t position = 0;
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
+        if (op->type == HF_OP_ACK || op->type == HF_OP_NACK) {
+            continue; /* it names its receipt */
+        }
         const struct hf_model_thing *thing =
             op->has_id ? hf_model_find(turn->model, new_kind(op), &op->id) : NULL;
         if (thing == NULL || (position != 0 && thing->made_position != position)) {
             return 0;
         }
         position = thing->made_position;
+    }
+    if (position == 0) {
+        return 0;
     }
     const struct hf_command *was = turn->model->commands[position];
     bool same = command->condition_count == 0 && was->condition_count == 0 &&
@@ -173,6 +192,8 @@ static void expiries_first(struct hf_model_turn *turn)
         if (condition->kind == HF_CONDITION_HOLD || condition->kind == HF_CONDITION_LEASE) {
             bool hold = condition->kind == HF_CONDITION_HOLD;
             expire_named(turn, hold ? HF_KIND_HOLD : HF_KIND_LEASE, &condition->subject);
+        } else if (condition->kind == HF_CONDITION_SUBSCRIPTION) {
+            hf_naive_book(turn, &condition->subject);
         }
     }
     for (uint32_t i = 0; i < command->op_count; i++) {
@@ -182,6 +203,8 @@ static void expiries_first(struct hf_model_turn *turn)
         } else if (op->type == HF_OP_ACQUIRE || op->type == HF_OP_RENEW ||
                    op->type == HF_OP_RELEASE) {
             expire_named(turn, HF_KIND_LEASE, &op->subject);
+        } else if (op->type >= HF_OP_ACK) {
+            hf_naive_book(turn, &op->subject);
         }
     }
 }
@@ -228,7 +251,7 @@ static void spend_ids(struct hf_model_turn *turn)
     for (uint32_t i = 0; i < turn->command->op_count; i++) {
         const struct hf_op *op = &turn->command->ops[i];
         enum hf_kind kind = new_kind(op);
-        if (kind == HF_KIND_NONE || kind == HF_KIND_EVENT ||
+        if (kind == HF_KIND_NONE || is_event_id(kind) ||
             hf_model_find(model, kind, &op->id) != NULL ||
             hf_model_collides(model, kind, &op->id)) {
             continue;
@@ -258,6 +281,18 @@ static void answer_key(struct hf_model_turn *turn, bool cancelled)
     key->cancelled = cancelled;
 }
 
+/* A commit of one ack that was given before, by the same principal and alone: it answers as then. */
+static bool is_ack_again(const struct hf_model_turn *turn)
+{
+    const struct hf_command *command = turn->command;
+    if (turn->repeats == 0 || turn->repeats == turn->position || command->op_count != 1 ||
+        command->ops[0].type != HF_OP_ACK) {
+        return false;
+    }
+    const struct hf_command *was = turn->model->commands[turn->repeats];
+    return was->op_count == 1 && hf_str_equal(was->principal, command->principal);
+}
+
 static void decide(struct hf_model_turn *turn)
 {
     struct hf_model *model = turn->model;
@@ -284,11 +319,17 @@ static void decide(struct hf_model_turn *turn)
         expiries_first(turn);
         size_t undo_count = model->undo_count;
         uint32_t event_count = answer->event_count;
+        const struct hf_naive_counts counts = model->counts.queue;
         if (carry_out(turn, recorded)) {
             answer->outcome = HF_MODEL_ACCEPTED;
-            answer->recorded = true;
+            answer->nothing = turn->idle_ops == command->op_count;
+            answer->recorded = !answer->nothing;
+            if (answer->nothing && is_ack_again(turn)) {
+                replay(turn, turn->repeats, false);
+            }
         } else {
             hf_model_roll_back(model, undo_count);
+            model->counts.queue = counts;
             answer->event_count = event_count;
             describe_culprit(turn);
         }
@@ -313,9 +354,31 @@ const struct hf_model_answer *hf_model_try(struct hf_model *model, const struct 
                                        .spent_capacity = answer->spent_capacity};
     struct hf_model_turn turn = {
         .model = model, .command = command, .position = position, .time_us = time_us};
+    struct hf_naive_counts counts = model->counts.queue;
     decide(&turn);
     hf_model_roll_back(model, 0);
+    if (!command->dry_run) { /* what is never recorded */
+        counts.receives_empty = model->counts.queue.receives_empty;
+        counts.acked_again = model->counts.queue.acked_again;
+        counts.put_again = model->counts.queue.put_again;
+    }
+    model->counts.queue = counts;
     return answer;
+}
+
+/* An effect, an ack and a publish: what a consumer does exactly once. */
+static bool is_whole_step(const struct hf_command *command)
+{
+    bool ack = false;
+    bool publish = false;
+    bool effect = false;
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        enum hf_op_type type = command->ops[i].type;
+        ack = ack || type == HF_OP_ACK;
+        publish = publish || type == HF_OP_PUBLISH;
+        effect = effect || type < HF_OP_PUBLISH;
+    }
+    return ack && publish && effect;
 }
 
 static void remember(struct hf_model *model, const struct hf_command *command, uint64_t position)
@@ -339,6 +402,7 @@ static void count(struct hf_model *model, const struct hf_command *command)
         return;
     }
     model->counts.accepted += command->kind == HF_COMMAND_COMMIT;
+    model->counts.queue.exactly_once += is_whole_step(command);
     model->counts.cancelled += command->kind == HF_COMMAND_CANCEL_KEY;
     for (uint32_t i = 0; i < command->op_count; i++) {
         model->counts.op_accepted[command->ops[i].type]++;

@@ -2,7 +2,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "sim/model_priv.h"
+#include "sim/model_queue_priv.h"
 
 static json_t *parse(struct hf_str text)
 {
@@ -87,7 +87,15 @@ bool hf_model_same_op(const struct hf_op *a, const struct hf_op *b)
            a->token == b->token && a->has_effective_at == b->has_effective_at &&
            a->effective_at_us == b->effective_at_us && hf_str_equal(a->type_text, b->type_text) &&
            hf_model_json_equal(a->data.text, b->data.text) &&
-           hf_model_json_equal(a->metadata.text, b->metadata.text);
+           hf_model_json_equal(a->metadata.text, b->metadata.text) &&
+           hf_naive_same_op(a->type, a->queue, b->queue);
+}
+
+static bool same_receipt(const struct hf_receipt *a, const struct hf_receipt *b)
+{
+    return a == b || (a != NULL && b != NULL && a->uid == b->uid && a->number == b->number &&
+                      a->token == b->token &&
+                      memcmp(a->line.bytes, b->line.bytes, sizeof(a->line.bytes)) == 0);
 }
 
 static bool same_comparison(const struct hf_comparison *a, const struct hf_comparison *b)
@@ -105,8 +113,8 @@ static bool same_condition(const struct hf_condition *a, const struct hf_conditi
            a->has_version == b->has_version && a->version == b->version &&
            a->has_modified_at == b->has_modified_at && a->modified_at_us == b->modified_at_us &&
            a->has_exists == b->has_exists && a->exists == b->exists && a->token == b->token &&
-           a->state == b->state && same_comparison(&a->available, &b->available) &&
-           same_comparison(&a->posted, &b->posted);
+           a->state == b->state && same_receipt(a->receipt, b->receipt) &&
+           same_comparison(&a->available, &b->available) && same_comparison(&a->posted, &b->posted);
 }
 
 bool hf_model_same_request(const struct hf_command *a, const struct hf_command *b)

@@ -12,9 +12,12 @@
 
 /* Before a change: the thing as it was; or that it was made. */
 struct hf_model_undo {
-    struct hf_model_thing *thing; /* what changed */
+    struct hf_model_thing *thing; /* what changed; NULL: bytes */
     bool made;                    /* it did not exist before */
     struct hf_model_thing was;    /* copy, unless made */
+    void *at;                     /* bytes: where… */
+    size_t size_bytes;            /* …how many… */
+    void *bytes;                  /* …and a copy in the scratch arena */
 };
 
 /* One decision under way. */
@@ -24,6 +27,8 @@ struct hf_model_turn {
     uint64_t position;              /* that it has or would have */
     uint64_t time_us;               /* of the decision */
     uint32_t op_index;              /* of the operation under way */
+    uint32_t idle_ops;              /* operations that change nothing */
+    uint64_t repeats;               /* commit of the ack that one of them repeats; 0 = none */
     struct hf_model_thing *culprit; /* becomes `current` */
 };
 

@@ -1,5 +1,5 @@
 /* Conditions; the operations on accounts themselves, streams, documents and leases. */
-#include "sim/model_priv.h"
+#include "sim/model_queue_priv.h"
 
 static enum hf_err about(struct hf_model_turn *turn, struct hf_model_thing *thing, enum hf_err code)
 {
@@ -79,6 +79,9 @@ enum hf_err hf_model_condition(struct hf_model_turn *turn, const struct hf_condi
         [HF_CONDITION_LEASE] = HF_KIND_LEASE,       [HF_CONDITION_HOLD] = HF_KIND_HOLD,
     };
     struct hf_model *model = turn->model;
+    if (condition->kind == HF_CONDITION_SUBSCRIPTION) {
+        return hf_naive_condition(turn, condition);
+    }
     enum hf_kind kind = kinds[condition->kind];
     struct hf_model_thing *thing = hf_model_find(model, kind, &condition->subject);
     if ((thing == NULL || kind == HF_KIND_LEASE) &&
@@ -384,5 +387,8 @@ enum hf_err hf_model_operate_thing(struct hf_model_turn *turn, const struct hf_o
 enum hf_err hf_model_operate(struct hf_model_turn *turn, const struct hf_op *op)
 {
     turn->culprit = NULL;
+    if (op->type >= HF_OP_PUBLISH) {
+        return hf_naive_operate(turn, op);
+    }
     return hf_model_operate_money(turn, op);
 }

@@ -232,6 +232,11 @@ static void strike(void *context)
     if (run->calm) {
         return;
     }
+    uint64_t now_us = hf_world_now_us(run->world);
+    if (now_us < run->night_until_us && !hf_sim_random_chance(&run->random, HF_PPM / 20)) {
+        hf_world_after(run->world, NULL, between(run, STRIKE_US_MIN, STRIKE_US_MAX), strike, run);
+        return;
+    }
     enum report_trouble trouble = draw(run);
     run->report->troubles[trouble]++;
     hf_world_trace(run->world, trouble);

@@ -42,6 +42,16 @@ const char *run_query_name(enum hf_query_type type)
         return "statement";
     case HF_QUERY_TOTALS:
         return "totals";
+    case HF_QUERY_SUBSCRIPTION:
+        return "subscription";
+    case HF_QUERY_SUBSCRIPTIONS:
+        return "subscriptions";
+    case HF_QUERY_DEAD:
+        return "dead letters";
+    case HF_QUERY_MESSAGE_HISTORY:
+        return "history of a message";
+    case HF_QUERY_MESSAGES:
+        return "messages";
     case HF_QUERY_TYPE_COUNT:
         break;
     }

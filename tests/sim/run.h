@@ -28,7 +28,8 @@
 #include "sim/world.h"
 
 #define RUN_HOUSES_MAX  3
-#define RUN_CLIENTS     8
+#define RUN_CLIENTS     12
+#define RUN_CONSUMERS   4 /* the last ones of them: they publish, receive and settle */
 #define RUN_FAILURE_MAX 1024
 
 enum run_driver {
@@ -142,6 +143,7 @@ struct run {
     uint64_t weather_until_us;     /* chances go back to fair then */
     bool crash_in_flight;          /* the leader dies with its next append under way */
     bool calm;                     /* no more faults, no more operations */
+    uint64_t night_until_us;       /* nobody asks for anything, nothing strikes: leases end */
     struct hf_gen gen;             /* of commands */
     struct hf_arena scratch;       /* of decoded answers */
     uint64_t gap_us_max;           /* a client thinks at most so long */
@@ -201,6 +203,12 @@ struct run_house *client_choose_house(struct run *run);
 /* Faults of every kind from now on; or the plan's one alone. */
 void nemesis_start(struct run *run);
 void nemesis_calm(struct run *run);
+
+/* A consumer takes or acks what the subscription has, or redrives its dead letters. */
+void client_drain(struct run *run, struct hf_str subscription, bool redrives);
+
+/* drain.c: consumers take what is left until every message has ended or is parked. */
+void drain(struct run *run);
 
 /* judge.c: the log is read through the house's driver up to its node's head. */
 bool judge(struct run *run, struct run_house *house);
