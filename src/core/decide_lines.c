@@ -233,6 +233,16 @@ static enum hf_step book_one(struct hf_deciding *d, struct hf_draft_subscription
     return STEP_OK;
 }
 
+/* How many of one subscription. The timer books at least one of each that it took out of the due times: only then evolve
+ * puts it back in. */
+static size_t bookable(const struct hf_deciding *d)
+{
+    if (d->command != NULL || d->booked + HF_BOOK_MAX <= HF_BOOK_ALL_MAX) {
+        return HF_BOOK_MAX;
+    }
+    return 1;
+}
+
 /* Those that are due and not yet booked by this commit, in (due, uid) order. */
 static enum hf_step book_due(struct hf_deciding *d, struct hf_draft_subscription *s)
 {
@@ -247,7 +257,7 @@ static enum hf_step book_due(struct hf_deciding *d, struct hf_draft_subscription
         return hf_short(d);
     }
     uint32_t count = 0;
-    size_t found = hf_line_heap_earliest(heap, d->time_us, due, HF_BOOK_MAX, scratch);
+    size_t found = hf_line_heap_earliest(heap, d->time_us, due, bookable(d), scratch);
     for (size_t i = 0; i < found; i++) {
         if (hf_draft_line_touched(d, s, &due[i]->key) == NULL) {
             due[count++] = due[i];
@@ -256,6 +266,7 @@ static enum hf_step book_due(struct hf_deciding *d, struct hf_draft_subscription
     if (count == 0) {
         return STEP_OK;
     }
+    d->booked += count;
     struct hf_settled_item *items;
     struct hf_event *event = hf_draft_settled(d, s, count, &items);
     enum hf_step step = event == NULL ? STEP_STOP : STEP_OK;

@@ -31,6 +31,7 @@ struct hf_deciding {
     bool *known;       /* by operation: its new id was there before */
     uint32_t
         idle_ops; /* operations so far that change nothing: a commit of such ones is not recorded */
+    uint32_t booked;  /* time-outs of subscriptions so far */
     uint64_t repeats; /* the commit that an idle ack was acked by before; 0 = none */
     /* the refusal, once there is one */
     enum hf_err code;
@@ -129,6 +130,7 @@ enum hf_step hf_current_subscription(struct hf_deciding *d, struct hf_entity *en
 
 /* ---- subscriptions: decide_subscription.c, decide_lines.c ---- */
 
+#define HF_BOOK_ALL_MAX 2048u /* time-outs booked by one commit of the timer, about */
 #define HF_BOOK_MAX                                                                                \
     256u /* time-outs of a subscription booked at once, lines moved by a step of a redrive */
 

@@ -3,8 +3,8 @@
 #include "core/decide_lines.h"
 #include "core/feed_event.h"
 
-#define COMMITS_MAX 65536u     /* looked at by one scan */
-#define BYTES_MAX   (4u << 20) /* of commits decoded by one scan */
+#define COMMITS_MAX 65536u       /* looked at by one scan */
+#define BYTES_MAX   (256u << 10) /* of commits decoded by one scan: it holds up the others */
 
 struct scanning {
     struct hf_deciding *d;

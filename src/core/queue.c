@@ -197,6 +197,25 @@ static bool wants_scan(const struct hf_subscription *subscription)
     return !subscription->live && subscription->lines.count <= subscription->settings.lines_max / 2;
 }
 
+static void append_lagging(struct hf_queue *queue, struct hf_subscription *s)
+{
+    s->lagging_before = queue->lagging_last;
+    s->lagging_behind = NULL;
+    *(queue->lagging_last == NULL ? &queue->lagging_first : &queue->lagging_last->lagging_behind) =
+        s;
+    queue->lagging_last = s;
+}
+
+static void remove_lagging(struct hf_queue *queue, struct hf_subscription *s)
+{
+    *(s->lagging_before == NULL ? &queue->lagging_first : &s->lagging_before->lagging_behind) =
+        s->lagging_behind;
+    *(s->lagging_behind == NULL ? &queue->lagging_last : &s->lagging_behind->lagging_before) =
+        s->lagging_before;
+    s->lagging_before = NULL;
+    s->lagging_behind = NULL;
+}
+
 void hf_queue_note_lag(struct hf_queue *queue, struct hf_subscription *s)
 {
     if (s->lagging == wants_scan(s)) {
@@ -204,19 +223,19 @@ void hf_queue_note_lag(struct hf_queue *queue, struct hf_subscription *s)
     }
     s->lagging = !s->lagging;
     if (s->lagging) {
-        s->lagging_before = queue->lagging_last;
-        s->lagging_behind = NULL;
-        *(queue->lagging_last == NULL ? &queue->lagging_first
-                                      : &queue->lagging_last->lagging_behind) = s;
-        queue->lagging_last = s;
-        return;
+        append_lagging(queue, s);
+    } else {
+        remove_lagging(queue, s);
     }
-    *(s->lagging_before == NULL ? &queue->lagging_first : &s->lagging_before->lagging_behind) =
-        s->lagging_behind;
-    *(s->lagging_behind == NULL ? &queue->lagging_last : &s->lagging_behind->lagging_before) =
-        s->lagging_before;
-    s->lagging_before = NULL;
-    s->lagging_behind = NULL;
+}
+
+void hf_queue_rotate(struct hf_queue *queue, uint64_t uid)
+{
+    struct hf_subscription *s = hf_queue_by_uid(queue, uid);
+    if (s != NULL && s->lagging) {
+        remove_lagging(queue, s);
+        append_lagging(queue, s);
+    }
 }
 
 uint64_t hf_subscription_timer_us(const struct hf_subscription *subscription)

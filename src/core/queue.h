@@ -77,6 +77,9 @@ void hf_queue_set_live(struct hf_queue *queue, struct hf_subscription *subscript
 /* Enters it in or takes it out of the lagging list, as invariant 3 says. */
 void hf_queue_note_lag(struct hf_queue *queue, struct hf_subscription *subscription);
 
+/* It had its turn: to the end of the lagging list, if it is in it. The list's order is in no canonical bytes. */
+void hf_queue_rotate(struct hf_queue *queue, uint64_t uid);
+
 /* Nodes for new lines: reserve keeps `count` ready, take never fails then, give takes an unused one back. */
 bool hf_queue_reserve_lines(struct hf_queue *queue, size_t count) HF_WARN_UNUSED;
 struct hf_line *hf_queue_take_line(struct hf_queue *queue);

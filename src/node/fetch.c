@@ -4,8 +4,26 @@
 #include "node/node_priv.h"
 
 #define FETCH_READ_BYTES (64u << 10) /* of the log at once; a batch comes whole in any case */
+#define RANGE_BYTES      (4u << 20)  /* of a range's commits in one round */
+#define RANGE_READ_BYTES (1u << 20)  /* of the log at once for them */
 /* Of commits for a read in one round: behind what a page decodes, by what it may look up beside. */
 #define READ_FETCH_BYTES_MAX (2ull * HF_QUERY_BYTES_MAX)
+
+/* Into the request's records; false: memory is short. */
+static bool keep_frame(struct hf_request *request, uint64_t position,
+                       const struct hf_commit_frame *frame, uint64_t *left_bytes)
+{
+    size_t size = HF_COMMIT_FRAME_BYTES + frame->record_bytes + frame->payload_bytes;
+    struct hf_shared_bytes *bytes = hf_shared_bytes_new(size);
+    if (bytes == NULL) {
+        return false;
+    }
+    memcpy(bytes->data, frame->record - HF_COMMIT_FRAME_BYTES, size);
+    bool added = hf_records_add_frame(&request->records, position, bytes);
+    *left_bytes -= hf_min_u64(*left_bytes, size);
+    hf_shared_bytes_unref(bytes);
+    return added;
+}
 
 /* One commit's frame out of the log; its size is taken from *left_bytes. */
 static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request, uint64_t position,
@@ -40,15 +58,7 @@ static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request,
     for (uint64_t i = batch.first_position; i <= position; i++) {
         HF_CHECK(hf_commit_frame_next(batch.body, batch.body_bytes, &at, &frame));
     }
-    size_t size = HF_COMMIT_FRAME_BYTES + frame.record_bytes + frame.payload_bytes;
-    struct hf_shared_bytes *bytes = hf_shared_bytes_new(size);
-    if (bytes == NULL) {
-        return hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
-    }
-    memcpy(bytes->data, frame.record - HF_COMMIT_FRAME_BYTES, size);
-    bool added = hf_records_add_frame(&request->records, position, bytes);
-    *left_bytes -= hf_min_u64(*left_bytes, size);
-    hf_shared_bytes_unref(bytes);
+    bool added = keep_frame(request, position, &frame, left_bytes);
     return added ? HF_ERR_OK : hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
 }
 
@@ -79,7 +89,7 @@ static enum hf_err look_up(struct hf_node *node, struct hf_request *request, str
             !hf_records_add_answer(records, &request->needs.keys[i], found ? &value : NULL)) {
             err = hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
         }
-        if (err == HF_ERR_OK && found) {
+        if (err == HF_ERR_OK && found && request->needs.keys[i].kind != HF_INDEX_LINE) {
             /* Its commit is what the decision will look at next. */
             if (!hf_needs_add_position(&request->needs, value.position)) {
                 err = hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
@@ -139,6 +149,59 @@ static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
     return err;
 }
 
+/* Frames of batches that were read; *position moves on to the first one that is still wanted. */
+static enum hf_err take_range(struct hf_request *request, const struct hf_log_batch *batch,
+                              uint64_t *position, uint64_t end, uint64_t *left_bytes,
+                              struct hf_error *error)
+{
+    struct hf_commit_frame frame;
+    size_t at = 0;
+    for (uint64_t i = batch->first_position;
+         i<end && * left_bytes> 0 &&
+         hf_commit_frame_next(batch->body, batch->body_bytes, &at, &frame);
+         i++) {
+        if (i < *position) {
+            continue;
+        }
+        if (!keep_frame(request, i, &frame, left_bytes)) {
+            return hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
+        }
+        *position = i + 1;
+    }
+    return HF_ERR_OK;
+}
+
+/* Commits that follow each other: one look for the first, then the log is read on. Fewer than wanted will do. */
+static enum hf_err fetch_range(struct hf_node *node, struct hf_request *request,
+                               const struct hf_commit_range *range, struct hf_buffer *scratch,
+                               struct hf_error *error)
+{
+    const struct hf_log_driver *driver = node->log->driver;
+    uint64_t left_bytes = RANGE_BYTES;
+    uint64_t position = range->from;
+    uint64_t end = range->from + range->count;
+    uint64_t seq;
+    uint32_t batches;
+    enum hf_err err = driver->seek(node->log, position, &seq, error);
+    while (err == HF_ERR_OK && position < end && left_bytes > 0) {
+        hf_buffer_clear(scratch);
+        err = driver->read(node->log, seq, RANGE_READ_BYTES, scratch, &batches, error);
+        size_t at = 0;
+        for (uint32_t i = 0; err == HF_ERR_OK && i < batches; i++) {
+            struct hf_log_batch batch;
+            err = hf_log_batch_decode(scratch->data, scratch->size_bytes, &at, &batch, error);
+            if (err == HF_ERR_OK) {
+                err = take_range(request, &batch, &position, end, &left_bytes, error);
+            }
+        }
+        seq += batches;
+        if (err == HF_ERR_OK && batches == 0) {
+            break; /* what is behind is not durable yet: it is in RAM */
+        }
+    }
+    return err;
+}
+
 static void fetch_request(struct hf_node *node, struct hf_request *request,
                           struct hf_buffer *scratch)
 {
@@ -152,6 +215,9 @@ static void fetch_request(struct hf_node *node, struct hf_request *request,
     }
     for (size_t i = 0; err == HF_ERR_OK && i < needs->chain_count; i++) {
         err = fetch_chain(node, request, &needs->chains[i], &left_bytes, scratch, &error);
+    }
+    for (size_t i = 0; err == HF_ERR_OK && i < needs->range_count; i++) {
+        err = fetch_range(node, request, &needs->ranges[i], scratch, &error);
     }
     hf_needs_clear(needs);
     request->fetch_error = err == HF_ERR_NO_MEMORY ? HF_ERR_OVERLOADED : err;
@@ -174,11 +240,15 @@ static void run(struct hf_job *job)
 bool hf_node_start_fetch(struct hf_node *node)
 {
     struct hf_fetch_job *fetch = &node->fetch;
-    if (fetch->running || node->to_fetch.first == NULL) {
+    if (fetch->running) {
         return false;
     }
     fetch->requests = node->to_fetch;
     node->to_fetch = (struct hf_request_list){0};
+    hf_node_take_inner(node, &fetch->requests);
+    if (fetch->requests.first == NULL) {
+        return false;
+    }
     atomic_store_explicit(&fetch->done, false, memory_order_relaxed);
     fetch->running = true;
     fetch->job.run = run;
@@ -194,6 +264,7 @@ bool hf_node_poll_fetch(struct hf_node *node)
         return false;
     }
     fetch->running = false;
+    hf_node_return_inner(node, &fetch->requests);
     if (node->phase == HF_NODE_LEADING || node->phase == HF_NODE_STOPPING) {
         hf_list_prepend(&node->ready, &fetch->requests);
         return true;

@@ -346,6 +346,7 @@ bool hf_node_step(struct hf_node *node)
     if (node->phase == HF_NODE_LEADING || node->phase == HF_NODE_STOPPING) {
         did = hf_node_tick(node) || did;
         did = hf_node_decide_some(node) || did;
+        did = hf_node_scan(node) || did;
         did = hf_node_start_append(node) || did;
         did = hf_node_start_fetch(node) || did;
         did = poll_confirm(node) || did;
@@ -370,10 +371,13 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
     if (due_us != UINT64_MAX && hf_node_has_room(node) && node->read_only_until_us == 0) {
         uint64_t now_us = hf_clock_now(&node->clock, node->outside);
         next_us = due_us > now_us ? monotonic_us + (due_us - now_us) : monotonic_us;
-        next_us = hf_max_u64(next_us, node->retry_tick_us);
+        next_us = node->tick.out ? UINT64_MAX : hf_max_u64(next_us, node->tick.retry_us);
     }
     if (node->read_only_until_us != 0) {
         next_us = hf_min_u64(next_us, node->read_only_until_us);
+    }
+    if (hf_node_has_room(node) && node->read_only_until_us == 0) {
+        next_us = hf_min_u64(next_us, hf_max_u64(monotonic_us, hf_node_next_scan_us(node)));
     }
     if (node->later.first != NULL) {
         next_us = hf_min_u64(next_us, node->later_deadline_us);
@@ -417,7 +421,10 @@ void hf_node_free(struct hf_node *node)
     }
     node->outside->drain(node->outside, HF_WORKER_FETCH);
     node->outside->drain(node->outside, HF_WORKER_CHECKPOINT);
+    hf_node_return_inner(node, &node->fetch.requests);
     refuse_list(node, &node->fetch.requests, HF_ERR_NOT_READY);
+    hf_inner_fetch_release(&node->tick);
+    hf_inner_fetch_release(&node->scan);
     hf_tail_free(node->tail);
     node->log->driver->close(node->log);
     hf_index_close(node->index);

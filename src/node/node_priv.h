@@ -35,6 +35,14 @@ struct hf_fetch_job {
     bool running;
 };
 
+/* Cold records of a decision that the node makes by itself. */
+struct hf_inner_fetch {
+    struct hf_request request; /* its records and needs; nothing else of it is used */
+    bool wanted;               /* the next fetch takes it along */
+    bool out;                  /* the worker has it */
+    uint64_t retry_us;         /* monotonic; not before; 0 = at once */
+};
+
 struct hf_checkpoint_job {
     struct hf_job job;
     struct hf_node *node;
@@ -81,7 +89,6 @@ struct hf_node {
     uint64_t confirming_order;   /* newest decision when confirm was asked */
     uint64_t confirmed_order;    /* owner until behind this decision */
     uint64_t read_only_until_us; /* monotonic; the disk was full; 0 = not */
-    uint64_t retry_tick_us;      /* monotonic; an expiry could not be booked before; 0 = none */
     bool tail_cut_pending;       /* TAIL_CUT is to be recorded */
     bool record_checkpoint;      /* CHECKPOINT is to be recorded */
     uint64_t log_bytes_since_checkpoint;
@@ -99,6 +106,10 @@ struct hf_node {
     struct hf_tail *tail;   /* thread-safe itself */
     struct hf_index *index; /* thread-safe itself; NULL until started */
     struct hf_fetch_job fetch;
+    struct hf_inner_fetch tick; /* timers */
+    struct hf_inner_fetch scan; /* scans for subscriptions… */
+    uint64_t scanning_uid;      /* …the one whose turn it is; 0 = none… */
+    uint32_t scan_turns;        /* …and its commits so far */
     struct hf_checkpoint_job checkpoint;
 
     atomic_bool prefetch; /* submitters may look into the index */
@@ -132,7 +143,8 @@ void hf_node_refuse(struct hf_node *node, struct hf_request *request, enum hf_er
 /* May another commit be decided before the log has taken those that there are? */
 bool hf_node_has_room(const struct hf_node *node);
 bool hf_node_decide_some(struct hf_node *node);
-bool hf_node_tick(struct hf_node *node);
+/* The draft's commit into state and batch; false: memory is short, nothing has changed. */
+bool hf_node_record_draft(struct hf_node *node);
 /* Records a system event as a commit of its own; false: not now (memory, read-only). */
 bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
                            const struct hf_system *system);
@@ -145,6 +157,18 @@ enum hf_err hf_node_load(struct hf_node *node, struct hf_error *error);
 /* What a new epoch must record and what a rebuild may have lost. */
 void hf_node_record_pending(struct hf_node *node);
 void hf_node_rebuild(struct hf_node *node);
+
+/* queue.c */
+/* Books what is due. */
+bool hf_node_tick(struct hf_node *node);
+/* A step of a subscription that wants a scan. */
+bool hf_node_scan(struct hf_node *node);
+/* When the next one may be made; UINT64_MAX: none is wanted. */
+uint64_t hf_node_next_scan_us(const struct hf_node *node);
+/* What the node itself wants fetched joins the requests of a fetch, and leaves them when it is done. */
+void hf_node_take_inner(struct hf_node *node, struct hf_request_list *requests);
+void hf_node_return_inner(struct hf_node *node, struct hf_request_list *requests);
+void hf_inner_fetch_release(struct hf_inner_fetch *fetch);
 
 /* fetch.c */
 bool hf_node_start_fetch(struct hf_node *node);

@@ -8,8 +8,6 @@
 #define FETCH_ROUNDS_MAX   64u      /* a command that needs more is not going to end */
 #define READ_ONLY_RETRY_US 1000000u /* how long a full disk is left alone */
 #define READ_BYTES_MAX     (4ull * HF_QUERY_BYTES_MAX) /* of commits decoded for a request's queries */
-#define DUE_MAX            1024u                       /* room for limits.expiries_per_batch_max */
-#define WAIT_FOR_MEMORY_US 10000u
 
 /* ---- recording ---- */
 
@@ -80,6 +78,13 @@ static struct hf_shared_bytes *record(struct hf_node *node)
     batch->commit_count++;
     node->log_bytes_since_checkpoint += frame->size_bytes;
     return frame;
+}
+
+bool hf_node_record_draft(struct hf_node *node)
+{
+    struct hf_shared_bytes *frame = record(node);
+    hf_shared_bytes_unref(frame);
+    return frame != NULL;
 }
 
 bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
@@ -361,37 +366,6 @@ bool hf_node_decide_some(struct hf_node *node)
         }
     }
     return look_again_later(node) || did;
-}
-
-/* ---- timers ---- */
-
-bool hf_node_tick(struct hf_node *node)
-{
-    uint64_t now_us = hf_clock_now(&node->clock, node->outside);
-    if (hf_state_next_due_us(&node->state) > now_us || !hf_node_has_room(node) ||
-        node->read_only_until_us != 0 ||
-        node->outside->monotonic_us(node->outside) < node->retry_tick_us) {
-        return false;
-    }
-    struct hf_due due[DUE_MAX];
-    size_t most = node->limits.expiries_per_batch_max;
-    size_t count = hf_state_take_due(&node->state, now_us, due, most < DUE_MAX ? most : DUE_MAX);
-    if (count == 0) {
-        return false;
-    }
-    struct hf_shared_bytes *frame = NULL;
-    if (hf_decide_expiries(&node->state, NULL, due, count, now_us, &node->draft) ==
-        HF_DECISION_COMMIT) {
-        frame = record(node);
-    }
-    if (frame == NULL) {
-        hf_state_return_due(&node->state, due, count);
-        node->retry_tick_us = node->outside->monotonic_us(node->outside) + WAIT_FOR_MEMORY_US;
-        return false;
-    }
-    hf_shared_bytes_unref(frame);
-    hf_tally_add(&node->meter.expiries, 1);
-    return true;
 }
 
 /* ---- the log ---- */
