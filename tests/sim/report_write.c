@@ -66,7 +66,7 @@ static void put_answers(struct writing *w, const struct report *r)
     put(w, "answer", "read_only", r->undecided[HF_ERR_READ_ONLY], ANY);
     put(w, "answer", "outcome_unknown", r->undecided[HF_ERR_OUTCOME_UNKNOWN], ANY);
     put(w, "answer", "io_error", r->undecided[HF_ERR_IO], ANY);
-    for (int i = 1; i < HF_QUERY_TYPE_COUNT; i++) {
+    for (int i = 1; i <= HF_QUERY_TOTALS; i++) {
         enum hf_query_type type = (enum hf_query_type)i;
         put(w, "read", run_query_name(type), r->reads[i], ANY);
         if (run_query_may_miss(type)) {
