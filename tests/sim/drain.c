@@ -65,6 +65,7 @@ static void settle(struct run *run)
 static unsigned one_round(struct run *run, const struct hf_state *state, bool redrives)
 {
     struct hf_str names[16];
+    bool full[16]; /* of dead letters: nothing else goes out */
     unsigned count = 0;
     struct hf_str after = HF_STR("");
     const struct hf_subscription *subscription;
@@ -72,10 +73,11 @@ static unsigned one_round(struct run *run, const struct hf_state *state, bool re
            (subscription = next_of(state, after, redrives)) != NULL) {
         names[count] = hf_arena_copy(&run->arena, subscription->name.text);
         HF_CHECK(names[count].ptr != NULL);
+        full[count] = subscription->parked.count > subscription->settings.lines_max / 2;
         after = names[count++];
     }
     for (unsigned i = 0; i < count && run->failure[0] == '\0'; i++) {
-        client_drain(run, names[i], redrives);
+        client_drain(run, names[i], redrives || full[i]);
         settle(run);
     }
     return count;
@@ -87,6 +89,26 @@ static const struct hf_state *leading_state(struct run *run)
     return leader == NULL || leader->status.position != leader->status.durable_position
                ? NULL
                : hf_node_state(leader->node);
+}
+
+static void fail_stuck(struct run *run)
+{
+    const struct hf_state *state = leading_state(run);
+    const struct hf_subscription *s = state == NULL ? NULL : next_of(state, HF_STR(""), false);
+    if (s == NULL) {
+        (void)run_fail(run, "stuck: nobody leads, or a message that is due does not arrive");
+        return;
+    }
+    (void)run_fail(
+        run,
+        "stuck: messages of %.*s do not come to their end: %s, scanned %llu of %llu, %zu "
+        "lines of %u: %zu ready, %zu out, %zu backing off, %zu parked; %llu in flight "
+        "of %u%s",
+        (int)s->name.text.len, s->name.text.ptr, s->live ? "live" : "behind",
+        (unsigned long long)s->scanned, (unsigned long long)state->position, s->lines.count,
+        s->settings.lines_max, s->ready.count, s->out.count, s->backing_off.count, s->parked.count,
+        (unsigned long long)s->in_flight, s->settings.in_flight_max,
+        s->redrive.active ? "; a redrive is under way" : "");
 }
 
 void drain(struct run *run)
@@ -111,7 +133,7 @@ void drain(struct run *run)
         position = state == NULL ? 0 : state->position;
         hf_world_run(run->world, idle ? PAUSE_US : 500);
         if (hf_world_now_us(run->world) - from_us > DRAIN_US_MAX) {
-            (void)run_fail(run, "stuck: messages do not come to their end");
+            fail_stuck(run);
         }
     }
 }

@@ -521,7 +521,7 @@ void hf_gen_drain(struct hf_gen *gen, struct hf_str subscription, bool redrives)
     for (uint64_t i = seen == NULL ? 0 : seen->delivery_count - kept;
          seen != NULL && i < seen->delivery_count && work->own.item_count < HF_GEN_ITEMS_MAX; i++) {
         struct hf_gen_delivery *delivery = &seen->deliveries[i % HF_GEN_DELIVERIES];
-        if (!delivery->settled && delivery->receipt.uid == seen->uid) {
+        if (!delivery->settled) {
             work->items[work->own.item_count++] =
                 (struct hf_act_fields){.receipt = receipt_text(gen, &delivery->receipt)};
             delivery->settled = true;

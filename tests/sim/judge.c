@@ -542,6 +542,9 @@ bool judge(struct run *run, struct run_house *house)
     if (ok && !hf_checker_state(&judge.checker, state, difference)) {
         ok = run_fail(run, "the state at the end: %s", difference);
     }
+    if (ok && run->plan->only == NULL && !hf_checker_drained(&judge.checker, difference)) {
+        ok = run_fail(run, "at the end: %s", difference);
+    }
     ok = ok && replay_from_zero(&judge, log, until_seq, state);
     count_merged(&judge, house->node);
     run->report->states_compared += judge.checker.states;

@@ -75,10 +75,12 @@ void hf_naive_arrive(struct hf_model *model, struct hf_naive_subscription *subsc
     struct hf_naive_message *message = hf_arena_alloc_zero(&model->arena, 1, sizeof(*message));
     HF_CHECK(message != NULL);
     struct hf_naive_message **bucket = &subscription->messages[bucket_of(&news->place)];
+    struct hf_naive_message *before = hf_naive_message(subscription, &news->place);
     *message = (struct hf_naive_message){.place = news->place,
                                          .key_hash = news->key_hash,
                                          .at = HF_NAIVE_WAITING,
                                          .number = 1,
+                                         .before = before,
                                          .next = *bucket};
     HF_MODEL_TOUCH(model, subscription);
     HF_MODEL_TOUCH(model, bucket);

@@ -44,6 +44,7 @@ struct hf_naive_message {
     struct hf_id out_line;           /* with that receive: its line… */
     uint64_t out_number;             /* …and its number there */
     struct hf_naive_message *behind; /* in its line */
+    struct hf_naive_message *before; /* the same one, before a seek; or NULL */
     struct hf_naive_message *next;   /* in the same bucket of the subscription */
 };
 

@@ -47,6 +47,13 @@ static enum hf_err publish(struct hf_model_turn *turn, const struct hf_op *op)
 
 /* ---- receipts ---- */
 
+/* Was it out with this receipt? */
+static bool is_of(const struct hf_naive_message *message, const struct hf_receipt *receipt)
+{
+    return message->token == receipt->token && message->out_number == receipt->number &&
+           memcmp(message->out_line.bytes, receipt->line.bytes, sizeof(receipt->line.bytes)) == 0;
+}
+
 /* The message that the receipt is about, whatever has become of it since; NULL: never delivered so. */
 static struct hf_naive_message *message_of(const struct hf_naive_subscription *subscription,
                                            const struct hf_receipt *receipt)
@@ -54,11 +61,21 @@ static struct hf_naive_message *message_of(const struct hf_naive_subscription *s
     struct hf_place place = {.position = receipt->position, .index = receipt->index};
     struct hf_naive_message *message =
         subscription->uid != receipt->uid ? NULL : hf_naive_message(subscription, &place);
-    bool same =
-        message != NULL && message->token == receipt->token &&
-        message->out_number == receipt->number &&
-        memcmp(message->out_line.bytes, receipt->line.bytes, sizeof(receipt->line.bytes)) == 0;
-    return same ? message : NULL;
+    return message != NULL && is_of(message, receipt) ? message : NULL;
+}
+
+/* The message if its newest event, though it be from before a seek, is the ack of this very receipt. */
+static struct hf_naive_message *acked_by(const struct hf_naive_subscription *subscription,
+                                         const struct hf_receipt *receipt)
+{
+    struct hf_place place = {.position = receipt->position, .index = receipt->index};
+    struct hf_naive_message *message =
+        subscription->uid != receipt->uid ? NULL : hf_naive_message(subscription, &place);
+    while (message != NULL && message->newest == 0) {
+        message = message->before;
+    }
+    return message != NULL && message->at == HF_NAIVE_ACKED && is_of(message, receipt) ? message
+                                                                                       : NULL;
 }
 
 static bool is_live(const struct hf_naive_message *message)
@@ -109,10 +126,11 @@ static struct hf_settled_item settle(struct hf_model_turn *turn,
 {
     struct hf_naive_message *message = message_of(subscription, &asked->receipt);
     *jitter_us = 0;
-    if (act == HF_ACT_ACK && message != NULL && message->at == HF_NAIVE_ACKED) {
+    const struct hf_naive_message *acked = acked_by(subscription, &asked->receipt);
+    if (act == HF_ACT_ACK && acked != NULL) {
         turn->model->counts.queue.acked_again++;
-        turn->repeats = message->newest;
-        return repeated_item(message);
+        turn->repeats = acked->newest;
+        return repeated_item(acked);
     }
     enum hf_err code = check_receipt(message);
     if (code != HF_ERR_OK) {

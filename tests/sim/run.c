@@ -248,6 +248,9 @@ bool run_whole(struct run_plan *plan, struct report *report, char failure[RUN_FA
     if (!is_failed(&run)) {
         run_calm(&run);
     }
+    if (!is_failed(&run) && plan->only == NULL) {
+        drain(&run);
+    }
     if (!is_failed(&run)) {
         stop_cleanly(&run);
     }
