@@ -57,7 +57,8 @@ struct hf_pg_source {
     uint64_t server_end;                 /* the end of its WAL that it told last */
     uint64_t once_until;                 /* --once: done when the cursor is here */
     uint64_t status_due_ms, save_due_ms; /* ticks */
-    bool streaming;                      /* the connection is in the copy mode of replication */
+    size_t lingered; /* rows that waited for more of their transaction; 0: none */
+    bool streaming;  /* the connection is in the copy mode of replication */
     bool reply_wanted;
     uint64_t away_since_ms; /* Holdfast does not answer; 0: it does */
     bool update_told;       /* that updates are ignored */

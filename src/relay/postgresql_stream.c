@@ -1,7 +1,5 @@
-/* The outbox in PostgreSQL: the slot is followed; rows that were there are copied. */
-#include <errno.h>
+/* The outbox in PostgreSQL: the slot is followed. */
 #include <inttypes.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -9,125 +7,8 @@
 
 #define STATUS_EVERY_MS 5000
 #define ONCE_EVERY_MS   100 /* somebody waits */
+#define LINGER_MS       5   /* for the rest of a transaction */
 #define WAIT_MS         1000
-#define FETCH           "FETCH FORWARD 500 FROM holdfast_relay"
-
-/* ---- payloads ---- */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool hf_pg_decode(struct hf_pg_source *source, enum hf_pg_payload payload, struct hf_str *text)
-{
-    if (payload != HF_PG_PAYLOAD_BYTES || text->len < 2 || text->len % 2 != 0 ||
-        memcmp(text->ptr, "\\x", 2) != 0) {
-        return true;
-    }
-    hf_buffer_clear(&source->bytes);
-    uint8_t *room =
-        hf_buffer_extend(&source->bytes, text->len / 2); /* one more than needed: never empty */
-    if (room == NULL) {
-        return false;
-    }
-    size_t length = 0;
-    for (size_t i = 2; i < text->len; i += 2) {
-        int high = hex_digit(text->ptr[i]);
-        int low = hex_digit(text->ptr[i + 1]);
-        if (high < 0 || low < 0) {
-            return true; /* as it is: it will be refused as no JSON */
-        }
-        room[length++] = (uint8_t)(high << 4 | low);
-    }
-    *text = (struct hf_str){(const char *)room, length};
-    return true;
-}
-
-/* ---- rows that were there ---- */
-
-static enum hf_relay_end declare(struct hf_pg_source *source)
-{
-    const struct hf_outbox_names *names = &source->relay->options->names;
-    struct hf_buffer sql;
-    PGresult *result;
-    hf_buffer_init(&sql);
-    hf_buffer_text(&sql,
-                   "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; DECLARE holdfast_relay NO "
-                   "SCROLL CURSOR FOR SELECT ");
-    for (int i = 0; i < HF_OUTBOX_FIELDS; i++) {
-        hf_buffer_text(&sql, i == 0 ? "" : ", ");
-        hf_pg_put_identifier(source, &sql, hf_outbox_column(names, (enum hf_outbox_field)i));
-    }
-    hf_buffer_text(&sql, " FROM ");
-    hf_pg_put_identifier(source, &sql, source->schema);
-    hf_buffer_text(&sql, ".");
-    hf_pg_put_identifier(source, &sql, source->table);
-    hf_buffer_text(&sql, " ORDER BY ");
-    hf_pg_put_identifier(source, &sql, source->relay->cursor.copying);
-    enum hf_relay_end end = hf_pg_query(source, &sql, &result);
-    PQclear(result);
-    hf_buffer_release(&sql);
-    return end;
-}
-
-static enum hf_relay_end copy_row(struct hf_pg_source *source, const PGresult *result, int row,
-                                  uint64_t number)
-{
-    struct hf_outbox_row copied = {0};
-    char where[80];
-    for (int i = 0; i < HF_OUTBOX_FIELDS; i++) {
-        if (!PQgetisnull(result, row, i)) {
-            copied.fields[i] =
-                (struct hf_str){PQgetvalue(result, row, i), (size_t)PQgetlength(result, row, i)};
-        }
-    }
-    if (hf_str_present(copied.fields[HF_OUTBOX_PAYLOAD]) &&
-        !hf_pg_decode(source, source->payload, &copied.fields[HF_OUTBOX_PAYLOAD])) {
-        return hf_relay_say(source->relay, HF_RELAY_FAILED, "out of memory");
-    }
-    (void)snprintf(where, sizeof(where), "row %" PRIu64 " of those that were there", number);
-    copied.where = where;
-    return hf_publisher_add(&source->publisher, &copied, &source->relay->cursor.at,
-                            hf_relay_now_us());
-}
-
-/* A page of rows; *rows: how many. */
-static enum hf_relay_end copy_page(struct hf_pg_source *source, uint64_t *number, int *rows)
-{
-    PGresult *result;
-    enum hf_relay_end end = hf_pg_run(source, FETCH, &result);
-    *rows = end == HF_RELAY_GO_ON ? PQntuples(result) : 0;
-    for (int i = 0; i < *rows && end == HF_RELAY_GO_ON; i++) {
-        if (hf_relay_stopping(source->relay)) {
-            end = HF_RELAY_DONE;
-        } else if (hf_publisher_full(&source->publisher)) {
-            end = hf_publisher_flush(&source->publisher);
-        }
-        end = end == HF_RELAY_GO_ON ? copy_row(source, result, i, ++*number) : end;
-    }
-    PQclear(result);
-    return end;
-}
-
-enum hf_relay_end hf_pg_copy(struct hf_pg_source *source)
-{
-    struct hf_relay *relay = source->relay;
-    uint64_t number = 0;
-    int rows = 1;
-    enum hf_relay_end end = declare(source);
-    while (end == HF_RELAY_GO_ON && rows > 0) {
-        end = copy_page(source, &number, &rows);
-    }
-    end = end == HF_RELAY_GO_ON ? hf_publisher_flush(&source->publisher) : end;
-    end = end == HF_RELAY_GO_ON ? hf_pg_run(source, "COMMIT", NULL) : end;
-    if (end == HF_RELAY_GO_ON) {
-        struct hf_cursor next = relay->cursor;
-        next.copying[0] = '\0';
-        end = hf_publisher_save(&source->publisher, &next);
-    }
-    return end;
-}
 
 /* ---- relations ---- */
 
@@ -440,6 +321,7 @@ static enum hf_relay_end start(struct hf_pg_source *source)
     source->save_due_ms = hf_relay_ticks_ms() + relay->options->heartbeat_ms;
     source->reply_wanted = false;
     source->status_due_ms = 0;
+    source->lingered = 0;
     return end;
 }
 
@@ -465,6 +347,7 @@ static enum hf_relay_end take_envelope(struct hf_pg_source *source, struct hf_st
 static enum hf_relay_end receive(struct hf_pg_source *source, bool *idle)
 {
     enum hf_relay_end end = HF_RELAY_GO_ON;
+    bool read = false; /* from the socket, and nothing taken since */
     *idle = false;
     while (end == HF_RELAY_GO_ON && !hf_publisher_full(&source->publisher)) {
         char *bytes = NULL;
@@ -472,9 +355,16 @@ static enum hf_relay_end receive(struct hf_pg_source *source, bool *idle)
         if (length < 0) {
             return broken(source);
         }
-        if (length == 0) {
+        if (length == 0 && read) {
             *idle = true;
             return HF_RELAY_GO_ON;
+        }
+        read = length == 0;
+        if (read) {
+            if (PQconsumeInput(source->connection) == 0) {
+                return broken(source);
+            }
+            continue;
         }
         end = take_envelope(source, (struct hf_str){bytes, (size_t)length});
         PQfreemem(bytes);
@@ -531,6 +421,26 @@ static enum hf_relay_end heartbeat(struct hf_pg_source *source)
                : broken(source);
 }
 
+/* What came is published, unless more of its transaction must be on the way: a large one shall not become many commits
+ * only because the server is a little slower than we are. */
+static enum hf_relay_end take_turn(struct hf_pg_source *source, bool idle)
+{
+    struct hf_publisher *publisher = &source->publisher;
+    if (publisher->count == 0) {
+        return heartbeat(source);
+    }
+    if (idle && source->in_transaction && !hf_relay_stopping(source->relay)) {
+        size_t before = source->lingered;
+        source->lingered = publisher->count;
+        if (before != publisher->count) {
+            hf_relay_wait(source->relay, PQsocket(source->connection), LINGER_MS);
+            return HF_RELAY_GO_ON;
+        }
+    }
+    source->lingered = 0;
+    return publish(source);
+}
+
 enum hf_relay_end hf_pg_stream(struct hf_pg_source *source)
 {
     struct hf_relay *relay = source->relay;
@@ -538,11 +448,7 @@ enum hf_relay_end hf_pg_stream(struct hf_pg_source *source)
     while (end == HF_RELAY_GO_ON) {
         bool idle;
         end = receive(source, &idle);
-        if (end == HF_RELAY_GO_ON && source->publisher.count > 0) {
-            end = publish(source);
-        } else if (end == HF_RELAY_GO_ON) {
-            end = heartbeat(source);
-        }
+        end = end == HF_RELAY_GO_ON ? take_turn(source, idle) : end;
         if (end != HF_RELAY_GO_ON) {
             break;
         }
@@ -551,11 +457,10 @@ enum hf_relay_end hf_pg_stream(struct hf_pg_source *source)
             (void)hf_pg_send_status(source, false);
             return HF_RELAY_DONE;
         }
-        if (idle) {
+        if (idle && source->publisher.count == 0) {
             hf_relay_wait(relay, PQsocket(source->connection),
                           hf_min_u64(relay->options->once ? ONCE_EVERY_MS : WAIT_MS,
                                      relay->options->heartbeat_ms));
-            end = PQconsumeInput(source->connection) == 1 ? HF_RELAY_GO_ON : broken(source);
         }
         hf_relay_status_tick(&relay->status);
     }
