@@ -1,0 +1,58 @@
+/*
+ * Bytes as a commit's frame: u32 bytes of the record, the record, the payload. What is taken has one form: encoded
+ * again it is the same; it can be asked for its feed events, its names and hashes.
+ */
+#include "base/bytes.h"
+#include "base/check.h"
+#include "core/feed_event.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void encode_again(const struct hf_commit *commit, const uint8_t *record, size_t record_bytes,
+                         const uint8_t *payload, size_t payload_bytes)
+{
+    struct hf_buffer frame;
+    hf_buffer_init(&frame);
+    HF_CHECK(hf_commit_encode(commit, &frame));
+    HF_CHECK(hf_get_u32(frame.data) == record_bytes && hf_get_u32(frame.data + 4) == payload_bytes);
+    HF_CHECK(record_bytes == 0 || memcmp(frame.data + 8, record, record_bytes) == 0);
+    HF_CHECK(payload_bytes == 0 ||
+             memcmp(frame.data + 8 + record_bytes, payload, payload_bytes) == 0);
+    hf_buffer_release(&frame);
+}
+
+static void look_at(const struct hf_commit *commit)
+{
+    struct hf_error error = {0};
+    enum hf_err verified = hf_commit_verify_texts(commit, &error);
+    HF_CHECK(verified == HF_ERR_OK || verified == HF_ERR_CORRUPT);
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        struct hf_feed_event event;
+        hf_feed_event_of(commit, i, &event);
+        struct hf_id hash = hf_feed_key_hash(&event);
+        HF_CHECK(hf_feed_bucket(&hash, 16) < 16);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 4) {
+        return 0;
+    }
+    size_t record_bytes = hf_min_u64(hf_get_u32(data), size - 4);
+    const uint8_t *record = data + 4;
+    const uint8_t *payload = record + record_bytes;
+    size_t payload_bytes = size - 4 - record_bytes;
+    struct hf_arena arena;
+    struct hf_commit commit;
+    hf_arena_init(&arena);
+    enum hf_err err =
+        hf_commit_decode(record, record_bytes, payload, payload_bytes, &arena, &commit, NULL);
+    HF_CHECK(err == HF_ERR_OK || err == HF_ERR_CORRUPT);
+    if (err == HF_ERR_OK) {
+        encode_again(&commit, record, record_bytes, payload, payload_bytes);
+        look_at(&commit);
+    }
+    hf_arena_release(&arena);
+    return 0;
+}
