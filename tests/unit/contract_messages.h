@@ -131,6 +131,15 @@ static const struct row delayed_messages[] = {
     {"takeover", 0, "ok"},
     {"tick", 0, "ok", .at_us = S(20)},
     {"get commit 8", 200, "ok", .fields = "'message':'5-1'", .absent = "'message':'1-0'"},
+    /* What is opened behind a message that waits, or before it: each takes its own memory. */
+    {DO(LATER("t", "k", "2023-11-14T22:14:00Z", "6") AND OPEN("a") AND HOLD("h", "a", "b", "0")), 422, "amount_invalid",
+     "/do/2", .key = "k1"},
+    {DO(LATER("t", "k", "2023-11-14T22:14:00Z", "6") AND OPEN("a") AND LATER("t", "k", "2023-11-14T22:13:50Z", "7") AND
+        APPEND("s", "e1", "1") AND LATER("t", "k", "2023-11-14T22:14:00Z", "8")), 201, "ok"},
+    {"get account a", 200, "ok"},
+    {"get stream s", 200, "ok", .fields = "'version':1"},
+    {"tick", 0, "ok", .at_us = S(60)},
+    {"get commit 11", 200, "ok", .fields = "'message':'10-2' & 'message':'10-0' & 'message':'10-4'"},
     {NULL},
 };
 
