@@ -298,8 +298,8 @@ static enum hf_step book_expiries(struct hf_deciding *d)
         } else if (op->type == HF_OP_ACQUIRE || op->type == HF_OP_RENEW ||
                    op->type == HF_OP_RELEASE) {
             step = book_lease(d, &op->subject);
-        } else if (op->type >= HF_OP_ACK) {
-            step = hf_book_subscription(d, &op->subject);
+        } else if (op->type == HF_OP_RECEIVE || op->type == HF_OP_ACK_BATCH || hf_op_is_ack(op)) {
+            step = hf_book_subscription(d, &op->subject); /* the others meet no lease */
         }
     }
     return step;

@@ -203,7 +203,8 @@ static void expiries_first(struct hf_model_turn *turn)
         } else if (op->type == HF_OP_ACQUIRE || op->type == HF_OP_RENEW ||
                    op->type == HF_OP_RELEASE) {
             expire_named(turn, HF_KIND_LEASE, &op->subject);
-        } else if (op->type >= HF_OP_ACK) {
+        } else if (op->type == HF_OP_ACK || op->type == HF_OP_NACK || op->type == HF_OP_RECEIVE ||
+                   op->type == HF_OP_ACK_BATCH) {
             hf_naive_book(turn, &op->subject);
         }
     }

@@ -230,6 +230,7 @@ static enum hf_err receive(struct hf_model_turn *turn, struct hf_naive_subscript
     uint32_t count = hf_naive_deliver(turn, subscription, op->queue->max, lease_ms, &deliveries);
     if (count == 0) {
         model->counts.queue.receives_empty++;
+        model->answer.event_count = 0; /* what is due is left to the timer */
         turn->idle_ops++;
         return HF_ERR_OK;
     }

@@ -208,6 +208,14 @@ static void fetch(struct rig *rig, struct hf_records *records, const struct hf_n
         HF_CHECK(position > 0 && position <= rig->state.position);
         HF_CHECK(hf_records_add_frame(records, position, rig->frames[position]));
     }
+    for (size_t i = 0; i < needs->range_count; i++) {
+        uint64_t from = needs->ranges[i].from;
+        uint64_t most = 1 + hf_sim_random_below(&rig->random, 40);
+        HF_CHECK(from > 0 && from + needs->ranges[i].count - 1 <= rig->state.position);
+        for (uint64_t n = 0; n < needs->ranges[i].count && n < most; n++) {
+            HF_CHECK(hf_records_add_frame(records, from + n, rig->frames[from + n]));
+        }
+    }
 }
 
 static bool take_answer(struct rig *rig, const struct hf_command *command,
@@ -285,12 +293,43 @@ static bool book_due(struct rig *rig)
     if (count == 0) {
         return true;
     }
-    enum hf_decision decision =
-        hf_decide_expiries(&rig->state, NULL, due, count, rig->now_us, &rig->draft);
+    struct hf_records records;
+    hf_records_init(&records);
+    enum hf_decision decision = HF_DECISION_NEEDS;
+    while (decision == HF_DECISION_NEEDS) {
+        decision = hf_decide_expiries(&rig->state, &records, due, count, rig->now_us, &rig->draft);
+        if (decision == HF_DECISION_NEEDS) {
+            fetch(rig, &records, &rig->draft.view.needs);
+        }
+    }
+    hf_records_release(&records);
     if (decision != HF_DECISION_COMMIT) {
         return say(rig, "expiries", "nothing is booked of what is due");
     }
     return take_commit(rig, NULL, &rig->draft.commit);
+}
+
+/* A subscription that is behind takes some of what it has missed. */
+static bool scan(struct rig *rig)
+{
+    const struct hf_subscription *behind = rig->state.queue.lagging_first;
+    if (behind == NULL) {
+        return true;
+    }
+    struct hf_records records;
+    hf_records_init(&records);
+    uint32_t most = 1 + (uint32_t)hf_sim_random_below(&rig->random, 30);
+    enum hf_decision decision = HF_DECISION_NEEDS;
+    while (decision == HF_DECISION_NEEDS) {
+        decision =
+            hf_decide_scan(&rig->state, &records, behind->uid, most, rig->now_us, &rig->draft);
+        if (decision == HF_DECISION_NEEDS) {
+            fetch(rig, &records, &rig->draft.view.needs);
+        }
+    }
+    hf_records_release(&records);
+    return decision == HF_DECISION_COMMIT ? take_commit(rig, NULL, &rig->draft.commit)
+                                          : say(rig, "scan", "a subscription stays behind");
 }
 
 static bool take_over(struct rig *rig)
@@ -311,6 +350,9 @@ static bool step(struct rig *rig, uint64_t seed, struct hf_command *command)
         return false;
     }
     if (roll >= 100 && roll < 200 && !book_due(rig)) {
+        return false;
+    }
+    if (roll >= 300 && roll < 700 && !scan(rig)) {
         return false;
     }
     if (roll >= 200 && roll < 215) {
@@ -421,7 +463,11 @@ static bool run_seed(uint64_t seed, uint64_t commands)
     bool ok = take_over(rig);
     for (uint64_t i = 0; ok && i < commands; i++) {
         struct hf_command command;
-        hf_gen_command(&rig->gen, &command);
+        if (hf_sim_random_chance(&rig->random, 400000)) {
+            hf_gen_queue_command(&rig->gen, &command);
+        } else {
+            hf_gen_command(&rig->gen, &command);
+        }
         ok = step(rig, seed, &command);
         if (!ok) {
             print_error("SEED=%llu command %llu: %s\n", (unsigned long long)seed,
@@ -458,7 +504,7 @@ static void test_random_commands(void **context)
     (void)context;
     uint64_t seed = setting("SEED", 1);
     uint64_t runs = setting("RUNS", getenv("SEED") != NULL ? 1 : 200);
-    uint64_t commands = setting("COMMANDS", 500);
+    uint64_t commands = setting("COMMANDS", 800);
     uint64_t failed = 0;
     for (uint64_t i = 0; i < runs; i++) {
         failed += !run_seed(seed + i, commands);

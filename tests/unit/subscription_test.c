@@ -354,6 +354,24 @@ static void block(struct queue_rig *rig)
     assert_int_equal(queue_subscription(rig, "s")->parked.count, 1);
 }
 
+/* A redrive takes what has been parked before it. */
+static void redrive_meets_no_lease(struct queue_rig *rig)
+{
+    put(rig, "s", (struct queue_settings){.attempts_max = 1, .lease_ms = 5000, PROMPT});
+    publish(rig, "a", "a1");
+    publish(rig, "b", "b1");
+    expect_receive(rig, "s", 1, "a1");
+    expect_nack(rig, "s", 0);
+    expect_receive(rig, "s", 1, "b1");
+    rig->now_us = batch.deadline_us;
+    redrive(rig, (struct hf_queue_fields){.all = true}, 1);
+    assert_int_equal(queue_subscription(rig, "s")->parked.count, 0);
+    assert_int_equal(queue_subscription(rig, "s")->out.count, 1);
+    queue_settle_time(rig);
+    redrive(rig, (struct hf_queue_fields){.all = true}, 1);
+    expect_receive(rig, "s", 10, "a1 b1");
+}
+
 static void redrive_one_or_all(struct queue_rig *rig)
 {
     put(rig, "s", (struct queue_settings){.attempts_max = 1, PROMPT});
@@ -738,6 +756,7 @@ static void run_case(void (*test)(struct queue_rig *))
     X(park_message)                                                                                \
     X(block)                                                                                       \
     X(redrive_one_or_all)                                                                          \
+    X(redrive_meets_no_lease)                                                                      \
     X(redrive_by_rate)                                                                             \
     X(unordered)                                                                                   \
     X(dead_letters_fill_up)                                                                        \
