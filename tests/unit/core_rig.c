@@ -136,11 +136,34 @@ static struct hf_shared_bytes *encode(const struct hf_commit *commit)
     return frame;
 }
 
+/* Whatever allocation fails, the state is as before. */
+static void reserve_with_faults(struct hf_state *state, const struct hf_commit *commit)
+{
+    struct hf_hash before, after;
+    HF_CHECK(hf_state_hash(state, &before));
+    for (uint64_t n = 1;; n++) {
+        hf_alloc_fault_set(n);
+        bool ok = hf_state_reserve(state, commit);
+        bool hit = hf_alloc_fault_hit();
+        hf_alloc_fault_set(0);
+        HF_CHECK(ok != hit);
+        if (ok) {
+            return;
+        }
+        hf_state_verify(state);
+        HF_CHECK(hf_state_hash(state, &after) && hf_hash_equal(&before, &after));
+    }
+}
+
 static void apply(struct hf_state *state, const struct hf_commit *commit,
-                  struct hf_shared_bytes *frame)
+                  struct hf_shared_bytes *frame, bool faults)
 {
     struct hf_error error = {0};
-    HF_CHECK(hf_state_reserve(state, commit));
+    if (faults) {
+        reserve_with_faults(state, commit);
+    } else {
+        HF_CHECK(hf_state_reserve(state, commit));
+    }
     bool fits = hf_state_apply(state, commit, &error) == HF_ERR_OK;
     if (!fits) {
         (void)fprintf(stderr, "%s\n", error.text);
@@ -153,12 +176,12 @@ static void apply(struct hf_state *state, const struct hf_commit *commit,
 static void record(struct core_rig *rig)
 {
     struct hf_shared_bytes *frame = encode(&rig->draft.commit);
-    apply(&rig->state, &rig->draft.commit, frame);
+    apply(&rig->state, &rig->draft.commit, frame, rig->faults);
     struct hf_arena arena;
     struct hf_commit decoded;
     hf_arena_init(&arena);
     decode(frame, &arena, &decoded);
-    apply(&rig->twin, &decoded, frame);
+    apply(&rig->twin, &decoded, frame, false);
     struct hf_shared_bytes *again = encode(&decoded);
     HF_CHECK(again->size_bytes == frame->size_bytes &&
              memcmp(again->data, frame->data, frame->size_bytes) == 0);

@@ -15,8 +15,6 @@
 static struct queue_batch batch;
 static char text[4096];
 
-static const enum core_rig_mode modes[] = {CORE_RIG_HOT, CORE_RIG_COLD};
-
 /* ---- helpers ---- */
 
 static void expect_receive(struct queue_rig *rig, const char *name, uint32_t max, const char *words)
@@ -730,11 +728,14 @@ static void backoff_is_bounded(void **state)
                 HF_BACKOFF_MS_MAX * 1000ull);
 }
 
+/* In RAM, cold, and with every allocation of every reservation failing in turn. */
 static void run_case(void (*test)(struct queue_rig *))
 {
+    static const enum core_rig_mode modes[] = {CORE_RIG_HOT, CORE_RIG_COLD, CORE_RIG_HOT};
     for (size_t i = 0; i < HF_ARRAY_COUNT(modes); i++) {
         struct queue_rig rig;
         queue_rig_init(&rig, modes[i]);
+        rig.core.faults = i == 2;
         test(&rig);
         queue_rig_check(&rig);
         queue_rig_release(&rig);
