@@ -207,8 +207,6 @@ static void redrive(struct model *m)
     struct hf_queue_fields one = {.key = hf_str_from(key), .discard = discard};
     bool by_key = discard || draw(m, 2) == 0;
     assert_int_equal(queue_redrive(&m->rig, "s", by_key ? &one : &all, &moved), HF_ERR_OK);
-    time_out(m, m->rig.core.state.time_us);
-    /* What this very commit has parked is not among them. */
     for (uint32_t i = 0; i < m->count; i++) {
         struct message *message = &m->messages[i];
         struct hf_id key_id = hf_place_id(message->place.position, message->place.index);
