@@ -155,6 +155,8 @@ struct holdfast_client_request {
     const char *content_type; /* NULL = application/json if there is a body */
     const char *accept;       /* NULL = nothing said */
     bool no_key; /* no idempotency key; then only what is idempotent by itself is safe */
+    uint64_t
+        wait_ms; /* the server may wait so long before it answers: attempts and the call have that time more */
 };
 
 /* Sends a request until the answer is definite. Every error above. GET and HEAD carry no key. call->dry_run and
@@ -299,6 +301,65 @@ HOLDFAST_CLIENT_API enum holdfast_client_error
 holdfast_client_release(struct holdfast_client *client, const struct holdfast_client_call *call,
                         const char *lease, uint64_t token, struct holdfast_client_answer **answer,
                         struct holdfast_client_failure *failure);
+
+/*
+ * Queues (docs/queues.md). A receipt comes with each message of a receive and settles that delivery alone.
+ */
+
+struct holdfast_client_message {
+    const char *topic;      /* "refund-requests" */
+    const char *key;        /* ordering key: "order-7" */
+    const char *type;       /* "refund.asked" */
+    const char *data;       /* JSON */
+    const char *id;         /* once for ever under this id; NULL = none */
+    const char *deliver_at; /* RFC 3339; NULL = now */
+};
+/* POST /v1/commits with this one operation; "/results/0/message" of the answer is its id in the feed. */
+HOLDFAST_CLIENT_API enum holdfast_client_error
+holdfast_client_publish(struct holdfast_client *client, const struct holdfast_client_call *call,
+                        const struct holdfast_client_message *message,
+                        struct holdfast_client_answer **answer,
+                        struct holdfast_client_failure *failure);
+
+struct holdfast_client_receive {
+    const char *subscription; /* "refunds" */
+    unsigned max;             /* messages; 0 = 10, at most 1,000 */
+    uint64_t wait_ms;         /* until there is one; at most 30,000 */
+    uint64_t lease_ms;        /* 0 = the subscription's */
+    const char *consumer;     /* who you are, for the message's history; NULL = nothing said */
+    const char *attempt;      /* your own id of this receive; NULL = made */
+};
+/* POST /v1/subscriptions/{subscription}/receive: {"position","messages":[{"receipt","attempt","deadline","event"}]}. Sent
+ * under an attempt id, so that an answer that was lost comes again, with the same messages; UNKNOWN tells it in
+ * failure->key. call->key is not looked at. */
+HOLDFAST_CLIENT_API enum holdfast_client_error
+holdfast_client_receive(struct holdfast_client *client, const struct holdfast_client_call *call,
+                        const struct holdfast_client_receive *receive,
+                        struct holdfast_client_answer **answer,
+                        struct holdfast_client_failure *failure);
+
+/* POST …/ack: {"results":[{"message","state":"acked"} or {"code":"stale_receipt","status":409}, …]}, one for each receipt, in
+ * order. May be repeated without a key: an ack that was lost counts once. 1 to 1,000 receipts. */
+HOLDFAST_CLIENT_API enum holdfast_client_error
+holdfast_client_ack(struct holdfast_client *client, const struct holdfast_client_call *call,
+                    const char *subscription, const char *const *receipts, size_t receipt_count,
+                    struct holdfast_client_answer **answer,
+                    struct holdfast_client_failure *failure);
+
+struct holdfast_client_nack {
+    const char *subscription;
+    const char *const *receipts; /* 1 to 1,000 */
+    size_t receipt_count;
+    const char *error; /* why; NULL = nothing said */
+    bool has_delay;    /* delay_ms counts; else the subscription's backoff */
+    uint64_t delay_ms; /* until it may be tried again */
+};
+/* POST …/nack: a try has failed. Sent under a key, so that it counts once. */
+HOLDFAST_CLIENT_API enum holdfast_client_error
+holdfast_client_nack(struct holdfast_client *client, const struct holdfast_client_call *call,
+                     const struct holdfast_client_nack *nack,
+                     struct holdfast_client_answer **answer,
+                     struct holdfast_client_failure *failure);
 
 /* Reads one thing. kind: account transfer hold document lease key commit (id: its position in digits) events (of
  * a stream) entries (of an account) balance (of an account). */

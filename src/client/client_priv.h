@@ -111,6 +111,9 @@ struct holdfast_client_answer *hf_client_answer_new(struct hf_client_attempt *at
 struct hf_str hf_client_json_find(struct hf_str text, const char *pointer, struct hf_arena *arena,
                                   bool *string);
 
+/* 128 random bits in hex. */
+void hf_client_make_key(char key[HOLDFAST_CLIENT_KEY_BYTES]);
+
 /* Time that only goes forward, and sleep. */
 uint64_t hf_client_now_ms(void);
 void hf_client_sleep_ms(uint64_t ms);

@@ -19,6 +19,7 @@ struct sending {
     const char *key; /* "" = none */
     bool changes;    /* else it is a read */
     uint64_t deadline_ms;
+    uint64_t request_ms; /* of one attempt */
     size_t first;        /* index of the round's first address */
     size_t tried;        /* addresses of this round that had their turn */
     size_t hopeless;     /* of those */
@@ -137,7 +138,7 @@ static bool make_headers(struct sending *sending, const struct holdfast_client_r
                   add_header(headers, "Idempotency-Key: \"", sending->key, "\""));
 }
 
-static void make_key(char key[HOLDFAST_CLIENT_KEY_BYTES])
+void hf_client_make_key(char key[HOLDFAST_CLIENT_KEY_BYTES])
 {
     uint8_t bytes[16];
     hf_client_random(bytes, sizeof(bytes));
@@ -199,7 +200,7 @@ static void try_once(struct sending *sending)
     sending->attempts++;
     sending->last = address_now(sending);
     hf_client_try(client, sending->connection, &client->addresses[sending->last], &sending->message,
-                  hf_min_u64(left_ms, client->request_timeout_ms), &sending->attempt);
+                  hf_min_u64(left_ms, sending->request_ms), &sending->attempt);
 }
 
 static enum holdfast_client_error give_up(const struct sending *sending, bool hopeless,
@@ -298,7 +299,7 @@ enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
     bool changes = !is_read(request->method);
     if (changes && !request->no_key) {
         if (call->key == NULL) {
-            make_key(key);
+            hf_client_make_key(key);
         } else {
             (void)snprintf(key, sizeof(key), "%s", call->key);
         }
@@ -306,6 +307,7 @@ enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
     }
     uint64_t total_ms =
         call->total_timeout_ms == 0 ? client->total_timeout_ms : call->total_timeout_ms;
+    uint64_t wait_ms = hf_min_u64(request->wait_ms, HF_CLIENT_MS_MAX);
     struct sending sending = {
         .client = client,
         .message = {.method = request->method,
@@ -314,7 +316,10 @@ enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
                     .body_bytes = request->body_bytes},
         .key = key,
         .changes = changes,
-        .deadline_ms = hf_client_now_ms() + hf_min_u64(total_ms, HF_CLIENT_MS_MAX),
+        .deadline_ms =
+            hf_client_now_ms() +
+            hf_min_u64(hf_min_u64(total_ms, HF_CLIENT_MS_MAX) + wait_ms, HF_CLIENT_MS_MAX),
+        .request_ms = hf_min_u64(client->request_timeout_ms + wait_ms, HF_CLIENT_MS_MAX),
         .first = atomic_load(&client->preferred),
         .backoff_ms = client->backoff_first_ms,
     };
