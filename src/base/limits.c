@@ -8,6 +8,7 @@ struct hf_limits hf_limits_default(void)
         .run_ahead_bytes_max = 16u << 20,
         .queue_commands_max = 65536,
         .queue_bytes_max = 256u << 20,
+        .waiting_receives_max = 10000,
         .recent_bytes_max = 64u << 20,
         .tail_bytes_max = 32u << 20,
         .expiries_per_batch_max = 256,

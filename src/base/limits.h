@@ -46,6 +46,7 @@ struct hf_limits {
     uint64_t run_ahead_bytes_max;      /* decided and not yet durable */
     uint32_t queue_commands_max;       /* accepted and not yet answered; more is `overloaded` */
     uint64_t queue_bytes_max;          /* the same in bytes of commands */
+    uint32_t waiting_receives_max;     /* receives that wait for a message */
     uint64_t recent_bytes_max;         /* recent commits kept in RAM */
     uint64_t tail_bytes_max;           /* of those, what readers of the log find there */
     uint32_t expiries_per_batch_max;   /* due holds and leases booked by one tick */

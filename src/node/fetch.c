@@ -25,38 +25,75 @@ static bool keep_frame(struct hf_request *request, uint64_t position,
     return added;
 }
 
+/* A piece of the log, and the batch in it that was looked at last: positions mostly ascend, so the next one is often in
+ * the same batch or in one behind it. */
+struct piece {
+    struct hf_buffer bytes;
+    size_t at; /* behind `batch` */
+    struct hf_log_batch batch;
+    bool has_batch;
+};
+
+static bool in_batch(const struct piece *piece, uint64_t position)
+{
+    return piece->has_batch && position >= piece->batch.first_position &&
+           position - piece->batch.first_position < piece->batch.commit_count;
+}
+
+/* Walks on in what was read. */
+static bool find_ahead(struct piece *piece, uint64_t position)
+{
+    while (piece->has_batch && !in_batch(piece, position) &&
+           position > piece->batch.first_position && piece->at < piece->bytes.size_bytes) {
+        piece->has_batch = hf_log_batch_decode(piece->bytes.data, piece->bytes.size_bytes,
+                                               &piece->at, &piece->batch, NULL) == HF_ERR_OK;
+    }
+    return in_batch(piece, position);
+}
+
+static enum hf_err find_batch(struct hf_node *node, struct piece *piece, uint64_t position,
+                              struct hf_error *error)
+{
+    const struct hf_log_driver *driver = node->log->driver;
+    uint64_t seq;
+    uint32_t batches;
+    if (find_ahead(piece, position)) {
+        return HF_ERR_OK;
+    }
+    hf_buffer_clear(&piece->bytes);
+    piece->at = 0;
+    piece->has_batch = false;
+    enum hf_err err = driver->seek(node->log, position, &seq, error);
+    if (err == HF_ERR_OK) {
+        err = driver->read(node->log, seq, FETCH_READ_BYTES, &piece->bytes, &batches, error);
+    }
+    if (err == HF_ERR_OK) {
+        err = hf_log_batch_decode(piece->bytes.data, piece->bytes.size_bytes, &piece->at,
+                                  &piece->batch, error);
+    }
+    piece->has_batch = err == HF_ERR_OK;
+    if (err == HF_ERR_OK && !in_batch(piece, position)) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "batch %llu does not hold position %llu",
+                            (unsigned long long)seq, (unsigned long long)position);
+    }
+    return err;
+}
+
 /* One commit's frame out of the log; its size is taken from *left_bytes. */
 static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request, uint64_t position,
-                               uint64_t *left_bytes, struct hf_buffer *scratch,
-                               struct hf_error *error)
+                               uint64_t *left_bytes, struct piece *piece, struct hf_error *error)
 {
     if (hf_records_frame(&request->records, position) != NULL) {
         return HF_ERR_OK; /* several keys may lead to one commit */
     }
-    const struct hf_log_driver *driver = node->log->driver;
-    uint64_t seq;
-    uint32_t batches;
-    struct hf_log_batch batch;
-    size_t at = 0;
-    hf_buffer_clear(scratch);
-    enum hf_err err = driver->seek(node->log, position, &seq, error);
-    if (err == HF_ERR_OK) {
-        err = driver->read(node->log, seq, FETCH_READ_BYTES, scratch, &batches, error);
-    }
-    if (err == HF_ERR_OK) {
-        err = hf_log_batch_decode(scratch->data, scratch->size_bytes, &at, &batch, error);
-    }
+    enum hf_err err = find_batch(node, piece, position, error);
     if (err != HF_ERR_OK) {
         return err;
     }
-    if (position < batch.first_position || position - batch.first_position >= batch.commit_count) {
-        return hf_error_set(error, HF_ERR_CORRUPT, "batch %llu does not hold position %llu",
-                            (unsigned long long)seq, (unsigned long long)position);
-    }
     struct hf_commit_frame frame;
-    at = 0;
-    for (uint64_t i = batch.first_position; i <= position; i++) {
-        HF_CHECK(hf_commit_frame_next(batch.body, batch.body_bytes, &at, &frame));
+    size_t at = 0;
+    for (uint64_t i = piece->batch.first_position; i <= position; i++) {
+        HF_CHECK(hf_commit_frame_next(piece->batch.body, piece->batch.body_bytes, &at, &frame));
     }
     bool added = keep_frame(request, position, &frame, left_bytes);
     return added ? HF_ERR_OK : hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
@@ -114,7 +151,7 @@ static enum hf_err decode_frame(const struct hf_shared_bytes *frame, struct hf_a
 /* The commits of a run of entries, each found through the one before it, while *left_bytes last. */
 static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
                                const struct hf_entry_chain *chain, uint64_t *left_bytes,
-                               struct hf_buffer *scratch, struct hf_error *error)
+                               struct piece *piece, struct hf_error *error)
 {
     uint64_t position = chain->position;
     struct hf_commit commit = {0};
@@ -129,7 +166,7 @@ static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
             }
             hf_arena_clear(&arena);
             if (frame == NULL) {
-                err = fetch_frame(node, request, position, left_bytes, scratch, error);
+                err = fetch_frame(node, request, position, left_bytes, piece, error);
                 frame = hf_records_frame(&request->records, position);
             }
             err = err == HF_ERR_OK ? decode_frame(frame, &arena, &commit, error) : err;
@@ -202,8 +239,7 @@ static enum hf_err fetch_range(struct hf_node *node, struct hf_request *request,
     return err;
 }
 
-static void fetch_request(struct hf_node *node, struct hf_request *request,
-                          struct hf_buffer *scratch)
+static void fetch_request(struct hf_node *node, struct hf_request *request, struct piece *piece)
 {
     struct hf_error error = {0};
     struct hf_needs *needs = &request->needs;
@@ -211,13 +247,14 @@ static void fetch_request(struct hf_node *node, struct hf_request *request,
     uint64_t left_bytes = request->query_count > 0 ? READ_FETCH_BYTES_MAX : UINT64_MAX;
     enum hf_err err = look_up(node, request, &error);
     for (size_t i = 0; err == HF_ERR_OK && i < needs->position_count && left_bytes > 0; i++) {
-        err = fetch_frame(node, request, needs->positions[i], &left_bytes, scratch, &error);
+        err = fetch_frame(node, request, needs->positions[i], &left_bytes, piece, &error);
     }
     for (size_t i = 0; err == HF_ERR_OK && i < needs->chain_count; i++) {
-        err = fetch_chain(node, request, &needs->chains[i], &left_bytes, scratch, &error);
+        err = fetch_chain(node, request, &needs->chains[i], &left_bytes, piece, &error);
     }
     for (size_t i = 0; err == HF_ERR_OK && i < needs->range_count; i++) {
-        err = fetch_range(node, request, &needs->ranges[i], scratch, &error);
+        piece->has_batch = false; /* its bytes are overwritten */
+        err = fetch_range(node, request, &needs->ranges[i], &piece->bytes, &error);
     }
     hf_needs_clear(needs);
     request->fetch_error = err == HF_ERR_NO_MEMORY ? HF_ERR_OVERLOADED : err;
@@ -227,12 +264,12 @@ static void run(struct hf_job *job)
 {
     struct hf_fetch_job *fetch = HF_CONTAINER_OF(job, struct hf_fetch_job, job);
     struct hf_node *node = fetch->node;
-    struct hf_buffer scratch;
-    hf_buffer_init(&scratch);
+    struct piece piece = {.has_batch = false};
+    hf_buffer_init(&piece.bytes);
     for (struct hf_request *r = fetch->requests.first; r != NULL; r = r->next) {
-        fetch_request(node, r, &scratch);
+        fetch_request(node, r, &piece);
     }
-    hf_buffer_release(&scratch);
+    hf_buffer_release(&piece.bytes);
     atomic_store_explicit(&fetch->done, true, memory_order_release);
     node->outside->ring(node->outside);
 }

@@ -90,6 +90,7 @@ struct hf_node *hf_node_new(const struct hf_node_options *options)
     node->checkpoint.node = node;
     HF_CHECK(pthread_mutex_init(&node->mutex, NULL) == 0);
     node->outside->random(node->outside, &node->seed, sizeof(node->seed));
+    hf_waits_init(&node->waits, node->seed, node->limits.waiting_receives_max);
     hf_state_init(&node->state, node->seed);
     hf_draft_init(&node->draft);
     return node;
@@ -106,10 +107,16 @@ void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase)
     }
 }
 
-static void leave(struct hf_node *node, const struct hf_request *request)
+void hf_node_count_out(struct hf_node *node, const struct hf_request *request)
 {
     atomic_fetch_sub_explicit(&node->open_bytes, request->weight_bytes, memory_order_relaxed);
     atomic_fetch_sub_explicit(&node->open_count, 1, memory_order_release);
+}
+
+void hf_node_count_in(struct hf_node *node, const struct hf_request *request)
+{
+    atomic_fetch_add_explicit(&node->open_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&node->open_bytes, request->weight_bytes, memory_order_relaxed);
 }
 
 /* Counts the request in and puts it into the queue, or refuses it. */
@@ -132,19 +139,25 @@ static enum hf_err enter(struct hf_node *node, struct hf_request *request)
         pthread_mutex_unlock(&node->mutex);
     }
     if (err != HF_ERR_OK) {
-        leave(node, request);
+        hf_node_count_out(node, request);
     }
     return err;
 }
 
 enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
 {
-    HF_CHECK((request->command == NULL) == (request->query_count > 0) && request->done != NULL);
+    HF_CHECK((request->command != NULL) + (request->query_count > 0) +
+                 (request->position_count > 0) ==
+             1);
+    HF_CHECK(request->done != NULL);
     HF_CHECK(request->query_count <= HF_QUERIES_MAX);
     request->answer = (struct hf_answer){0};
     hf_records_init(&request->records);
     hf_needs_init(&request->needs);
     request->next = NULL;
+    request->waits = false;
+    request->woken = false;
+    atomic_store_explicit(&request->gone, false, memory_order_relaxed);
     request->fetches = 0;
     request->fetch_error = HF_ERR_OK;
     request->submitted_us = node->outside->monotonic_us(node->outside);
@@ -170,7 +183,7 @@ void hf_node_answer(struct hf_node *node, struct hf_request *request)
 {
     hf_records_release(&request->records);
     hf_needs_release(&request->needs);
-    leave(node, request);
+    hf_node_count_out(node, request);
     request->answered_us = node->outside->monotonic_us(node->outside);
     if (request->command != NULL && request->answer.decided) {
         hf_histogram_add(&node->meter.append_us, request->answered_us - request->decided_us);
@@ -183,6 +196,8 @@ void hf_node_answer(struct hf_node *node, struct hf_request *request)
 
 void hf_node_refuse(struct hf_node *node, struct hf_request *request, enum hf_err code)
 {
+    hf_waits_settled(&node->waits, request);
+    hf_node_release_frames(request);
     hf_answer_release(&request->answer);
     request->answer.code = code;
     hf_node_answer(node, request);
@@ -193,6 +208,22 @@ static void refuse_list(struct hf_node *node, struct hf_request_list *list, enum
     struct hf_request *request;
     while ((request = hf_list_pop(list)) != NULL) {
         hf_node_refuse(node, request, code);
+    }
+}
+
+void hf_node_withdraw(struct hf_node *node, struct hf_request *request)
+{
+    atomic_store_explicit(&request->gone, true, memory_order_release);
+    atomic_store_explicit(&node->some_gone, true, memory_order_release);
+    node->outside->ring(node->outside);
+}
+
+static void refuse_waits(struct hf_node *node)
+{
+    struct hf_request *request;
+    while ((request = hf_waits_any(&node->waits)) != NULL) {
+        hf_node_count_in(node, request);
+        hf_node_refuse(node, request, HF_ERR_NOT_READY);
     }
 }
 
@@ -234,6 +265,7 @@ void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct h
     refuse_list(node, &node->ready, HF_ERR_NOT_READY);
     refuse_list(node, &node->later, HF_ERR_NOT_READY);
     refuse_list(node, &node->to_fetch, HF_ERR_NOT_READY);
+    refuse_waits(node);
     refuse_queue(node);
 }
 
@@ -280,6 +312,11 @@ void hf_node_open_requests(struct hf_node *node, uint64_t *requests, uint64_t *b
 {
     *requests = atomic_load_explicit(&node->open_count, memory_order_relaxed);
     *bytes = atomic_load_explicit(&node->open_bytes, memory_order_relaxed);
+}
+
+uint64_t hf_node_waiting_receives(const struct hf_node *node)
+{
+    return hf_tally_get(&node->waits.shown);
 }
 
 /* A stop goes on once nothing is left to do. */
@@ -359,6 +396,18 @@ bool hf_node_step(struct hf_node *node)
     return did;
 }
 
+/* When a receive that waits is to be looked at again. */
+static uint64_t next_wake_us(struct hf_node *node, uint64_t monotonic_us)
+{
+    uint64_t next_us = hf_waits_deadline_us(&node->waits);
+    uint64_t ready_us = hf_waits_ready_us(&node->waits);
+    if (ready_us != UINT64_MAX && hf_node_has_room(node) && node->read_only_until_us == 0) {
+        uint64_t now_us = hf_clock_now(&node->clock, node->outside);
+        next_us = hf_min_u64(next_us, monotonic_us + (ready_us > now_us ? ready_us - now_us : 0));
+    }
+    return next_us;
+}
+
 uint64_t hf_node_next_step_us(struct hf_node *node)
 {
     if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
@@ -382,7 +431,7 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
     if (node->later.first != NULL) {
         next_us = hf_min_u64(next_us, node->later_deadline_us);
     }
-    return next_us;
+    return hf_min_u64(next_us, next_wake_us(node, monotonic_us));
 }
 
 void hf_node_stop(struct hf_node *node)
@@ -426,6 +475,7 @@ void hf_node_free(struct hf_node *node)
     hf_inner_fetch_release(&node->tick);
     hf_inner_fetch_release(&node->scan);
     hf_tail_free(node->tail);
+    hf_waits_release(&node->waits);
     node->log->driver->close(node->log);
     hf_index_close(node->index);
     hf_state_release(&node->state);

@@ -64,15 +64,32 @@ typedef void (*hf_render_fn)(struct hf_request *request, size_t index,
 /* The answer is there. Runs on the node's thread; must not block nor call the node. */
 typedef void (*hf_done_fn)(struct hf_request *request);
 
-/* A request lives in its submitter's memory until done was called. */
+/* An entry of a heap, inside what waits (node/wait.h). */
+struct hf_wait_timer {
+    uint64_t due_us;
+    size_t index; /* place in the heap */
+};
+
+/*
+ * A request lives in its submitter's memory until done was called. It is one of: a command (a commit, a cancel), a
+ * read of queries, or a read of whole commits by position.
+ *
+ * A receive that finds nothing waits for a message, if it has a deadline, and has an empty answer then.
+ */
 struct hf_request {
     /* set by the submitter */
     const struct hf_command *command; /* a commit or cancel; NULL for a read */
     const struct hf_query *queries;   /* a read: what is read at one position; NULL for a commit */
     size_t query_count;               /* 1 to HF_QUERIES_MAX for a read, 0 for a commit */
-    uint64_t min_position;            /* a read waits until the state has it; 0 = any… */
+    const uint64_t *positions; /* a read of whole commits: which; none above the durable one… */
+    size_t position_count;     /* …and how many; 0 for others */
+    /* A read of whole commits: their frames, owned references that the submitter releases; all are there if the answer is
+     * OK, else none. Those that are not NULL beforehand are not read. */
+    struct hf_shared_bytes **frames;
+    uint64_t min_position; /* a read waits until the state has it; 0 = any… */
     uint64_t deadline_us; /* …but no longer than this, on the outside's monotonic clock: then it is
-                             HF_ERR_NOT_READY and nothing was read; 0 = for ever */
+                             HF_ERR_NOT_READY and nothing was read; 0 = for ever. A receive waits until
+                             then; 0 = not at all */
     hf_render_fn render;  /* reads */
     hf_done_fn done;
     void *context; /* the submitter's own */
@@ -91,6 +108,11 @@ struct hf_request {
     bool in_log;      /* its commit is in a batch that was handed to the log */
     uint32_t fetches; /* rounds of fetching so far */
     enum hf_err fetch_error;
+    atomic_bool gone; /* set by hf_node_withdraw */
+    bool waits;       /* it is in the node's waits… */
+    bool woken;       /* …or was taken out to be decided */
+    uint64_t wait_order;
+    struct hf_wait_timer wait_timer;
 };
 
 void hf_answer_release(struct hf_answer *answer);
@@ -119,6 +141,11 @@ enum hf_err hf_node_start(struct hf_node *node, bool wait,
 /* Thread-safe. HF_ERR_OK: done will be called, exactly once. HF_ERR_OVERLOADED or NOT_READY: it won't, and
  * nothing has happened. Never waits for the disk. */
 enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request);
+
+/* Nobody wants the answer any more, or the submitter has to come to an end: a request that waits is refused with
+ * NOT_READY, and nothing is delivered to it. Too late for what is decided. Thread-safe; done is called as ever, so the
+ * submitter calls this only as long as it has not seen done. */
+void hf_node_withdraw(struct hf_node *node, struct hf_request *request);
 
 /* Does what can be done now without blocking. Returns true if it did something: step again. The node's
  * thread only. */
@@ -161,6 +188,8 @@ void hf_node_status(struct hf_node *node, struct hf_node_status *status);
 const struct hf_node_meter *hf_node_meter(const struct hf_node *node);
 /* Requests that were accepted and are not answered, waiting ones apart, and what they weigh. Any thread. */
 void hf_node_open_requests(struct hf_node *node, uint64_t *requests, uint64_t *bytes);
+/* Receives that wait. Any thread. */
+uint64_t hf_node_waiting_receives(const struct hf_node *node);
 
 /* What is durable, for readers; closed when the node does not lead any more. Lives as long as the node. */
 struct hf_tail *hf_node_tail(struct hf_node *node);

@@ -10,6 +10,7 @@
 #include "node/clock.h"
 #include "node/node.h"
 #include "node/replay.h"
+#include "node/wait.h"
 #include "store/index.h"
 
 /* A first-in, first-out list of requests. */
@@ -100,6 +101,7 @@ struct hf_node {
     struct hf_request_list later; /* reads of positions to come… */
     uint64_t later_deadline_us;   /* …the earliest of their deadlines, UINT64_MAX: none… */
     uint64_t later_position;      /* …and the state's position when they were looked at */
+    struct hf_waits waits;        /* receives that found nothing */
     struct hf_request_list to_fetch;
     struct hf_request_list waiting; /* decided; order ascends, seen_position does not fall */
 
@@ -114,6 +116,7 @@ struct hf_node {
 
     atomic_bool prefetch; /* submitters may look into the index */
     struct hf_node_meter meter;
+    atomic_bool some_gone; /* hf_node_withdraw was called since the waits were looked through */
 
     /* What was accepted and is not answered yet, wherever it waits; the bounds of all queues. */
     atomic_uint_least64_t open_count;
@@ -138,8 +141,13 @@ void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase);
 void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct hf_error *error);
 void hf_node_answer(struct hf_node *node, struct hf_request *request); /* calls done */
 void hf_node_refuse(struct hf_node *node, struct hf_request *request, enum hf_err code);
+/* A request that waits on its own counts neither as load nor as a reason not to stop. */
+void hf_node_count_out(struct hf_node *node, const struct hf_request *request);
+void hf_node_count_in(struct hf_node *node, const struct hf_request *request);
 
 /* pipeline.c */
+/* request->needs holds what is missing; complete: all of it could be noted. */
+void hf_node_ask_for_records(struct hf_node *node, struct hf_request *request, bool complete);
 /* May another commit be decided before the log has taken those that there are? */
 bool hf_node_has_room(const struct hf_node *node);
 bool hf_node_decide_some(struct hf_node *node);
@@ -151,6 +159,11 @@ bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
 bool hf_node_start_append(struct hf_node *node);
 bool hf_node_poll_log(struct hf_node *node);
 bool hf_node_release(struct hf_node *node);
+
+/* frames.c */
+void hf_node_release_frames(struct hf_request *request);
+/* A read of whole commits: answers it, or asks for those that are not in RAM. */
+void hf_node_read_frames(struct hf_node *node, struct hf_request *request);
 
 /* recover.c */
 enum hf_err hf_node_load(struct hf_node *node, struct hf_error *error);

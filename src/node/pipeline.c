@@ -55,6 +55,47 @@ static void evolve(struct hf_node *node)
     }
 }
 
+/* The subscription that an event is about, or NULL. */
+static const struct hf_name *subscription_of(const struct hf_event *event)
+{
+    switch ((unsigned)event->type) {
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_DELETED:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+        return &event->subscription->subscription;
+    case HF_EVENT_SUBSCRIPTION_SCANNED:
+        return &event->scanned.subscription;
+    case HF_EVENT_MESSAGES_SETTLED:
+        return &event->settled.subscription;
+    case HF_EVENT_MESSAGES_REDRIVEN:
+        return &event->redriven.subscription;
+    default:
+        return NULL;
+    }
+}
+
+/* Which subscriptions does this commit touch? Those that wait at them are to be looked at when it is applied. */
+static void stir_waits(struct hf_node *node)
+{
+    const struct hf_commit *commit = &node->draft.commit;
+    struct hf_waits *waits = &node->waits;
+    if (waits->count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < node->state.queue.match_count; i++) {
+        const struct hf_subscription *subscription = node->state.queue.matches[i].subscription;
+        if (subscription != NULL) {
+            hf_waits_stir(waits, &subscription->name.id);
+        }
+    }
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        const struct hf_name *subject = subscription_of(commit->events[i]);
+        if (subject != NULL) {
+            hf_waits_stir(waits, &subject->id);
+        }
+    }
+}
+
 /* Takes the draft's commit into the state and the batch. NULL: memory is short, nothing has changed. */
 static struct hf_shared_bytes *record(struct hf_node *node)
 {
@@ -66,6 +107,7 @@ static struct hf_shared_bytes *record(struct hf_node *node)
         batch->body.size_bytes = before;
         return NULL;
     }
+    stir_waits(node);
     evolve(node);
     hf_recent_add_frame(&node->state.recent, node->state.position, frame);
     if (batch->commit_count == 0) {
@@ -110,6 +152,7 @@ static void wait_for_durable(struct hf_node *node, struct hf_request *request, b
         hf_histogram_add(&node->meter.decide_us, now_us - request->decided_us);
         request->decided_us = now_us;
     }
+    hf_waits_settled(&node->waits, request);
     request->answer.decided = true;
     request->answer.seen_position = node->state.position;
     request->needs_confirm = needs_confirm;
@@ -176,6 +219,19 @@ static void answer_commit(struct hf_node *node, struct hf_request *request)
     wait_for_durable(node, request, request->command->dry_run);
 }
 
+/* A receive that found nothing, and has time. Waiting requests count neither as load nor as a reason not to stop. */
+static bool wait_for_message(struct hf_node *node, struct hf_request *request, uint64_t now_us)
+{
+    bool empty = hf_wait_subject(request) != NULL && code_of(&node->draft.commit) == HF_ERR_OK;
+    if (!empty || request->deadline_us == 0 || node->phase != HF_NODE_LEADING ||
+        node->outside->monotonic_us(node->outside) >= request->deadline_us ||
+        !hf_waits_keep(&node->waits, request, &node->state, now_us)) {
+        return false;
+    }
+    hf_node_count_out(node, request);
+    return true;
+}
+
 static void answer_unrecorded(struct hf_node *node, struct hf_request *request)
 {
     struct hf_shared_bytes *frame = encode_unrecorded(node);
@@ -199,7 +255,7 @@ static void answer_replay(struct hf_node *node, struct hf_request *request)
 }
 
 /* request->needs holds what is missing; complete: the draft's needs could be added to it. */
-static void ask_for_records(struct hf_node *node, struct hf_request *request, bool complete)
+void hf_node_ask_for_records(struct hf_node *node, struct hf_request *request, bool complete)
 {
     if (!complete || ++request->fetches > FETCH_ROUNDS_MAX) {
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
@@ -239,7 +295,7 @@ static void decide_read(struct hf_node *node, struct hf_request *request)
         }
     }
     if (!complete || hf_needs_any(&request->needs)) {
-        ask_for_records(node, request, complete);
+        hf_node_ask_for_records(node, request, complete);
         return;
     }
     node->counts.reads++;
@@ -273,7 +329,9 @@ static void decide_command(struct hf_node *node, struct hf_request *request)
         answer_commit(node, request);
         return;
     case HF_DECISION_ANSWER:
-        answer_unrecorded(node, request);
+        if (!wait_for_message(node, request, now_us)) {
+            answer_unrecorded(node, request);
+        }
         return;
     case HF_DECISION_REPLAY:
         answer_replay(node, request);
@@ -281,7 +339,7 @@ static void decide_command(struct hf_node *node, struct hf_request *request)
     case HF_DECISION_NEEDS:
         hf_needs_clear(&request->needs);
         complete = hf_needs_add_all(&request->needs, &node->draft.view.needs);
-        ask_for_records(node, request, complete);
+        hf_node_ask_for_records(node, request, complete);
         return;
     case HF_DECISION_OVERLOADED:
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
@@ -301,6 +359,10 @@ static void decide_request(struct hf_node *node, struct hf_request *request)
     request->decided_us = begin_us;
     if (request->fetch_error != HF_ERR_OK) {
         hf_node_refuse(node, request, request->fetch_error);
+    } else if (atomic_load_explicit(&request->gone, memory_order_acquire)) {
+        hf_node_refuse(node, request, HF_ERR_NOT_READY);
+    } else if (request->position_count > 0) {
+        hf_node_read_frames(node, request);
     } else if (request->query_count == 0) {
         decide_command(node, request);
     } else if (!wait_for_position(node, request)) {
@@ -349,9 +411,47 @@ static bool look_again_later(struct hf_node *node)
     return true;
 }
 
+/* Receives that wait and may find something now, or have waited long enough, or whose peer has gone. */
+static bool wake_some(struct hf_node *node)
+{
+    struct hf_waits *waits = &node->waits;
+    struct hf_request *request;
+    bool did = false;
+    if (waits->count == 0) {
+        return false;
+    }
+    if (atomic_exchange_explicit(&node->some_gone, false, memory_order_acq_rel)) {
+        while ((request = hf_waits_gone(waits)) != NULL) {
+            hf_node_count_in(node, request);
+            hf_node_refuse(node, request, HF_ERR_NOT_READY);
+            did = true;
+        }
+    }
+    uint64_t now_us = hf_clock_now(&node->clock, node->outside);
+    while (hf_node_has_room(node) &&
+           (request = hf_waits_next(waits, &node->state, now_us)) != NULL) {
+        hf_node_count_in(node, request);
+        decide_request(node, request);
+        did = true;
+    }
+    uint64_t monotonic_us = node->outside->monotonic_us(node->outside);
+    bool ends = node->phase == HF_NODE_STOPPING;
+    while ((request = hf_waits_expired(waits, ends ? UINT64_MAX : monotonic_us)) != NULL) {
+        hf_node_count_in(node, request);
+        if (ends) {
+            hf_node_refuse(node, request, HF_ERR_NOT_READY);
+        } else {
+            decide_request(node,
+                           request); /* its deadline is over: it finds something, or is empty */
+        }
+        did = true;
+    }
+    return did;
+}
+
 bool hf_node_decide_some(struct hf_node *node)
 {
-    bool did = false;
+    bool did = wake_some(node);
     if (node->ready.first == NULL) {
         take_queue(node);
     }
@@ -360,6 +460,9 @@ bool hf_node_decide_some(struct hf_node *node)
         did = true;
         if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
             return true;
+        }
+        if (hf_waits_are_stirred(&node->waits)) {
+            (void)wake_some(node); /* before those that come later */
         }
         if (node->ready.first == NULL) {
             take_queue(node);
