@@ -15,7 +15,8 @@ _Static_assert(HF_NAME_BYTES_MAX >= NUMBER_BYTES, "a place is a name or a number
 
 static bool by_name(enum hf_query_type type)
 {
-    return type == HF_QUERY_ACCOUNTS || type == HF_QUERY_STREAMS || type == HF_QUERY_DOCUMENTS;
+    return type == HF_QUERY_ACCOUNTS || type == HF_QUERY_STREAMS || type == HF_QUERY_DOCUMENTS ||
+           type == HF_QUERY_SUBSCRIPTIONS;
 }
 
 static bool in_digits(enum hf_query_type type)
@@ -36,6 +37,7 @@ static void list_hash(const struct hf_query *query, uint8_t hash[4])
         {query->name.text.ptr, query->name.text.len},
         {"\n", 1}, /* in no name */
         {query->prefix.ptr, query->prefix.len},
+        {query->error_contains.ptr, query->error_contains.len},
     };
     struct hf_hash whole = hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
     memcpy(hash, whole.bytes, 4);
@@ -68,6 +70,18 @@ void hf_cursor_encode(struct hf_buffer *to, const struct hf_query *query,
     }
     checksum(bytes, HEAD_BYTES + place_bytes, bytes + HEAD_BYTES + place_bytes);
     hf_base64url_encode(to, bytes, HEAD_BYTES + place_bytes + SUM_BYTES);
+}
+
+void hf_cursor_json(struct hf_json_writer *w, const struct hf_query *query,
+                    const struct hf_reading *reading)
+{
+    if (!reading->more) {
+        hf_json_put_null(w, "next");
+        return;
+    }
+    hf_json_put_raw(w, "next", HF_STR("\"")); /* a cursor has nothing to escape */
+    hf_cursor_encode(w->to, query, reading);
+    hf_buffer_u8(w->to, '"');
 }
 
 /* Does it begin and end as a cursor of this list does? */

@@ -12,12 +12,17 @@
 #ifndef HF_API_CURSOR_H
 #define HF_API_CURSOR_H
 
+#include "api/json_write.h"
 #include "base/buffer.h"
 #include "core/read.h"
 
 /* Appends the text of where `reading` of `query` ended; reading->more is set. Plain ASCII without quotes. */
 void hf_cursor_encode(struct hf_buffer *to, const struct hf_query *query,
                       const struct hf_reading *reading);
+
+/* The member "next" of a page: its cursor, or null at the end. */
+void hf_cursor_json(struct hf_json_writer *w, const struct hf_query *query,
+                    const struct hf_reading *reading);
 
 enum hf_cursor_result {
     HF_CURSOR_OK,

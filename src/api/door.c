@@ -19,6 +19,9 @@ struct hf_door *hf_door_new(const struct hf_door_options *options)
 
 void hf_door_free(struct hf_door *door)
 {
+    if (door != NULL) {
+        hf_commit_cache_release(&door->commits);
+    }
     hf_free(door);
 }
 
@@ -248,6 +251,9 @@ static void let_go(struct hf_call *call)
     if (call->has_answer) {
         hf_answer_release(&call->request.answer);
     }
+    for (size_t i = 0; i < call->frame_count; i++) {
+        hf_shared_bytes_unref(call->frames[i]);
+    }
     if (call->has_command) {
         hf_command_release(&call->command);
     }
@@ -292,6 +298,16 @@ static void resume(void *context, struct hf_http_exchange *exchange)
     go_on(call, call->finish(call));
 }
 
+/* Nobody would get what a waiting receive takes out, or the server stops. */
+static void notice(void *context, struct hf_http_exchange *exchange, enum hf_http_notice what)
+{
+    struct hf_door *door = context;
+    struct hf_call *call = exchange->user;
+    if (call != NULL && call->withdraws && what != HF_HTTP_ROOM) {
+        hf_node_withdraw(door->options.node, &call->request);
+    }
+}
+
 static bool admit(void *context, struct hf_http_exchange *exchange,
                   struct hf_http_response *response)
 {
@@ -330,5 +346,11 @@ static void refuse(void *context, int status, const char *detail, struct hf_buff
 struct hf_http_handler hf_door_handler(struct hf_door *door)
 {
     return (struct hf_http_handler){
-        .context = door, .handle = handle, .resume = resume, .refuse = refuse, .admit = admit};
+        .context = door,
+        .handle = handle,
+        .resume = resume,
+        .notice = notice,
+        .refuse = refuse,
+        .admit = admit,
+    };
 }

@@ -121,8 +121,12 @@ static void request_done(struct hf_request *request)
 
 static enum hf_progress submit(struct hf_call *call)
 {
-    call->request =
-        (struct hf_request){.command = &call->command, .done = request_done, .context = call};
+    call->request = (struct hf_request){
+        .command = &call->command,
+        .deadline_us = call->deadline_us,
+        .done = request_done,
+        .context = call,
+    };
     call->finish = call->finish == NULL ? hf_call_commit_answer : call->finish;
     enum hf_err err = hf_node_submit(call->door->options.node, &call->request);
     if (err != HF_ERR_OK) {
@@ -183,6 +187,8 @@ static bool creates(const struct hf_call *call, const struct hf_event *event)
         return true;
     case HF_EVENT_DOCUMENT_PUT:
         return call->precondition.none_match.given;
+    case HF_EVENT_SUBSCRIPTION_PUT:
+        return event->subscription->version == 1;
     default:
         return false;
     }
@@ -238,6 +244,12 @@ static void put_thing_headers(struct hf_call *call, const struct hf_event *event
         folder = "/v1/documents/";
         name = event->document.document.text;
         hf_call_header_number(call, "ETag", "\"", event->document.version, "\"");
+        break;
+    case HF_EVENT_SUBSCRIPTION_PUT:
+    case HF_EVENT_SUBSCRIPTION_SOUGHT:
+        folder = "/v1/subscriptions/";
+        name = event->subscription->subscription.text;
+        hf_call_header_number(call, "ETag", "\"", event->subscription->version, "\"");
         break;
     case HF_EVENT_LEASE_ACQUIRED:
         folder = "/v1/leases/";

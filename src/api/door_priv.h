@@ -11,9 +11,11 @@
 #define HF_API_DOOR_PRIV_H
 
 #include "api/answer_json.h"
+#include "api/commit_cache.h"
 #include "api/commit_json.h"
 #include "api/door.h"
 #include "api/http_query.h"
+#include "api/json_write.h"
 #include "api/precondition.h"
 #include "base/histogram.h"
 
@@ -59,6 +61,7 @@ struct hf_route {
 struct hf_door {
     struct hf_door_options options; /* as given */
     uint64_t started_us;            /* wall clock */
+    struct hf_commit_cache commits; /* loop\'s thread */
     struct hf_histogram answer_us; /* from the node's answer until it was composed; loop's thread */
 };
 
@@ -78,11 +81,16 @@ struct hf_call {
     bool dry_run;  /* ?dry_run=true */
 
     /* towards the node */
-    struct hf_command command; /* of a change */
-    bool has_command;          /* command is to be released */
-    struct hf_request request; /* the one under way, or the last one */
-    bool has_answer;           /* request.answer is to be released */
-    bool submitted;            /* something may have happened: short memory is `outcome_unknown` */
+    struct hf_command command;       /* of a change */
+    bool has_command;                /* command is to be released */
+    struct hf_request request;       /* the one under way, or the last one */
+    bool has_answer;                 /* request.answer is to be released */
+    uint64_t deadline_us;            /* of a receive that waits: hf_request's; else 0 */
+    struct hf_shared_bytes **frames; /* of commits that are rendered; owned references */
+    size_t frame_count;              /* of frames */
+    void *reading_frames;            /* door_queue.c's own */
+    bool withdraws;                  /* is withdrawn from the node if its peer has gone */
+    bool submitted; /* something may have happened: short memory is `outcome_unknown` */
     enum hf_progress (*finish)(struct hf_call *call); /* NULL: hf_call_commit_answer */
     void *work;                                       /* the route's own, in the exchange's arena */
 
@@ -155,11 +163,30 @@ enum hf_progress hf_call_commit_answer(struct hf_call *call);
 /* A body of operations: hf_route.begin of most changes. */
 enum hf_progress hf_route_operation(struct hf_call *call);
 
+/* ---- door_queue.c: what the routes of subscriptions share ---- */
+
+/* The newest event of this type that an operation made; NULL if there is none. */
+const struct hf_event *hf_call_last_event(const struct hf_commit *commit, enum hf_event_type type);
+/* The commits at these positions (durable ones), into call->frames; then calls `ready`: at once if all of them are in RAM.
+ * positions and the call's work live in the exchange's arena. Whatever prevents it is answered with `otherwise`. */
+enum hf_progress hf_call_frames(struct hf_call *call, const uint64_t *positions, size_t count,
+                                enum hf_progress (*ready)(struct hf_call *call),
+                                enum hf_err otherwise);
+/* A member with the message's event, or null if the caller may not read its subject. false: memory is short. */
+bool hf_call_put_event(struct hf_call *call, struct hf_json_writer *w, const char *name,
+                       const struct hf_place *place, struct hf_shared_bytes *frame);
+/* Finds the last position before a time, then calls `found`; call->work is then as it was. */
+enum hf_progress hf_call_find_time(struct hf_call *call, uint64_t time_us,
+                                   enum hf_progress (*found)(struct hf_call *call,
+                                                             uint64_t position));
+
 /* ---- door_read.c: reads ---- */
 
 /* Submits queries, rendered by `render` on the node's thread; min_position is taken from the query string. */
 enum hf_progress hf_call_read(struct hf_call *call, const struct hf_query *queries, size_t count,
                               hf_render_fn render);
+/* Composes the answer of a read that was rendered: its ordinary `finish`. */
+enum hf_progress hf_call_read_answer(struct hf_call *call);
 /* Makes the path's name a query's; in the exchange's arena. false: composed. */
 bool hf_call_query_name(struct hf_call *call, struct hf_query *query, bool reference);
 /* May the caller list what begins with this prefix? */
@@ -190,6 +217,17 @@ enum hf_progress hf_route_account_put(struct hf_call *call);
 enum hf_progress hf_route_account_patch(struct hf_call *call);
 enum hf_progress hf_route_transfers(struct hf_call *call);
 enum hf_progress hf_route_document_change(struct hf_call *call);
+enum hf_progress hf_route_subscription_put(struct hf_call *call);
+enum hf_progress hf_route_subscription_delete(struct hf_call *call);
+enum hf_progress hf_route_seek(struct hf_call *call);
+enum hf_progress hf_route_redrive(struct hf_call *call);
+enum hf_progress hf_route_receive(struct hf_call *call);
+enum hf_progress hf_route_ack(struct hf_call *call);
+enum hf_progress hf_route_nack(struct hf_call *call);
+enum hf_progress hf_route_extend(struct hf_call *call);
+enum hf_progress hf_route_park(struct hf_call *call);
+enum hf_progress hf_route_dead(struct hf_call *call);
+enum hf_progress hf_route_message(struct hf_call *call);
 enum hf_progress hf_route_thing(struct hf_call *call);
 enum hf_progress hf_route_list(struct hf_call *call);
 enum hf_progress hf_route_balance(struct hf_call *call);

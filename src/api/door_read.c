@@ -13,7 +13,7 @@ static void read_done(struct hf_request *request)
     hf_http_resume(call->exchange);
 }
 
-static enum hf_progress read_answer(struct hf_call *call)
+enum hf_progress hf_call_read_answer(struct hf_call *call)
 {
     const struct hf_answer *answer = &call->request.answer;
     call->has_answer = true;
@@ -52,7 +52,7 @@ enum hf_progress hf_call_read(struct hf_call *call, const struct hf_query *queri
         .done = read_done,
         .context = call,
     };
-    call->finish = read_answer;
+    call->finish = hf_call_read_answer;
     enum hf_err err = hf_node_submit(call->door->options.node, &call->request);
     return err == HF_ERR_OK ? HF_CALL_UNDER_WAY : hf_call_undecided(call, err);
 }
@@ -106,6 +106,9 @@ bool hf_query_etag(const struct hf_query *query, const struct hf_reading *readin
         return true;
     case HF_QUERY_HOLD:
         *etag = entity->hold.version;
+        return true;
+    case HF_QUERY_SUBSCRIPTION:
+        *etag = reading->subscription.subscription->version;
         return true;
     case HF_QUERY_STREAM:
         *etag = entity->stream.version;
@@ -298,7 +301,7 @@ enum hf_progress hf_route_list(struct hf_call *call)
         return hf_call_malformed(call);
     }
     bool by_name = query->type == HF_QUERY_ACCOUNTS || query->type == HF_QUERY_STREAMS ||
-                   query->type == HF_QUERY_DOCUMENTS;
+                   query->type == HF_QUERY_DOCUMENTS || query->type == HF_QUERY_SUBSCRIPTIONS;
     bool may = by_name ? hf_call_may_list(call, query->prefix) : may_read(call, query);
     return may ? hf_call_read(call, query, 1, render_plain) : forbidden(call);
 }

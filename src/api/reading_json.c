@@ -3,6 +3,7 @@
 #include "api/answer_json.h"
 #include "api/entity_json.h"
 #include "api/reading_list_json.h"
+#include "api/subscription_json.h"
 #include "base/check.h"
 
 static void put_thing(struct hf_json_writer *w, const struct hf_reading *reading)
@@ -156,16 +157,20 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
     case HF_QUERY_STATEMENT:
         hf_statement_json(&w, query, reading);
         return 200;
+    case HF_QUERY_SUBSCRIPTION:
+        hf_subscription_json(&w, &reading->subscription);
+        return 200;
+    case HF_QUERY_SUBSCRIPTIONS:
+        hf_subscription_list_json(&w, query, reading);
+        return 200;
     case HF_QUERY_TOTALS:
         hf_asset_sums_json(&w, &reading->totals);
         return 200;
-    case HF_QUERY_SUBSCRIPTION: /* queues' routes render their own */
-    case HF_QUERY_SUBSCRIPTIONS:
     case HF_QUERY_DEAD:
     case HF_QUERY_MESSAGE_HISTORY:
     case HF_QUERY_MESSAGES:
     case HF_QUERY_TYPE_COUNT:
-        break;
+        break; /* rendered by their own routes */
     }
     HF_CHECK(false);
     return 500;

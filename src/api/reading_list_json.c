@@ -5,18 +5,6 @@
 #include "api/statement_text.h"
 
 /* The cursor as a member, or null. */
-static void put_next(struct hf_json_writer *w, const struct hf_query *query,
-                     const struct hf_reading *reading)
-{
-    if (!reading->more) {
-        hf_json_put_null(w, "next");
-        return;
-    }
-    hf_json_put_raw(w, "next", HF_STR("\""));
-    hf_cursor_encode(w->to, query, reading);
-    hf_buffer_u8(w->to, '"');
-}
-
 /* The key of its last change is in its commit, which a list does not look at. */
 static void put_document(struct hf_json_writer *w, const struct hf_document *document)
 {
@@ -43,7 +31,7 @@ void hf_list_json(struct hf_json_writer *w, const struct hf_query *query,
         hf_json_end_object(w);
     }
     hf_json_end_array(w);
-    put_next(w, query, reading);
+    hf_cursor_json(w, query, reading);
     hf_json_end_object(w);
 }
 
@@ -182,6 +170,6 @@ void hf_statement_json(struct hf_json_writer *w, const struct hf_query *query,
     }
     hf_json_end_array(w);
     put_edge(w, "closing", &statement->closing);
-    put_next(w, query, reading);
+    hf_cursor_json(w, query, reading);
     hf_json_end_object(w);
 }

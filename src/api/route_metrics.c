@@ -109,6 +109,8 @@ static void put_load(struct hf_metric_text *text, struct hf_node *node)
     hf_node_open_requests(node, &requests, &bytes);
     const struct row rows[] = {
         {"requests_under_way", "gauge", "Requests that are accepted and not answered.", requests},
+        {"waiting_receives", "gauge", "Receives that wait for a message.",
+         hf_node_waiting_receives(node)},
         {"requests_under_way_bytes", "gauge", "Memory of these requests.", bytes},
     };
     put_rows(text, rows, HF_ARRAY_COUNT(rows));
@@ -136,21 +138,182 @@ static void put_memory(struct hf_metric_text *text, struct hf_outside *outside)
     }
 }
 
-enum hf_progress hf_route_metrics(struct hf_call *call)
+/* ---- subscriptions ---- */
+
+/* What a family shows of each subscription. */
+enum figure {
+    FIGURE_READY,
+    FIGURE_WAITING,
+    FIGURE_IN_FLIGHT,
+    FIGURE_BACKING_OFF,
+    FIGURE_PARKED,
+    FIGURE_LAG,
+    FIGURE_STALLED,
+    FIGURE_ARRIVED,
+    FIGURE_ACKED,
+    FIGURE_DISCARDED,
+    FIGURE_DELIVERIES,
+    FIGURE_TRIES,
+    FIGURE_PARKINGS,
+    FIGURE_AGE_US, /* shown in seconds */
+    FIGURE_COUNT,
+};
+
+static const struct {
+    const char *name;
+    const char *type;
+    const char *help;
+} families[FIGURE_COUNT] = {
+    [FIGURE_READY] = {"subscription_ready_lines", "gauge", "Keys with a message to receive."},
+    [FIGURE_WAITING] = {"subscription_waiting", "gauge", "Messages that wait."},
+    [FIGURE_IN_FLIGHT] = {"subscription_in_flight", "gauge", "Messages that are out."},
+    [FIGURE_BACKING_OFF] = {"subscription_backing_off", "gauge", "Keys that back off."},
+    [FIGURE_PARKED] = {"subscription_parked", "gauge", "Dead letters."},
+    [FIGURE_LAG] = {"subscription_lag", "gauge", "Commits that it has not looked at yet."},
+    [FIGURE_STALLED] = {"subscription_stalled", "gauge",
+                        "1 if there is a backlog and nothing was acked for five minutes."},
+    [FIGURE_ARRIVED] = {"subscription_arrived_total", "counter", "Messages that arrived."},
+    [FIGURE_ACKED] = {"subscription_acked_total", "counter", "Messages that were acked."},
+    [FIGURE_DISCARDED] = {"subscription_discarded_total", "counter", "Dead letters given up."},
+    [FIGURE_DELIVERIES] = {"subscription_deliveries_total", "counter", "Deliveries."},
+    [FIGURE_TRIES] = {"subscription_failed_tries_total", "counter", "Tries that failed."},
+    [FIGURE_PARKINGS] = {"subscription_parkings_total", "counter", "Dead letters made."},
+    [FIGURE_AGE_US] = {"subscription_oldest_unacked_age_seconds", "gauge",
+                       "Age of the oldest message that has not ended; 0 if there is none."},
+};
+
+struct figures {
+    size_t name_at; /* in names */
+    size_t name_bytes;
+    uint64_t values[FIGURE_COUNT];
+};
+
+/* Copied on the node's thread, shown on the loop's. At most HF_QUERY_LIMIT_MAX, by name. */
+struct metering {
+    struct hf_query query;
+    struct hf_buffer names;
+    struct figures *rows; /* in the exchange's arena, query.limit of them */
+    size_t count;
+    bool more; /* there are others */
+};
+
+static void take_figures(const struct hf_subscription_reading *reading, uint64_t time_us,
+                         uint64_t values[FIGURE_COUNT])
 {
+    const struct hf_subscription *s = reading->subscription;
+    bool old = reading->oldest_us != 0 && time_us > reading->oldest_us;
+    values[FIGURE_READY] = s->ready.count;
+    values[FIGURE_WAITING] = s->waiting;
+    values[FIGURE_IN_FLIGHT] = s->in_flight;
+    values[FIGURE_BACKING_OFF] = s->backing_off.count;
+    values[FIGURE_PARKED] = s->parked.count;
+    values[FIGURE_LAG] = reading->lag;
+    values[FIGURE_STALLED] = reading->stalled;
+    values[FIGURE_ARRIVED] = s->arrived;
+    values[FIGURE_ACKED] = s->acked;
+    values[FIGURE_DISCARDED] = s->discarded;
+    values[FIGURE_DELIVERIES] = s->deliveries;
+    values[FIGURE_TRIES] = s->failed_tries;
+    values[FIGURE_PARKINGS] = s->parkings;
+    values[FIGURE_AGE_US] = old ? time_us - reading->oldest_us : 0;
+}
+
+/* On the node's thread. */
+static void copy_figures(struct hf_request *request, size_t index, const struct hf_reading *reading)
+{
+    struct hf_call *call = request->context;
+    struct metering *metering = call->work;
+    struct hf_outside *outside = call->door->options.outside;
+    uint64_t now_us = hf_max_u64(reading->time_us, outside->wall_us(outside));
+    (void)index;
+    hf_buffer_clear(&metering->names);
+    metering->count = 0;
+    metering->more = reading->more;
+    for (uint32_t i = 0; i < reading->subscription_count && i < metering->query.limit; i++) {
+        struct figures *row = &metering->rows[metering->count++];
+        struct hf_str name = reading->subscriptions[i].subscription->name.text;
+        row->name_at = metering->names.size_bytes;
+        row->name_bytes = name.len;
+        hf_buffer_bytes(&metering->names, name.ptr, name.len);
+        take_figures(&reading->subscriptions[i], now_us, row->values);
+    }
+}
+
+static void put_subscriptions(struct hf_metric_text *text, const struct metering *metering)
+{
+    const struct row row = {"subscriptions_untold", "gauge",
+                            "1 if there are more subscriptions than are shown.", metering->more};
+    put_rows(text, &row, 1);
+    for (size_t family = 0; family < FIGURE_COUNT && metering->count > 0; family++) {
+        hf_metric_family(text, families[family].name, families[family].type, families[family].help);
+        for (size_t i = 0; i < metering->count; i++) {
+            const struct figures *figures = &metering->rows[i];
+            struct hf_str name = {(const char *)metering->names.data + figures->name_at,
+                                  figures->name_bytes};
+            if (family == FIGURE_AGE_US) {
+                hf_metric_sample_seconds(text, "subscription", name, figures->values[family]);
+            } else {
+                hf_metric_sample(text, "subscription", name, figures->values[family]);
+            }
+        }
+    }
+}
+
+/* ---- the whole ---- */
+
+static enum hf_progress compose(struct hf_call *call)
+{
+    struct metering *metering = call->work;
+    struct hf_buffer *answer = &call->exchange->answer;
+    struct hf_metric_text text = {.to = answer};
     struct hf_node_status status;
     struct hf_http_counts counts;
-    struct hf_metric_text text = {.to = &call->exchange->answer};
-    if (!hf_call_may_look(call)) {
-        return HF_CALL_ANSWERED;
-    }
     hf_call_status(call, &status, &counts);
     put_node(&text, &status);
     put_http(&text, &counts);
     put_meter(&text, call->door);
     put_load(&text, call->door->options.node);
     put_memory(&text, call->door->options.outside);
+    if (!metering->names.failed) {
+        put_subscriptions(&text, metering);
+    }
+    hf_buffer_release(&metering->names);
     (void)hf_call_json(call, 200);
     call->content_type = METRICS_TYPE;
     return HF_CALL_ANSWERED;
+}
+
+/* Without a leader the server's own figures are all there is. */
+static enum hf_progress figures_read(struct hf_call *call)
+{
+    call->has_answer = true;
+    return compose(call);
+}
+
+enum hf_progress hf_route_metrics(struct hf_call *call)
+{
+    struct metering *metering = hf_arena_alloc_zero(call->exchange->arena, 1, sizeof(*metering));
+    if (!hf_call_may_look(call)) {
+        return HF_CALL_ANSWERED;
+    }
+    if (metering == NULL) {
+        return hf_call_undecided(call, HF_ERR_NO_MEMORY);
+    }
+    metering->query =
+        (struct hf_query){.type = HF_QUERY_SUBSCRIPTIONS, .limit = HF_QUERY_LIMIT_MAX};
+    metering->rows =
+        hf_arena_alloc(call->exchange->arena, HF_QUERY_LIMIT_MAX * sizeof(*metering->rows));
+    if (metering->rows == NULL) {
+        return hf_call_undecided(call, HF_ERR_NO_MEMORY);
+    }
+    hf_buffer_init(&metering->names);
+    call->work = metering;
+    enum hf_progress progress = hf_call_read(call, &metering->query, 1, copy_figures);
+    call->finish = figures_read;
+    if (progress == HF_CALL_ANSWERED) { /* nobody leads here, or it is too busy */
+        hf_buffer_clear(&call->exchange->answer);
+        call->headers_bytes = 0;
+        return compose(call);
+    }
+    return progress;
 }
