@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "cli/cli.h"
 
-#define OPTIONS_MAX   32
+#define OPTIONS_MAX   48
 #define OPTION_HELP   1000
 #define OPTION_JSON   1001
 #define OPTION_COLUMN 26 /* where the help of an option begins */

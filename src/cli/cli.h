@@ -27,7 +27,7 @@ enum hf_exit {
 };
 
 #define HF_CLI_GO_ON        (-1) /* of hf_cli_parse: no exit status yet */
-#define HF_CLI_OPERANDS_MAX 4
+#define HF_CLI_OPERANDS_MAX 16
 #define HF_CLI_TEXTS_MAX    32 /* of an option that may be given several times */
 
 struct hf_cli_texts {

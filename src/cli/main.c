@@ -25,6 +25,8 @@ static const struct command commands[] = {
     {"stream", NULL, NULL},
     {"document", NULL, NULL},
     {"lease", NULL, NULL},
+    {"subscription", NULL, NULL},
+    {"queue", NULL, NULL},
     {"key", NULL, NULL},
     {"relay", hf_cli_relay, "publish the rows of an outbox table of PostgreSQL or SQLite"},
 
@@ -62,7 +64,7 @@ static int usage(FILE *to, int status)
         if (command->name == NULL) {
             (void)fprintf(to, "\n%s:\n", command->summary);
         } else {
-            (void)fprintf(to, "  %-8s  %s\n", command->name,
+            (void)fprintf(to, "  %-12s  %s\n", command->name,
                           command->summary != NULL ? command->summary
                                                    : find_group(command->name)->summary);
         }

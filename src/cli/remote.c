@@ -61,16 +61,56 @@ static const struct option_row option_rows[HF_REMOTE_OPTION_COUNT] = {
     [HF_REMOTE_TO_TIME] = {"to", "TIME", "before this time, RFC 3339 (default: the end)"},
     [HF_REMOTE_FORMAT] = {"format", "FORMAT", "csv (default), beancount or json"},
     [HF_REMOTE_VERSION] = {"version", "N", "this version (default: the newest)"},
+    [HF_REMOTE_TOPIC] = {"topic", "TOPIC", "messages of this topic"},
+    [HF_REMOTE_TYPES] = {"types", "TYPE,…", "events of these types; order.* = that begin so"},
+    [HF_REMOTE_SUBJECT] = {"subject", "TEXT", "subjects that begin with TEXT: streams/orders:"},
+    [HF_REMOTE_ASSET] = {"asset", "ASSET", "money of this asset: USD/2"},
+    [HF_REMOTE_BUCKET] = {"bucket", "I/N", "the keys of part I of N: 3/16"},
+    [HF_REMOTE_FROM_WHERE] = {"from", "WHERE",
+                              "beginning (default), now, a position, or a time (RFC 3339)"},
+    [HF_REMOTE_TO_WHERE] = {"to", "WHERE", "beginning, now, a position, or a time (RFC 3339)"},
+    [HF_REMOTE_ORDER] = {"order", "ORDER", "key (default) or none"},
+    [HF_REMOTE_ATTEMPTS_MAX] = {"attempts-max", "N", "deliveries of a message in all (default 6)"},
+    [HF_REMOTE_LEASE_MS] = {"lease-ms", "MS",
+                            "how long a message is out (default: the subscription's,\n"
+                            "30000 unless it says otherwise)"},
+    [HF_REMOTE_BACKOFF_FIRST_MS] = {"backoff-first-ms", "MS",
+                                    "wait behind the first failed try (default 1000)"},
+    [HF_REMOTE_BACKOFF_MAX_MS] = {"backoff-max-ms", "MS", "the longest wait (default 300000)"},
+    [HF_REMOTE_EXHAUSTED] = {"exhausted", "WHAT",
+                             "park_key, park_message or block, when the tries are used up"},
+    [HF_REMOTE_IN_FLIGHT_MAX] = {"in-flight-max", "N", "messages that are out (default 1000)"},
+    [HF_REMOTE_RATE] = {"rate", "N", "so many a second, by itself (default: at once)"},
+    [HF_REMOTE_ERROR] = {"error", "TEXT", "why"},
+    [HF_REMOTE_ERROR_CONTAINS] = {"error-contains", "TEXT", "those whose error contains TEXT"},
+    [HF_REMOTE_DISCARD] = {"discard", NULL, "give them up instead"},
+    [HF_REMOTE_CANCEL] = {"cancel", NULL, "stop the redrive that goes on"},
+    [HF_REMOTE_MESSAGE] = {"message", "MESSAGE", "this dead letter: 17-0"},
+    [HF_REMOTE_MESSAGE_KEY] = {"message-key", "KEY", "those of this key, in their order"},
+    [HF_REMOTE_EVERY_LETTER] = {"all", NULL, "all dead letters"},
+    [HF_REMOTE_MAX] = {"max", "N", "at most so many messages (default 10, at most 1000)"},
+    [HF_REMOTE_WAIT] = {"wait", "SECONDS", "wait for a message (at most 30)"},
+    [HF_REMOTE_CONSUMER] = {"consumer", "NAME", "who receives, for the message's history"},
+    [HF_REMOTE_ATTEMPT] = {"attempt", "ID",
+                           "a repetition gets the same messages (default: made, for this call)"},
+    [HF_REMOTE_ACK] = {"ack", NULL, "ack what was printed"},
+    [HF_REMOTE_EXEC] = {"exec", "COMMAND",
+                        "run COMMAND for each message, its data on standard input;\n"
+                        "exit status 0 acks it, any other nacks it"},
+    [HF_REMOTE_FOLLOW] = {"follow", NULL, "go on until it is interrupted"},
+    [HF_REMOTE_DELAY_MS] = {"delay-ms", "MS", "not before (default: the subscription's backoff)"},
+    [HF_REMOTE_DELIVER_AT] = {"deliver-at", "TIME", "not before this time, RFC 3339"},
 };
 
-size_t hf_remote_options(uint64_t set, struct hf_remote_values *values, struct hf_cli_option *rows)
+size_t hf_remote_options(hf_remote_set set, struct hf_remote_values *values,
+                         struct hf_cli_option *rows)
 {
     size_t count = 0;
     *values = (struct hf_remote_values){0};
     /* The command's own first, those of every command last. */
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 1; i < HF_REMOTE_OPTION_COUNT; i++) {
-            uint64_t bit = HF_REMOTE_BIT(i);
+            hf_remote_set bit = HF_REMOTE_BIT(i);
             bool everywhere = (bit & HF_REMOTE_EVERYWHERE) != 0;
             if ((set & bit) == 0 || everywhere != (pass == 1)) {
                 continue;
@@ -231,9 +271,9 @@ static int group_help(const struct hf_remote_group *group, FILE *to, int status)
     return status;
 }
 
-static uint64_t options_of_parts(const struct hf_remote_part *parts)
+static hf_remote_set options_of_parts(const struct hf_remote_part *parts)
 {
-    uint64_t set = 0;
+    hf_remote_set set = 0;
     for (; parts != NULL && parts->name != NULL; parts++) {
         set |= parts->option == HF_REMOTE_NO_OPTION ? 0 : HF_REMOTE_BIT(parts->option);
     }
@@ -263,9 +303,9 @@ static int run_verb(const struct hf_remote_group *group, const struct hf_remote_
     struct hf_cli_option rows[HF_REMOTE_OPTION_COUNT];
     struct hf_remote_call call;
     bool reads = strcmp(verb->method, "GET") == 0;
-    uint64_t set = HF_REMOTE_EVERYWHERE | verb->options | options_of_parts(verb->body) |
-                   options_of_parts(verb->query) |
-                   HF_REMOTE_BIT(reads ? HF_REMOTE_MIN_POSITION : HF_REMOTE_KEY);
+    hf_remote_set set = HF_REMOTE_EVERYWHERE | verb->options | options_of_parts(verb->body) |
+                        options_of_parts(verb->query) |
+                        HF_REMOTE_BIT(reads ? HF_REMOTE_MIN_POSITION : HF_REMOTE_KEY);
     if (verb->columns != NULL) {
         set |= HF_REMOTE_BIT(HF_REMOTE_LIMIT) | HF_REMOTE_BIT(HF_REMOTE_AFTER) |
                HF_REMOTE_BIT(HF_REMOTE_ALL);

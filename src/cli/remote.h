@@ -59,8 +59,44 @@ enum hf_remote_option {
     HF_REMOTE_TO_TIME,
     HF_REMOTE_FORMAT,
     HF_REMOTE_VERSION,
+    /* queues */
+    HF_REMOTE_TOPIC,
+    HF_REMOTE_TYPES,
+    HF_REMOTE_SUBJECT,
+    HF_REMOTE_ASSET,
+    HF_REMOTE_BUCKET,
+    HF_REMOTE_FROM_WHERE,
+    HF_REMOTE_TO_WHERE,
+    HF_REMOTE_ORDER,
+    HF_REMOTE_ATTEMPTS_MAX,
+    HF_REMOTE_LEASE_MS,
+    HF_REMOTE_BACKOFF_FIRST_MS,
+    HF_REMOTE_BACKOFF_MAX_MS,
+    HF_REMOTE_EXHAUSTED,
+    HF_REMOTE_IN_FLIGHT_MAX,
+    HF_REMOTE_RATE,
+    HF_REMOTE_ERROR,
+    HF_REMOTE_ERROR_CONTAINS,
+    HF_REMOTE_DISCARD,
+    HF_REMOTE_CANCEL,
+    HF_REMOTE_MESSAGE,
+    HF_REMOTE_MESSAGE_KEY,
+    HF_REMOTE_EVERY_LETTER,
+    HF_REMOTE_MAX,
+    HF_REMOTE_WAIT,
+    HF_REMOTE_CONSUMER,
+    HF_REMOTE_ATTEMPT,
+    HF_REMOTE_ACK,
+    HF_REMOTE_EXEC,
+    HF_REMOTE_FOLLOW,
+    HF_REMOTE_DELAY_MS,
+    HF_REMOTE_DELIVER_AT,
     HF_REMOTE_OPTION_COUNT,
 };
+
+/* A set of options: bit i is option i. */
+typedef hf_u128 hf_remote_set;
+_Static_assert(HF_REMOTE_OPTION_COUNT <= 128, "a bit for each option");
 
 /* What was given, as text; NULL = not. A flag is "true". */
 struct hf_remote_values {
@@ -70,8 +106,9 @@ struct hf_remote_values {
 
 /* The options of a set of bits (1 << enum hf_remote_option) as rows for hf_cli_parse, and what was given. Returns the
  * count. rows has room for HF_REMOTE_OPTION_COUNT. */
-size_t hf_remote_options(uint64_t set, struct hf_remote_values *values, struct hf_cli_option *rows);
-#define HF_REMOTE_BIT(option) (1ull << (option))
+size_t hf_remote_options(hf_remote_set set, struct hf_remote_values *values,
+                         struct hf_cli_option *rows);
+#define HF_REMOTE_BIT(option) ((hf_remote_set)1 << (option))
 #define HF_REMOTE_EVERYWHERE                                                                       \
     (HF_REMOTE_BIT(HF_REMOTE_SERVER) | HF_REMOTE_BIT(HF_REMOTE_TOKEN_FILE) |                       \
      HF_REMOTE_BIT(HF_REMOTE_CA_FILE) | HF_REMOTE_BIT(HF_REMOTE_GIVE_UP_AFTER))
@@ -123,8 +160,8 @@ struct hf_remote_verb {
     const struct hf_remote_part *body;  /* NULL: none */
     const struct hf_remote_part *query; /* NULL: none */
     const struct hf_remote_column
-        *columns;     /* a list: its columns, title NULL at the end; else NULL */
-    uint64_t options; /* further ones, bits */
+        *columns;          /* a list: its columns, title NULL at the end; else NULL */
+    hf_remote_set options; /* further ones, bits */
     int (*run)(struct hf_remote_call *call); /* instead of sending and showing; or NULL */
 };
 
@@ -208,5 +245,22 @@ int hf_remote_append(struct hf_remote_call *call);
 int hf_remote_document_get(struct hf_remote_call *call);
 int hf_remote_document_change(struct hf_remote_call *call);
 int hf_remote_document_versions(struct hf_remote_call *call);
+int hf_remote_subscription_create(struct hf_remote_call *call);
+int hf_remote_subscription_seek(struct hf_remote_call *call);
+int hf_remote_queue_publish(struct hf_remote_call *call);
+int hf_remote_queue_receive(struct hf_remote_call *call);
+int hf_remote_queue_settle(struct hf_remote_call *call);
+
+/* ---- tables of their own files ---- */
+
+#define HF_REMOTE_SUBSCRIPTION_VERBS 7
+#define HF_REMOTE_QUEUE_VERBS        9
+extern const struct hf_remote_verb hf_remote_subscription_verbs[HF_REMOTE_SUBSCRIPTION_VERBS];
+extern const struct hf_remote_verb hf_remote_queue_verbs[HF_REMOTE_QUEUE_VERBS];
+
+/* JSON of an operand, or of standard input for NULL and "-". HF_CLI_GO_ON or the exit status. */
+int hf_remote_data(const struct hf_cli *cli, const char *data, struct hf_buffer *text);
+/* Sends a body to the verb's path and shows the answer. */
+int hf_remote_send_body(struct hf_remote_call *call, const struct hf_buffer *body);
 
 #endif

@@ -211,7 +211,7 @@ static int read_json(const struct hf_cli *cli, const char *path, struct hf_buffe
     return HF_CLI_GO_ON;
 }
 
-static int send_body(struct hf_remote_call *call, const struct hf_buffer *body)
+int hf_remote_send_body(struct hf_remote_call *call, const struct hf_buffer *body)
 {
     struct hf_buffer path;
     struct holdfast_client_answer *answer = NULL;
@@ -223,6 +223,18 @@ static int send_body(struct hf_remote_call *call, const struct hf_buffer *body)
     return status == HF_CLI_GO_ON ? hf_remote_show(call, answer) : status;
 }
 
+int hf_remote_data(const struct hf_cli *cli, const char *data, struct hf_buffer *text)
+{
+    if (data == NULL || strcmp(data, "-") == 0) {
+        return read_json(cli, NULL, text);
+    }
+    if (hf_json_validate(hf_str_from(data), NULL) != HF_ERR_OK) {
+        return hf_cli_usage(cli, "DATA is no JSON: %s", data);
+    }
+    hf_buffer_text(text, data);
+    return HF_CLI_GO_ON;
+}
+
 int hf_remote_append(struct hf_remote_call *call)
 {
     const struct hf_cli *cli = call->cli;
@@ -230,16 +242,9 @@ int hf_remote_append(struct hf_remote_call *call)
     const char *id = call->values->text[HF_REMOTE_ID];
     struct hf_buffer text;
     struct hf_buffer body;
-    int status = HF_CLI_GO_ON;
     hf_buffer_init(&text);
     hf_buffer_init(&body);
-    if (data == NULL || strcmp(data, "-") == 0) {
-        status = read_json(cli, NULL, &text);
-    } else if (hf_json_validate(hf_str_from(data), NULL) != HF_ERR_OK) {
-        status = hf_cli_usage(cli, "DATA is no JSON: %s", data);
-    } else {
-        hf_buffer_text(&text, data);
-    }
+    int status = hf_remote_data(cli, data, &text);
     if (status == HF_CLI_GO_ON) {
         struct hf_json_writer w = hf_json_writer_over(&body);
         hf_json_begin_object(&w, NULL);
@@ -249,7 +254,7 @@ int hf_remote_append(struct hf_remote_call *call)
             hf_json_put_text(&w, "id", hf_str_from(id));
         }
         hf_json_end_object(&w);
-        status = send_body(call, &body);
+        status = hf_remote_send_body(call, &body);
     }
     hf_buffer_release(&text);
     hf_buffer_release(&body);
@@ -272,7 +277,7 @@ int hf_remote_document_change(struct hf_remote_call *call)
                      ? HF_CLI_GO_ON
                      : read_json(call->cli, call->cli->operands[1], &body);
     if (status == HF_CLI_GO_ON) {
-        status = send_body(call, &body);
+        status = hf_remote_send_body(call, &body);
     }
     hf_buffer_release(&body);
     return status;

@@ -1,43 +1,5 @@
 /* The table of commands against a server. */
-#include "cli/remote.h"
-
-#define OPERAND(member, number)                                                                    \
-    {                                                                                              \
-        .name = (member), .form = HF_FORM_TEXT, .operand = (number)                                \
-    }
-#define TEXT(member, from)                                                                         \
-    {                                                                                              \
-        .name = (member), .form = HF_FORM_TEXT, .option = (from)                                   \
-    }
-#define NUMBER(member, from)                                                                       \
-    {                                                                                              \
-        .name = (member), .form = HF_FORM_NUMBER, .option = (from)                                 \
-    }
-#define JSON(member, from)                                                                         \
-    {                                                                                              \
-        .name = (member), .form = HF_FORM_JSON, .option = (from)                                   \
-    }
-#define IS_TRUE(member, from)                                                                      \
-    {                                                                                              \
-        .name = (member), .form = HF_FORM_TRUE, .option = (from)                                   \
-    }
-#define IS_NULL(member, from)                                                                      \
-    {                                                                                              \
-        .name = (member), .form = HF_FORM_NULL, .option = (from)                                   \
-    }
-#define CONSTANT(member, value)                                                                    \
-    {                                                                                              \
-        .name = (member), .form = HF_FORM_TEXT, .constant = (value)                                \
-    }
-#define NEEDED(member, how, from)                                                                  \
-    {                                                                                              \
-        .name = (member), .form = (how), .option = (from), .required = true                        \
-    }
-#define PARTS(...)   ((const struct hf_remote_part[]){__VA_ARGS__, {.name = NULL}})
-#define NO_MEMBERS   ((const struct hf_remote_part[]){{.name = NULL}})
-#define COLUMNS(...) ((const struct hf_remote_column[]){__VA_ARGS__, {.title = NULL}})
-#define VERBS(table) .verbs = (table), .verb_count = HF_ARRAY_COUNT(table)
-#define BIT(option)  HF_REMOTE_BIT(HF_REMOTE_##option)
+#include "cli/remote_table.h"
 
 static const struct hf_remote_verb transfer_verbs[] = {
     {.name = "post",
@@ -478,6 +440,14 @@ const struct hf_remote_group hf_remote_groups[] = {
     {.name = "lease",
      .summary = "acquire, renew, release, show: one at a time, fenced",
      VERBS(lease_verbs)},
+    {.name = "subscription",
+     .summary = "create, list, show, delete, seek, redrive, dead: queues and parts of the feed",
+     .verbs = hf_remote_subscription_verbs,
+     .verb_count = HF_REMOTE_SUBSCRIPTION_VERBS},
+    {.name = "queue",
+     .summary = "publish, receive, ack, nack, extend, park, dead, redrive, message",
+     .verbs = hf_remote_queue_verbs,
+     .verb_count = HF_REMOTE_QUEUE_VERBS},
     {.name = "key",
      .summary = "what came of an idempotency key; make it definite",
      VERBS(key_verbs)},
