@@ -68,6 +68,12 @@ void hf_http_respond(struct hf_http_exchange *exchange, const struct hf_http_res
     keep(kept->reply, exchange, response);
 }
 
+/* Nobody goes away here. */
+void hf_http_watch(struct hf_http_exchange *exchange)
+{
+    (void)exchange;
+}
+
 void hf_http_resume(struct hf_http_exchange *exchange)
 {
     struct kept *kept = (struct kept *)(void *)exchange;
