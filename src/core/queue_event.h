@@ -128,12 +128,12 @@ struct hf_settled_item {
     struct hf_id line;
     uint64_t number;
     struct hf_place message;
+    uint64_t token; /* of the delivery; 0: it was not out (DISCARDED) */
+    uint32_t tries; /* failed ones after this */
+    bool own_line;  /* PARKED by park_message: it leaves its line */
     bool
         repeated; /* ACKED before, with this token: nothing changes; previous_position tells where */
-    uint64_t token;         /* of the delivery; 0: it was not out (DISCARDED) */
-    uint32_t tries;         /* failed ones after this */
     uint64_t not_before_us; /* NACKED, TIMED_OUT */
-    bool own_line;          /* PARKED by park_message: it leaves its line */
     uint64_t previous_position;
     struct hf_str error; /* NACKED, PARKED: ≤ HF_QUEUE_ERROR_BYTES_MAX; or absent */
 };

@@ -94,7 +94,8 @@ struct hf_act_fields {
  * An operation that has a route of its own, as flat fields; absent texts have ptr NULL, what has a flag counts only
  * with it. What the type does not take is not looked at.
  */
-struct hf_queue_fields {
+/* In the order of who takes them. */
+struct hf_queue_fields {  /* NOLINT(clang-analyzer-optin.performance.Padding) */
     enum hf_op_type type; /* PUT_SUBSCRIPTION … SEEK */
     struct hf_str subscription;
     /* put_subscription, delete_subscription */

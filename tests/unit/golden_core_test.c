@@ -102,7 +102,7 @@ struct golden {
     size_t step_count;
 };
 
-static const struct golden goldens[] = {
+static struct golden goldens[] = {
     {"GOLDEN_CORE", script, HF_ARRAY_COUNT(script)},
     {"GOLDEN_QUEUE", queue_script, HF_ARRAY_COUNT(queue_script)},
 };
@@ -358,7 +358,7 @@ static void the_state_comes_back(void **state)
 
 #define OF(test, number)                                                                           \
     {                                                                                              \
-#test " " #number, test, NULL, NULL, (void *)(uintptr_t)&goldens[number]                   \
+#test " " #number, test, NULL, NULL, &goldens[number]                                      \
     }
 
 int main(void)
