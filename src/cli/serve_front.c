@@ -100,6 +100,17 @@ static void resume(void *context, struct hf_http_exchange *exchange)
     }
 }
 
+/* Of an exchange that is watched or streams: whose it is shall know. */
+static void notice(void *context, struct hf_http_exchange *exchange, enum hf_http_notice what)
+{
+    struct hf_front *front = context;
+    if (hf_relay_has(exchange)) {
+        hf_relay_notice(front->relay, exchange, what);
+    } else if (is_owner(front)) {
+        front->door.notice(front->door.context, exchange, what);
+    }
+}
+
 static const struct hf_http_handler *current(struct hf_front *front)
 {
     return is_owner(front) ? &front->door : &front->standby;
@@ -127,7 +138,13 @@ static void refuse(void *context, int status, const char *detail, struct hf_buff
 struct hf_http_handler hf_front_handler(struct hf_front *front)
 {
     return (struct hf_http_handler){
-        .context = front, .handle = handle, .resume = resume, .refuse = refuse, .admit = admit};
+        .context = front,
+        .handle = handle,
+        .resume = resume,
+        .notice = notice,
+        .refuse = refuse,
+        .admit = admit,
+    };
 }
 
 void hf_front_become_owner(struct hf_front *front, const struct hf_http_handler *door)

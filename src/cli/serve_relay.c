@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -16,7 +17,8 @@
 #include "base/check.h"
 #include "cli/serve_upstream.h"
 
-#define CONNECTIONS_MAX 128 /* to the owner; requests beyond wait */
+#define CONNECTIONS_MAX 1024 /* to the owner; requests beyond wait */
+#define POLLS_MAX       960  /* of them for receives, which may take their time */
 #define IDLE_MS_MAX                                                                                \
     5000 /* of a connection; far below the owner's, so that it is never the first to close */
 #define STOP_MS_MAX       5000 /* of an answer under way, once this process stops */
@@ -45,6 +47,8 @@ struct call {
     uint64_t give_up_ms;               /* without an owner until then it is refused */
     uint64_t not_before_ms;            /* it waits at least until then */
     bool repeatable;                   /* see the header, 1 */
+    bool polls;                        /* it is a receive: see the header, 3 */
+    atomic_bool gone;                  /* set by the loop's thread: nobody waits any more */
     bool perhaps_done;                 /* it was on a connection that broke */
     enum outcome outcome;              /* when it is resumed */
     enum hf_err code;                  /* REFUSED: why */
@@ -77,6 +81,7 @@ struct hf_relay {
     enum phase seen;                 /* the thread's copy of phase */
     struct list waiting;             /* the thread's: for an owner */
     uint64_t no_owner_until_ms;      /* the thread's: don't look before */
+    size_t polls;                    /* the thread's: receives on connections */
     struct connection connections[CONNECTIONS_MAX]; /* the thread's */
 };
 
@@ -132,6 +137,16 @@ static bool ends_with(struct hf_str text, struct hf_str end)
     return text.len >= end.len && memcmp(text.ptr + (text.len - end.len), end.ptr, end.len) == 0;
 }
 
+static bool has_code(struct hf_str body, struct hf_str code)
+{
+    return body.len > 0 && memmem(body.ptr, body.len, code.ptr, code.len) != NULL;
+}
+
+static bool is_receive(const struct hf_http_exchange *exchange)
+{
+    return exchange->method == HF_HTTP_POST && ends_with(exchange->path, HF_STR("/receive"));
+}
+
 /* See the header, 1. */
 static bool is_repeatable(const struct hf_http_exchange *exchange)
 {
@@ -142,8 +157,15 @@ static bool is_repeatable(const struct hf_http_exchange *exchange)
     if (hf_str_present(hf_http_header(exchange, HF_STR("idempotency-key"), NULL))) {
         return true;
     }
-    return exchange->method == HF_HTTP_POST && !ends_with(exchange->path, HF_STR("/release")) &&
-           !ends_with(exchange->path, HF_STR("/renew"));
+    if (is_receive(exchange)) {
+        return has_code(exchange->body, HF_STR("\"attempt\""));
+    }
+    static const char *const once[] = {"/release", "/renew", "/nack", "/park"};
+    bool repeatable = exchange->method == HF_HTTP_POST;
+    for (size_t i = 0; i < HF_ARRAY_COUNT(once); i++) {
+        repeatable = repeatable && !ends_with(exchange->path, hf_str_from(once[i]));
+    }
+    return repeatable;
 }
 
 static void respond_problem(struct hf_http_exchange *exchange, enum hf_err code)
@@ -173,6 +195,11 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
     call->exchange = exchange;
     call->more_headers = more_headers;
     call->repeatable = is_repeatable(exchange);
+    call->polls = is_receive(exchange);
+    atomic_init(&call->gone, false);
+    if (call->polls) {
+        hf_http_watch(exchange);
+    }
     bool probe = hf_str_equal(exchange->path, HF_STR("/readyz"));
     call->give_up_ms = now_ms() + (probe ? READY_WAIT_MS : relay->options.wait_ms);
     exchange->user = (char *)call + MARK;
@@ -185,6 +212,16 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
 bool hf_relay_has(const struct hf_http_exchange *exchange)
 {
     return ((uintptr_t)exchange->user & MARK) != 0; /* a door's call is aligned */
+}
+
+void hf_relay_notice(struct hf_relay *relay, struct hf_http_exchange *exchange,
+                     enum hf_http_notice what)
+{
+    struct call *call = (void *)((char *)exchange->user - MARK);
+    if (call->polls && what != HF_HTTP_ROOM) {
+        atomic_store_explicit(&call->gone, true, memory_order_release);
+        ring(relay);
+    }
 }
 
 bool hf_relay_resume(struct hf_relay *relay, struct hf_http_exchange *exchange)
@@ -237,20 +274,27 @@ static void wait_again(struct hf_relay *relay, struct call *call, bool perhaps_d
     push(&relay->waiting, call);
 }
 
+static bool is_gone(struct call *call)
+{
+    return atomic_load_explicit(&call->gone, memory_order_acquire);
+}
+
+/* The connection has no call any more. */
+static void let_go(struct hf_relay *relay, struct connection *connection)
+{
+    relay->polls -= connection->call != NULL && connection->call->polls;
+    connection->call = NULL;
+}
+
 static void drop(struct hf_relay *relay, struct connection *connection)
 {
     struct call *call = connection->call;
     bool sent = call != NULL && hf_upstream_sent_all(&connection->upstream);
-    connection->call = NULL;
+    let_go(relay, connection);
     hf_upstream_close(&connection->upstream);
     if (call != NULL) {
         wait_again(relay, call, sent);
     }
-}
-
-static bool has_code(struct hf_str body, struct hf_str code)
-{
-    return body.len > 0 && memmem(body.ptr, body.len, code.ptr, code.len) != NULL;
 }
 
 /* Copies what the owner answered into the exchange. false: memory is short. */
@@ -290,7 +334,7 @@ static void whole(struct hf_relay *relay, struct connection *connection)
     bool stopping = answer.status == 503 && has_code(answer.body, HF_STR("\"code\":\"not_ready\""));
     bool unknown =
         answer.status == 503 && has_code(answer.body, HF_STR("\"code\":\"outcome_unknown\""));
-    connection->call = NULL;
+    let_go(relay, connection);
     hf_upstream_end(&connection->upstream);
     connection->upstream.since_ms = now_ms();
     if (answer.close || stopping || unknown) {
@@ -345,6 +389,7 @@ static void send_call(struct hf_relay *relay, struct connection *connection, str
         return;
     }
     connection->call = call;
+    relay->polls += call->polls;
     connection->upstream.since_ms = now;
     go(relay, connection);
 }
@@ -356,16 +401,16 @@ static void serve_waiting(struct hf_relay *relay, uint64_t now)
     relay->waiting = (struct list){0};
     struct call *call;
     while ((call = pop(&waiting)) != NULL) {
-        if (relay->seen == OWNING) {
+        if (relay->seen == OWNING && !is_gone(call)) {
             finish(call, HANDED_BACK, HF_ERR_OK);
             continue;
         }
-        if (relay->seen == STOPPING || now >= call->give_up_ms) {
+        if (relay->seen == STOPPING || now >= call->give_up_ms || is_gone(call)) {
             refuse(call);
             continue;
         }
-        struct connection *connection =
-            now < call->not_before_ms ? NULL : find_connection(relay, now);
+        bool may = now >= call->not_before_ms && (!call->polls || relay->polls < POLLS_MAX);
+        struct connection *connection = may ? find_connection(relay, now) : NULL;
         if (connection != NULL) {
             send_call(relay, connection, call, now);
         } else {
@@ -374,7 +419,8 @@ static void serve_waiting(struct hf_relay *relay, uint64_t now)
     }
 }
 
-/* Ends connections that have idled, and those whose owner does not answer. */
+/* Ends connections that have idled, those whose owner does not answer, and those on which nobody waits any more: the
+ * owner sees that they have gone. */
 static void check_times(struct hf_relay *relay, uint64_t now)
 {
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
@@ -386,13 +432,14 @@ static void check_times(struct hf_relay *relay, uint64_t now)
                         : relay->seen == STOPPING
                             ? hf_min_u64(STOP_MS_MAX, relay->options.answer_ms)
                             : relay->options.answer_ms;
-        if (now - connection->upstream.since_ms < most) {
+        bool gone = connection->call != NULL && is_gone(connection->call);
+        if (now - connection->upstream.since_ms < most && !gone) {
             continue;
         }
         struct call *call = connection->call;
         if (call != NULL) { /* the caller has waited long enough: it is told what is known */
             call->perhaps_done = call->perhaps_done || hf_upstream_sent_all(&connection->upstream);
-            connection->call = NULL;
+            let_go(relay, connection);
             refuse(call);
         }
         hf_upstream_close(&connection->upstream);

@@ -14,8 +14,11 @@
  *
  * 1. What may be repeated although the owner may have done it: reads; everything with an Idempotency-Key (the same
  *    key gives the same answer); a POST without one, which the door lets in only if its ids make it happen
- *    once, or if it is harmless; not the POSTs that end a lease. Other changes end as outcome_unknown.
+ *    once, or if it is harmless; not the POSTs that end a lease, give messages back or take some out without an
+ *    attempt of their own. Other changes end as outcome_unknown.
  * 2. not_ready from an owner (it stops or fails) changes nothing: the request waits for the next owner.
+ * 3. A receive that waits at the owner is given up there when its peer here has gone; such requests never take all of the
+ *    connections.
  */
 #ifndef HF_CLI_SERVE_RELAY_H
 #define HF_CLI_SERVE_RELAY_H
@@ -41,6 +44,9 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
                    struct hf_str more_headers);
 /* Is it an exchange that the relay was given? */
 bool hf_relay_has(const struct hf_http_exchange *exchange);
+/* A watched exchange's peer has gone, or the server stops. */
+void hf_relay_notice(struct hf_relay *relay, struct hf_http_exchange *exchange,
+                     enum hf_http_notice what);
 /* The exchange was resumed. true: it is answered. false: it is handed back as it came (user is NULL again), for this process is
  * the owner now. */
 bool hf_relay_resume(struct hf_relay *relay, struct hf_http_exchange *exchange);
