@@ -109,6 +109,9 @@ enum hf_step hf_scan(struct hf_deciding *d, const struct hf_subscription *stored
         }
         if (!has_room(&scan, before)) {
             scan.count = before;
+#ifdef HF_BUG_CURSOR_BEFORE_MESSAGES
+            through++;
+#endif
             break;
         }
         through++;
