@@ -82,8 +82,8 @@ bool hf_checker_drained(struct hf_checker *checker,
                         char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
 
 /* Lines "operation transfer accepted 17" … of everything that is counted; returns how many of those that
- * must not be 0 are. queues: those of messages and subscriptions, too. */
-size_t hf_counts_write(const struct hf_model_counts *counts, bool queues, struct hf_buffer *out);
+ * must not be 0 are. */
+size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *out);
 void hf_counts_add(struct hf_model_counts *to, const struct hf_model_counts *from);
 
 #endif

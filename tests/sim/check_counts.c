@@ -47,30 +47,17 @@ static size_t line(struct hf_buffer *out, const char *what, const char *name, co
     return count == 0 ? 1 : 0;
 }
 
-/* The codes from there on are of messages and subscriptions. */
-static size_t first_queue_code(void)
-{
-    size_t i = 0;
-    while (commit_codes[i] != HF_ERR_SUBSCRIPTION_NOT_FOUND) {
-        i++;
-    }
-    return i;
-}
-
 /* Every operation can be refused but for append without id and version, and put: those two are refused
  * by event_exists and expected_version. */
-size_t hf_counts_write(const struct hf_model_counts *counts, bool queues, struct hf_buffer *out)
+size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *out)
 {
     size_t zero = 0;
-    int type_end = queues ? HF_OP_COUNT : HF_OP_PUBLISH;
-    for (int type = 1; type < type_end; type++) {
+    for (int type = 1; type < HF_OP_COUNT; type++) {
         const char *name = hf_op_wire((enum hf_op_type)type);
         zero += line(out, "operation", name, "accepted", counts->op_accepted[type]);
         zero += line(out, "operation", name, "refused", counts->op_refused[type]);
     }
-    size_t kind_end =
-        HF_ARRAY_COUNT(condition_names) - (queues ? 0 : 1); /* receipts are the last */
-    for (size_t kind = 1; kind < kind_end; kind++) {
+    for (size_t kind = 1; kind < HF_ARRAY_COUNT(condition_names); kind++) {
         zero += line(out, "condition", condition_names[kind], "held", counts->condition_held[kind]);
         zero +=
             line(out, "condition", condition_names[kind], "failed", counts->condition_failed[kind]);
@@ -82,8 +69,7 @@ size_t hf_counts_write(const struct hf_model_counts *counts, bool queues, struct
         zero += line(out, "available", compare_names[i], "tested", counts->available[i]);
         zero += line(out, "posted", compare_names[i], "tested", counts->posted[i]);
     }
-    size_t code_end = queues ? HF_ARRAY_COUNT(commit_codes) : first_queue_code();
-    for (size_t i = 0; i < code_end; i++) {
+    for (size_t i = 0; i < HF_ARRAY_COUNT(commit_codes); i++) {
         enum hf_err code = commit_codes[i];
         zero += line(out, "refusal", hf_err_wire(code), "answered", counts->refused[code]);
     }
@@ -95,9 +81,6 @@ size_t hf_counts_write(const struct hf_model_counts *counts, bool queues, struct
     zero += line(out, "keys", "forgotten", "", counts->keys_forgotten);
     zero += line(out, "expiries", "by a command", "", counts->expired_first);
     zero += line(out, "expiries", "by a timer", "", counts->expired_by_timer);
-    if (!queues) {
-        return zero;
-    }
 #define COUNT_LINE(field, what, how) zero += line(out, what, how, "", counts->queue.field);
     HF_NAIVE_COUNTS(COUNT_LINE)
 #undef COUNT_LINE

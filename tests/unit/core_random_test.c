@@ -525,7 +525,7 @@ static void test_coverage(void **context)
     }
     struct hf_buffer out;
     hf_buffer_init(&out);
-    size_t zero = hf_counts_write(&totals, false, &out); /* queues: the simulator */
+    size_t zero = hf_counts_write(&totals, &out);
     uint64_t all = totals.accepted + totals.refused_recorded + total_answers;
     bool enough = totals.accepted * 5 >= all * 2;
     if (zero != 0 || !enough || getenv("SHOW") != NULL) {
