@@ -117,6 +117,12 @@ static bool is_at(const struct hf_place *place, const struct hf_place *message)
     return place->position == message->position && place->index == message->index;
 }
 
+static bool is_later(const struct hf_place *message, const struct hf_place *than)
+{
+    return message->position > than->position ||
+           (message->position == than->position && message->index > than->index);
+}
+
 static bool is_out(const struct hf_line *line, const struct hf_place *message)
 {
     for (uint64_t number = line->first; number < line->next; number++) {
@@ -155,10 +161,13 @@ static enum hf_message_state state_of(const struct history *h, const struct hf_a
     if (newest != NULL && newest->end != NULL && newest->end->settlement == HF_SETTLED_DISCARDED) {
         return HF_MESSAGE_DISCARDED;
     }
-    bool to_come = !s->live && h->message.position > s->scanned;
-    return to_come || (line != NULL && h->message.position > line->place.position)
-               ? HF_MESSAGE_WAITING
-               : HF_MESSAGE_LEFT;
+    /* One that was delayed has come behind what was published later. */
+    const struct hf_event *event = h->out->event;
+    bool was_delayed =
+        event->type == HF_EVENT_MESSAGE_PUBLISHED && event->published.deliver_at_us != 0;
+    bool to_come = !s->live && (was_delayed || h->message.position > s->scanned);
+    bool behind = line != NULL && (was_delayed || is_later(&h->message, &line->place));
+    return to_come || behind ? HF_MESSAGE_WAITING : HF_MESSAGE_LEFT;
 }
 
 /* The message and what would arrive of it; false: it is none of this subscription's, or something is needed. */

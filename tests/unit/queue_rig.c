@@ -101,6 +101,30 @@ struct hf_place queue_publish(struct queue_rig *rig, const char *topic, const ch
     return (struct hf_place){.position = rig->core.state.position, .bytes = (uint32_t)strlen(json)};
 }
 
+struct hf_place queue_publish_two(struct queue_rig *rig, const char *topic, const char *key,
+                                  const char *first, const char *second)
+{
+    struct hf_command command;
+    const char *words[] = {first, second};
+    begin(&command);
+    for (size_t i = 0; i < HF_ARRAY_COUNT(words); i++) {
+        char json[64];
+        (void)snprintf(json, sizeof(json), "\"%s\"", words[i]);
+        struct hf_op_fields fields = {
+            .op = HF_STR("publish"),
+            .topic = hf_str_from(topic),
+            .key = hf_str_from(key),
+            .type = HF_STR("test.word"),
+            .data = hf_str_from(json),
+        };
+        add_op(&command, &fields);
+    }
+    enum hf_err code = run(rig, &command);
+    HF_CHECK(code == HF_ERR_OK);
+    (void)end(rig, &command, code);
+    return (struct hf_place){.position = rig->core.state.position};
+}
+
 enum hf_err queue_put(struct queue_rig *rig, const char *name, const struct queue_settings *s)
 {
     struct hf_command command;

@@ -58,6 +58,9 @@ void queue_rig_check(struct queue_rig *rig);
 /* data: a word. Returns the message's place. */
 struct hf_place queue_publish(struct queue_rig *rig, const char *topic, const char *key,
                               const char *data, uint64_t deliver_at_us);
+/* Two of one commit, in this order. Returns the place of the first. */
+struct hf_place queue_publish_two(struct queue_rig *rig, const char *topic, const char *key,
+                                  const char *first, const char *second);
 enum hf_err queue_put(struct queue_rig *rig, const char *name, const struct queue_settings *s);
 enum hf_err queue_delete(struct queue_rig *rig, const char *name);
 enum hf_err queue_seek(struct queue_rig *rig, const char *name, const struct hf_seek *to);

@@ -687,11 +687,35 @@ static void history(struct queue_rig *rig)
     read(rig, &query, &records, &r);
     assert_int_equal(r.code, HF_ERR_MESSAGE_NOT_FOUND);
     hf_records_release(&records);
+    /* One that waits behind another of the same commit. */
+    struct hf_place first = queue_publish_two(rig, T, "pair", "p1", "p2");
+    query.message_position = first.position;
+    query.message_index = first.index + 1;
+    read(rig, &query, &records, &r);
+    assert_int_equal(r.code, HF_ERR_OK);
+    assert_int_equal(r.message.state, HF_MESSAGE_WAITING);
+    hf_records_release(&records);
+    expect_receive(rig, "s", 10, "p1 p2");
+    expect_ack(rig, "s", 0);
+    expect_ack(rig, "s", 1);
+    /* A delayed message that waits behind one that was published later. */
+    place = queue_publish(rig, T, "late", "l1", rig->now_us + SECOND_US);
+    publish(rig, "late", "l2");
+    pass(rig, 2 * SECOND_US);
+    query.message_position = place.position;
+    query.message_index = place.index;
+    read(rig, &query, &records, &r);
+    assert_int_equal(r.code, HF_ERR_OK);
+    assert_int_equal(r.message.state, HF_MESSAGE_WAITING);
+    hf_records_release(&records);
+    expect_receive(rig, "s", 10, "l2 l1");
+    expect_ack(rig, "s", 0);
+    expect_ack(rig, "s", 1);
     struct hf_query list = {.type = HF_QUERY_SUBSCRIPTIONS, .limit = 10, .prefix = HF_STR("s")};
     publish(rig, "a", "a2");
     read(rig, &list, &records, &r);
     assert_int_equal(r.subscription_count, 1);
-    assert_int_equal(r.subscriptions[0].subscription->acked, 1);
+    assert_int_equal(r.subscriptions[0].subscription->acked, 5);
     assert_int_equal(r.subscriptions[0].oldest_us, rig->core.state.time_us);
     assert_false(r.subscriptions[0].stalled);
     hf_records_release(&records);
