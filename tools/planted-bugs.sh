@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT INT TERM
 if [ $# -eq 0 ]; then
     set -- answer_before_durable dedupe_off floor_ignores_pending show_run_ahead \
         ambiguous_is_failure fenced_ignored refused_id_usable checkpoint_position \
-        queue_order_off stale_receipt_counts neighbours_try_counted cursor_before_messages
+        order_off stale_ack_accepted prefetched_try_counted cursor_before_messages
 fi
 status=0
 meson setup "$work/build" -Dbuildtype=release >"$work/log" 2>&1 || {

@@ -169,7 +169,7 @@ static bool add_message(struct receiving *r, const struct hf_line *line, uint64_
         .attempt = number == line->first && !main ? 1 + line->tries : 1,
         .previous_position = main ? 0 : previous_of(r, line, number, &place),
     };
-#ifdef HF_BUG_NEIGHBOURS_TRY_COUNTED
+#ifdef HF_BUG_PREFETCHED_TRY_COUNTED
     if (number > line->first && number <= line->delivered_to) {
         r->deliveries[r->count - 1].attempt++; /* it went out with one that failed */
     }

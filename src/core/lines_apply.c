@@ -123,11 +123,14 @@ void hf_lines_arrive(struct hf_applying *a, struct hf_subscription *s,
     const struct hf_place *place = &arrival->message;
     struct hf_id main_key = HF_LINE_MAIN_KEY;
     const struct hf_id *key = s->settings.order == HF_ORDER_KEY ? &arrival->key_hash : &main_key;
-#ifdef HF_BUG_QUEUE_ORDER_OFF
-    struct hf_id alone = hf_place_id(place->position, place->index);
-    key = s->settings.order == HF_ORDER_KEY ? &alone : key;
-#endif
     struct hf_line *line = hf_subscription_line(s, key);
+#ifdef HF_BUG_ORDER_OFF
+    struct hf_id own_key = hf_place_id(place->position, place->index);
+    bool waits =
+        line == NULL || line->state != HF_LINE_OUT; /* planted: behind what is out it does not */
+    key = waits ? key : &own_key;
+    line = waits ? line : NULL;
+#endif
     s->arrived++;
     s->waiting++;
     if (line == NULL) {

@@ -121,6 +121,11 @@ static void test_scenario_is_whole(void **state)
     assert_true(report.phases[HF_NODE_FAILED] > 0);
     assert_true(report.phases[HF_NODE_STOPPED] > 0);
     assert_true(report.undecided[HF_ERR_READ_ONLY] > 0);
+    const struct hf_naive_counts *queue = &report.model.queue;
+    assert_true(queue->published > 0 && queue->published_delayed > 0 && queue->due_by_timer > 0);
+    assert_true(queue->created > 0 && queue->scanned_arrivals > 0 && queue->arrived > 0);
+    assert_true(queue->deliveries > 0 && queue->acked > 0 && queue->nacked > 0);
+    assert_true(queue->parked_key + queue->parked_message + queue->parked_alone > 0);
 }
 
 int main(void)

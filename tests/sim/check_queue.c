@@ -134,7 +134,10 @@ static bool same_not_before(const struct hf_compare_at *c, uint64_t real, uint64
 static bool same_item(const struct hf_compare_at *c, const struct hf_settled_item *a,
                       const struct hf_settled_item *b, uint64_t jitter_us)
 {
-    if (!hf_same_number(c, "code", a->code, b->code) || !same_id(c, "line", &a->line, &b->line) ||
+    if (a->code != b->code) {
+        return hf_differ(c, "answer", hf_err_wire(a->code), hf_err_wire(b->code));
+    }
+    if (!same_id(c, "line", &a->line, &b->line) ||
         !hf_same_number(c, "number", a->number, b->number)) {
         return false;
     }

@@ -72,14 +72,15 @@ static enum hf_kind kind_of_query(enum hf_query_type type)
     case HF_QUERY_DOCUMENTS:
     case HF_QUERY_TOTALS:
     case HF_QUERY_KEY:
-    case HF_QUERY_COMMIT:
-    case HF_QUERY_SUBSCRIPTION:
     case HF_QUERY_SUBSCRIPTIONS:
-    case HF_QUERY_DEAD:
-    case HF_QUERY_MESSAGE_HISTORY:
     case HF_QUERY_MESSAGES:
+    case HF_QUERY_COMMIT:
     case HF_QUERY_TYPE_COUNT:
         break;
+    case HF_QUERY_SUBSCRIPTION:
+    case HF_QUERY_DEAD:
+    case HF_QUERY_MESSAGE_HISTORY:
+        return HF_KIND_SUBSCRIPTION;
     }
     return HF_KIND_NONE;
 }
@@ -87,9 +88,10 @@ static enum hf_kind kind_of_query(enum hf_query_type type)
 /* A part of a name as prefix, a name to begin behind. */
 static void make_list_query(struct run *run, struct hf_query *query)
 {
-    enum hf_kind kind = query->type == HF_QUERY_ACCOUNTS  ? HF_KIND_ACCOUNT
-                        : query->type == HF_QUERY_STREAMS ? HF_KIND_STREAM
-                                                          : HF_KIND_DOCUMENT;
+    enum hf_kind kind = query->type == HF_QUERY_ACCOUNTS        ? HF_KIND_ACCOUNT
+                        : query->type == HF_QUERY_STREAMS       ? HF_KIND_STREAM
+                        : query->type == HF_QUERY_SUBSCRIPTIONS ? HF_KIND_SUBSCRIPTION
+                                                                : HF_KIND_DOCUMENT;
     char text[64];
     hf_gen_name(&run->gen, kind, text);
     query->prefix = keep_text(run, text);
@@ -123,13 +125,38 @@ static void make_points(struct run *run, struct hf_query *query)
     }
 }
 
+/* Of subscriptions: pages from their beginning, messages that were seen. */
+static void make_queue_query(struct run_op *op)
+{
+    struct run *run = op->run;
+    struct hf_query *query = op->query;
+    query->from = 0;
+    if (query->type == HF_QUERY_DEAD && percent(run, 30)) {
+        query->error_contains = percent(run, 50) ? HF_STR("bad") : HF_STR("timeout");
+    }
+    struct hf_place place;
+    hf_gen_place(&run->gen, &query->name, &place);
+    query->message_position = place.position;
+    query->message_index = place.index;
+    if (query->type != HF_QUERY_MESSAGES) {
+        return;
+    }
+    query->limit = (uint32_t)between(run, 1, 3);
+    struct hf_place *places = hf_arena_alloc_zero(&run->arena, query->limit, sizeof(*places));
+    HF_CHECK(places != NULL);
+    for (uint32_t i = 0; i < query->limit; i++) {
+        hf_gen_place(&run->gen, NULL, &places[i]);
+    }
+    query->places = places;
+}
+
 static void make_query(struct run_op *op)
 {
     struct run *run = op->run;
     struct hf_query *query = hf_arena_alloc_zero(&run->arena, 1, sizeof(*query));
     HF_CHECK(query != NULL);
     op->query = query;
-    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TOTALS);
+    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TYPE_COUNT - 1);
     char text[64];
     char principal[64];
     enum hf_kind kind = kind_of_query(query->type);
@@ -157,6 +184,9 @@ static void make_query(struct run_op *op)
     query->from = percent(run, 30) && query->type != HF_QUERY_STREAM_EVENTS ? 0 : query->from;
     query->limit = (uint32_t)between(run, 1, 12);
     op->min_position = percent(run, 20) ? between(run, 0, run->told) : 0;
+    if (query->type >= HF_QUERY_SUBSCRIPTION) {
+        make_queue_query(op);
+    }
 }
 
 static void make_command(struct run_op *op)

@@ -409,6 +409,10 @@ void hf_gen_name(struct hf_gen *gen, enum hf_kind kind, char text[64])
     case HF_KIND_DOCUMENT:
         put_text(text, hf_gen_plain(gen, 'd', hf_gen_below(gen, HF_GEN_DOCUMENTS)));
         break;
+    case HF_KIND_SUBSCRIPTION: /* one more than there are */
+        put_text(text,
+                 hf_gen_text(gen, "u%u", (unsigned)hf_gen_below(gen, HF_GEN_SUBSCRIPTIONS + 1)));
+        break;
     default:
         put_text(text, hf_gen_plain(gen, 'l', hf_gen_below(gen, HF_GEN_LEASES)));
         break;

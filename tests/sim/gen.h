@@ -139,6 +139,8 @@ void hf_gen_saw(struct hf_gen *gen, const struct hf_commit *commit);
 
 /* Names and keys for reads, seen or not; text has room for 64 bytes. */
 void hf_gen_name(struct hf_gen *gen, enum hf_kind kind, char text[64]);
+/* A message that the subscription (or any, if NULL) delivered, mostly; sometimes a place where there is none. */
+void hf_gen_place(struct hf_gen *gen, const struct hf_name *subscription, struct hf_place *place);
 void hf_gen_key(struct hf_gen *gen, char key[64], char principal[64]);
 
 #endif

@@ -49,6 +49,17 @@ bool judge_totals(struct judge *judge, const struct hf_query *query, const struc
                   char *difference);
 bool judge_statement(struct judge *judge, const struct hf_query *query,
                      const struct run_reading *real, char *difference);
+/* judge_queue.c; the same */
+bool judge_subscription(struct judge *judge, const struct hf_query *query,
+                        const struct run_reading *real, char *difference);
+bool judge_subscriptions(struct judge *judge, const struct hf_query *query,
+                         const struct run_reading *real, char *difference);
+bool judge_dead(struct judge *judge, const struct hf_query *query, const struct run_reading *real,
+                char *difference);
+bool judge_messages(struct judge *judge, const struct hf_query *query,
+                    const struct run_reading *real, char *difference);
+bool judge_history(struct judge *judge, const struct hf_query *query,
+                   const struct run_reading *real, char *difference);
 /* What was asked for, in a few words. */
 void judge_describe(const struct run_op *op, char text[200]);
 

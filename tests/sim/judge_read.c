@@ -354,6 +354,11 @@ bool judge_reading(struct judge *judge, const struct run_submission *submission,
         [HF_QUERY_BALANCE] = judge_balance,
         [HF_QUERY_STATEMENT] = judge_statement,
         [HF_QUERY_TOTALS] = judge_totals,
+        [HF_QUERY_SUBSCRIPTION] = judge_subscription,
+        [HF_QUERY_SUBSCRIPTIONS] = judge_subscriptions,
+        [HF_QUERY_DEAD] = judge_dead,
+        [HF_QUERY_MESSAGES] = judge_messages,
+        [HF_QUERY_MESSAGE_HISTORY] = judge_history,
     };
     const struct run_reading *real = submission->reading;
     const struct hf_query *query = submission->op->query;

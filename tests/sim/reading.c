@@ -61,7 +61,7 @@ const char *run_query_name(enum hf_query_type type)
 bool run_query_may_miss(enum hf_query_type type)
 {
     return type != HF_QUERY_ACCOUNTS && type != HF_QUERY_STREAMS && type != HF_QUERY_DOCUMENTS &&
-           type != HF_QUERY_TOTALS;
+           type != HF_QUERY_TOTALS && type != HF_QUERY_SUBSCRIPTIONS;
 }
 
 static struct hf_str copy_text(struct hf_arena *arena, struct hf_str text)
@@ -181,6 +181,73 @@ static void copy_statement(struct hf_arena *arena, const struct hf_statement *st
     }
 }
 
+static void copy_subscription(struct hf_arena *arena, const struct hf_subscription_reading *from,
+                              struct run_subscription *to)
+{
+    const struct hf_subscription *s = from->subscription;
+    *to = (struct run_subscription){
+        .name = copy_text(arena, s->name.text),
+        .uid = s->uid,
+        .version = s->version,
+        .live = s->live,
+        .scanned = from->scanned,
+        .lag = from->lag,
+        .arrived = s->arrived,
+        .ended = s->ended,
+        .acked = s->acked,
+        .discarded = s->discarded,
+        .deliveries = s->deliveries,
+        .failed_tries = s->failed_tries,
+        .parkings = s->parkings,
+        .in_flight = s->in_flight,
+        .waiting = s->waiting,
+        .ready_lines = s->ready.count,
+        .parked_lines = s->parked.count,
+        .next_ready_us = from->next_ready_us,
+    };
+}
+
+static void copy_tries(struct hf_arena *arena, const struct hf_message_reading *from,
+                       struct run_reading *copy)
+{
+    copy->message_state = from->state;
+    copy->try_count = from->try_count;
+    copy->tries = hf_arena_alloc_zero(arena, from->try_count + 1u, sizeof(*copy->tries));
+    HF_CHECK(copy->tries != NULL);
+    for (uint32_t i = 0; i < from->try_count; i++) {
+        const struct hf_message_try *one = &from->tries[i];
+        copy->tries[i] = (struct run_try){
+            .delivered_by = one->delivered_by == NULL ? 0 : one->delivered_by->position,
+            .ended_by = one->ended_by == NULL ? 0 : one->ended_by->position,
+            .end = one->end == NULL ? 0 : one->end->settlement,
+        };
+    }
+}
+
+static void copy_queues(struct hf_arena *arena, const struct hf_reading *reading,
+                        struct run_reading *copy)
+{
+    if (reading->subscription.subscription != NULL) {
+        copy_subscription(arena, &reading->subscription, &copy->subscription);
+    }
+    copy->name_count = reading->subscription_count;
+    copy->names = hf_arena_alloc_zero(arena, copy->name_count + 1u, sizeof(*copy->names));
+    copy->dead_count = reading->dead_count;
+    copy->dead = hf_arena_alloc_zero(arena, copy->dead_count + 1u, sizeof(*copy->dead));
+    HF_CHECK(copy->names != NULL && copy->dead != NULL);
+    for (uint32_t i = 0; i < copy->name_count; i++) {
+        copy->names[i] = copy_text(arena, reading->subscriptions[i].subscription->name.text);
+    }
+    for (uint32_t i = 0; i < copy->dead_count; i++) {
+        const struct hf_dead_letter *dead = &reading->dead[i];
+        copy->dead[i] = (struct run_dead){.place = dead->line->place,
+                                          .tries = dead->line->tries,
+                                          .parked_at_us = dead->line->parked_at_us,
+                                          .error = copy_text(arena, dead->error)};
+    }
+    copy_tries(arena, &reading->message, copy);
+}
+
 struct run_reading *reading_copy(struct hf_arena *arena, const struct hf_reading *reading)
 {
     struct run_reading *copy = hf_arena_alloc_zero(arena, 1, sizeof(*copy));
@@ -202,6 +269,7 @@ struct run_reading *reading_copy(struct hf_arena *arena, const struct hf_reading
     }
     copy_list(arena, reading, copy);
     copy_statement(arena, &reading->statement, copy);
+    copy_queues(arena, reading, copy);
     copy->balance = reading->balance;
     copy->totals = reading->totals;
     copy->items = hf_arena_alloc_zero(arena, reading->item_count + 1u, sizeof(*copy->items));

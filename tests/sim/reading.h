@@ -33,7 +33,39 @@ struct run_line {
     hf_i128 posted; /* after it */
 };
 
+/* A subscription as it was. */
+struct run_subscription {
+    struct hf_str name;
+    uint64_t uid, version;
+    bool live;
+    uint64_t scanned, lag;
+    uint64_t arrived, ended, acked, discarded, deliveries, failed_tries, parkings, in_flight,
+        waiting;
+    uint64_t ready_lines, parked_lines, next_ready_us;
+};
+
+struct run_dead {
+    struct hf_place place;
+    uint32_t tries;
+    uint64_t parked_at_us;
+    struct hf_str error; /* or absent */
+};
+
+struct run_try {
+    uint64_t delivered_by; /* commit; 0 = none */
+    uint64_t ended_by;     /* the same */
+    enum hf_settlement end;
+};
+
 struct run_reading {
+    struct run_subscription subscription;
+    struct hf_str *names; /* of subscriptions */
+    uint32_t name_count;
+    struct run_dead *dead;
+    uint32_t dead_count;
+    enum hf_message_state message_state; /* message history */
+    struct run_try *tries;
+    uint32_t try_count;
     enum hf_err code;
     struct hf_entity entity;  /* if code is OK */
     struct hf_str text;       /* or absent */
