@@ -58,6 +58,12 @@ class Bench:
         rows = self.sql(f"SELECT {column} FROM pg_replication_slots WHERE slot_name = '{self.name}'")
         return rows[0][0] if rows else None
 
+    def ahead(self):
+        """What the slot was told beyond the cursor, if so: it must never be."""
+        told, place = self.slot("confirmed_flush_lsn"), cursor(self.port)
+        rows = self.sql(f"SELECT 1 WHERE '{told}'::pg_lsn > '{place['lsn']}'::pg_lsn")
+        return (told, place["lsn"]) if rows else None
+
     def close(self):
         self.server.kill()
         self.sql(f"SELECT pg_drop_replication_slot('{self.name}')", check=False)
@@ -110,6 +116,7 @@ def kills(tap, work, cluster, draw):
     bench = Bench(work, cluster, "kills")
     writers = [Writer(bench, number, draw) for number in range(2)]
     counts = {"relay": 0, "server": 0, "postgresql": 0}
+    ahead = []
     more = ["--batch-rows=40"]
     relay = None
     try:
@@ -125,6 +132,8 @@ def kills(tap, work, cluster, draw):
             counts[what] += 1
             if what == "relay":
                 relay.kill()
+                bench.server.ready()
+                ahead += [beyond for beyond in [bench.ahead()] if beyond]
                 relay = bench.follow(*more)
             elif what == "server":
                 bench.server.kill()
@@ -150,6 +159,7 @@ def kills(tap, work, cluster, draw):
         tap.check(all(m["event"] == "order.paid" for m in found), "as they were inserted, whatever was updated later")
         left = bench.sql("SELECT count(*) FROM outbox")[0][0]
         tap.check(int(left) < len(rows), "rows that were deleted at once are among them", left)
+        tap.check(not ahead, "the slot was never told more than the cursor", ahead[:3])
         tap.check(min(counts.values()) > 0, "there were kills of all three", counts)
         bench.server.stop()
         good, report = verify(bench.directory)
@@ -238,19 +248,28 @@ def quiet_outbox(tap, work, cluster):
             return bench.slot(moved) == "t"
         tap.check(wait_until(restart_moved, every=0.5), "and so the WAL can be removed", bench.slot("restart_lsn"))
         tap.check(relay.last().get("heartbeats", 0) > 0, "by heartbeats", relay.last())
-        place, lsn = cursor(bench.port), bench.slot("confirmed_flush_lsn")
-        newer = bench.sql(f"SELECT '{cursor(bench.port)['lsn']}'::pg_lsn >= '{lsn}'::pg_lsn")[0][0]
-        tap.check(newer == "t", "the slot is never told more than the cursor in Holdfast", (place, lsn))
+        tap.check(not bench.ahead(), "the slot is never told more than the cursor in Holdfast", bench.ahead())
+        bench.server.kill()
+        bench.sql(insert("a", [1]) + "INSERT INTO other VALUES ('behind it')")
+        tap.check(wait_until(lambda: relay.last().get("retries", 0) >= 3), "the server is away, the relay keeps its slot",
+                  relay.last())
+        relay.kill()
+        bench.server = Server(bench.directory, port=bench.port)
+        bench.server.ready()
+        tap.check(not bench.ahead(), "meanwhile the slot was told nothing that is not in Holdfast", bench.ahead())
+        relay = bench.follow()
+        tap.check(wait_until(lambda: len(messages(bench.port)) == 1), "so a relay that is killed then loses nothing",
+                  relay.errors())
         started = time.monotonic()
         status = cluster.stop(seconds=30)
         tap.result(status == 0, "PostgreSQL stops beside the relay", f"{time.monotonic() - started:.1f} s")
         if status is None:
             cluster.crash()
         cluster.start()
-        bench.sql(insert("a", [1]))
-        tap.check(wait_until(lambda: len(messages(bench.port)) == 1), "and is followed again", relay.errors())
-        bench.server.kill()
         bench.sql(insert("a", [2]))
+        tap.check(wait_until(lambda: len(messages(bench.port)) == 2), "and is followed again", relay.errors())
+        bench.server.kill()
+        bench.sql(insert("a", [3]))
         tap.check(wait_until(lambda: relay.last().get("state") == "server_away"), "the server is away", relay.last())
         started = time.monotonic()
         status = cluster.stop(seconds=60)
@@ -260,15 +279,15 @@ def quiet_outbox(tap, work, cluster):
         cluster.start()
         bench.server = Server(bench.directory, port=bench.port)
         bench.server.ready()
-        tap.check(wait_until(lambda: len(messages(bench.port)) == 2), "nothing is lost by that", relay.errors())
+        tap.check(wait_until(lambda: len(messages(bench.port)) == 3), "nothing is lost by that", relay.errors())
         tap.check(wait_until(lambda: bench.slot("active") == "t"), "the relay is back at its slot", relay.errors())
         second = bench.follow()
         try:
             tap.check(wait_until(lambda: "is active" in second.errors()), "a second relay waits for the slot",
                       second.errors())
             relay.kill()
-            bench.sql(insert("a", [3]))
-            tap.check(wait_until(lambda: len(messages(bench.port)) == 3), "and takes over when the first is killed",
+            bench.sql(insert("a", [4]))
+            tap.check(wait_until(lambda: len(messages(bench.port)) == 4), "and takes over when the first is killed",
                       second.errors())
         finally:
             second.kill()
