@@ -5,6 +5,7 @@
 """
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -145,4 +146,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left behind
     sys.exit(main())
