@@ -8,7 +8,9 @@
 static enum hf_scope scope_of(enum hf_op_type type)
 {
     bool operates = type == HF_OP_SET_LIMITS || type == HF_OP_FREEZE || type == HF_OP_UNFREEZE ||
-                    type == HF_OP_CLOSE_ACCOUNT;
+                    type == HF_OP_CLOSE_ACCOUNT || type == HF_OP_PUT_SUBSCRIPTION ||
+                    type == HF_OP_DELETE_SUBSCRIPTION || type == HF_OP_REDRIVE ||
+                    type == HF_OP_SEEK;
     return operates ? HF_SCOPE_OPERATE : HF_SCOPE_COMMIT;
 }
 

@@ -310,6 +310,44 @@ def _(client):
     equal(os.stat(os.path.join(server.data, "tokens.json")).st_mode & 0o777, 0o600)
 
 
+@test("queues: who receives needs commit and the name; what it may not read it does not see; operate makes and redrives")
+def _(client):
+    server = the_server()
+    operator = Client(server, token=create(server, "queue-operator", "--scopes=operate,commit,read")["secret"])
+    worker = Client(server, token=create(server, "queue-worker", "--scopes=commit,read", "--names=jobs: open:")["secret"])
+    reader = Client(server, token=create(server, "queue-reader", "--scopes=read", "--names=jobs:")["secret"])
+    assert wait_until(lambda: reader.get("/v1/limits").status == 200)  # the file is looked at once a second
+    filters = {"filter": {"types": ["job.*"]}}
+    refused(worker.put("/v1/subscriptions/jobs:all", filters), 403, "forbidden")
+    done(operator.put("/v1/subscriptions/jobs:all", filters))
+    done(operator.put("/v1/subscriptions/other", filters))
+    for topic in "open:a", "secret:a":
+        done(operator.commit(operation("publish", topic=topic, key="k" + topic[:1], type="job.made", data=1), key=fresh("k")))
+    refused(worker.commit(operation("publish", topic="secret:a", key="k", type="job.made", data=1), key="jobs:k"), 403, "forbidden")
+    refused(worker.post("/v1/subscriptions/other/receive", {}), 403, "forbidden")
+    refused(reader.post("/v1/subscriptions/jobs:all/receive", {}), 403, "forbidden")
+    assert wait_until(lambda: done(reader.get("/v1/subscriptions/jobs:all"), 200).json["live"])
+    messages = done(worker.post("/v1/subscriptions/jobs:all/receive", {}), 200).json["messages"]
+    equal([m["event"] and m["event"]["subject"] for m in messages], ["topics/open:a", None])
+    receipts = [m["receipt"] for m in messages]
+    refused(reader.post("/v1/subscriptions/jobs:all/ack", {"receipts": receipts}), 403, "forbidden")
+    refused(worker.post("/v1/subscriptions/other/ack", {"receipts": receipts}), 403, "forbidden")
+    done(worker.post("/v1/subscriptions/jobs:all/park", {"receipts": receipts}), 200)
+    letters = done(reader.get("/v1/subscriptions/jobs:all/dead"), 200).json["data"]
+    equal([letter["event"] for letter in letters], [None, None])  # it may read neither topic
+    shown = done(worker.get(f"/v1/subscriptions/jobs:all/messages/{letters[1]['message']}"), 200).json
+    equal((shown["event"], shown["state"], shown["deliveries"][0]["principal"]), (None, "parked", "queue-worker"))
+    refused(worker.get("/v1/subscriptions/other/dead"), 403, "forbidden")
+    refused(worker.get("/v1/subscriptions"), 403, "forbidden")
+    equal([s["name"] for s in done(worker.get("/v1/subscriptions?prefix=jobs:"), 200).json["data"]], ["jobs:all"])
+    for verb, body in ("redrive", {"all": True}), ("seek", {"to": "now"}):
+        refused(worker.post(f"/v1/subscriptions/jobs:all/{verb}", body, key="jobs:k1"), 403, "forbidden")
+    refused(worker.delete("/v1/subscriptions/jobs:all", key="jobs:k2"), 403, "forbidden")
+    equal(done(operator.post("/v1/subscriptions/jobs:all/redrive", {"all": True}, key=fresh("k")), 200).json["moved"], 2)
+    for each in operator, worker, reader:
+        each.close()
+
+
 @test("beyond loopback: refused without tokens and TLS, or an explicit flag")
 def _(client):
     with tempfile.TemporaryDirectory() as work:
