@@ -314,10 +314,8 @@ enum hf_step hf_find_receipt(struct hf_deciding *d, struct hf_draft_subscription
         step = book_one(d, s, line);
     }
     if (step != STEP_OK || line == NULL || line->gone || line->line.state != HF_LINE_OUT ||
-#ifndef HF_BUG_STALE_ACK_ACCEPTED
-        line->line.token != receipt->token ||
-#endif
-        receipt->number < line->line.first || receipt->number >= line->line.next) {
+        line->line.token != receipt->token || receipt->number < line->line.first ||
+        receipt->number >= line->line.next) {
         return step;
     }
     const struct hf_place *place = hf_line_out_place(&line->line, receipt->number);

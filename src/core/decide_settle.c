@@ -62,6 +62,13 @@ static enum hf_step decide_item(struct hf_deciding *d, struct hf_draft_subscript
 {
     struct hf_draft_line *line;
     enum hf_err code;
+#ifdef HF_BUG_STALE_ACK_ACCEPTED
+    struct hf_act_item newest = *act;
+    if (hf_draft_line(d, s, &act->receipt.line, &line) == STEP_OK && line != NULL) {
+        newest.receipt.token = line->line.token; /* planted: whichever delivery it was of */
+        act = &newest;
+    }
+#endif
     enum hf_step step = hf_find_receipt(d, s, &act->receipt, &line, &code);
     if (step == STEP_OK && code == HF_ERR_OK && act->receipt.number != line->line.first) {
         code = HF_ERR_ACK_OUT_OF_ORDER;

@@ -7,7 +7,9 @@
 #define PATIENCE_US   60000u
 #define BURST_OPS_MAX 24u
 #define NIGHT_PPM     1800u /* of an operation that it is followed by a night */
-#define NIGHT_US_MIN  300000u
+#define NIGHT_US_MIN  500000u
+#define LEASE_US      (HF_DELIVERY_MS_MIN * 1000u)
+#define LATE_US_MAX   1500u /* behind it */
 #define NIGHT_US_MAX  2500000u
 
 static bool percent(struct run *run, unsigned chance)
@@ -340,6 +342,47 @@ static void begin(struct run *run, uint32_t client, bool chained)
     attempt(op);
 }
 
+/* ---- nights ---- */
+
+struct late {
+    struct run *run;
+    size_t slot;
+    bool evening;
+};
+
+static void late_event(void *context)
+{
+    const struct late *late = context;
+    struct run *run = late->run;
+    if (run->calm) {
+        return;
+    }
+    struct run_op *op = op_new(run, RUN_CLIENTS - 1, false);
+    op->command = hf_sim_calloc(1, sizeof(*op->command));
+    hf_gen_late_command(&run->gen, late->slot, late->evening, op->command);
+    attempt(op);
+}
+
+static void late_after(struct run *run, size_t slot, bool evening, uint64_t delay_us)
+{
+    struct late *late = hf_arena_alloc_zero(&run->arena, 1, sizeof(*late));
+    HF_CHECK(late != NULL);
+    *late = (struct late){run, slot, evening};
+    hf_world_after(run->world, NULL, delay_us, late_event, late);
+}
+
+/* Nobody asks for anything until morning, but consumers whose leases end all at the same time: more than the timer books
+ * at once, so that some of them meet it themselves. */
+static void begin_night(struct run *run)
+{
+    uint64_t length_us = between(run, NIGHT_US_MIN, NIGHT_US_MAX);
+    run->night_until_us = hf_world_now_us(run->world) + length_us;
+    for (size_t slot = 0; slot < HF_GEN_SUBSCRIPTIONS && percent(run, 90); slot++) {
+        late_after(run, slot, true, between(run, 0, 500));
+        late_after(run, slot, false, LEASE_US + between(run, 0, LATE_US_MAX));
+    }
+}
+
 static void begin_next(void *context)
 {
     struct run_client *client = context;
@@ -353,7 +396,7 @@ static void begin_next(void *context)
         return;
     }
     if (run->plan->only == NULL && hf_sim_random_chance(&run->client_random, NIGHT_PPM)) {
-        run->night_until_us = now_us + between(run, NIGHT_US_MIN, NIGHT_US_MAX);
+        begin_night(run);
     }
     if (percent(run, 2)) {
         uint64_t burst = between(run, 4, BURST_OPS_MAX);

@@ -130,6 +130,8 @@ void hf_gen_command(struct hf_gen *gen, struct hf_command *command);
 
 /* The same of topics and subscriptions. */
 void hf_gen_queue_command(struct hf_gen *gen, struct hf_command *command);
+/* Of a consumer: in the evening a receive with the shortest lease, then whatever meets its end. */
+void hf_gen_late_command(struct hf_gen *gen, size_t slot, bool evening, struct hf_command *command);
 /* What moves a subscription to its end: acks of what is out, else a receive; or a redrive of all. */
 void hf_gen_drain_command(struct hf_gen *gen, struct hf_str subscription, bool redrives,
                           struct hf_command *command);

@@ -314,6 +314,13 @@ void hf_gen_queue_command(struct hf_gen *gen, struct hf_command *command)
     finish(gen, command);
 }
 
+void hf_gen_late_command(struct hf_gen *gen, size_t slot, bool evening, struct hf_command *command)
+{
+    clear_work(gen);
+    hf_gen_late(gen, slot, evening);
+    finish(gen, command);
+}
+
 void hf_gen_drain_command(struct hf_gen *gen, struct hf_str subscription, bool redrives,
                           struct hf_command *command)
 {

@@ -40,6 +40,7 @@ void hf_gen_ack(struct hf_gen *gen, struct hf_op_fields *op); /* or a nack */
 void hf_gen_receipt_condition(struct hf_gen *gen, struct hf_condition_fields *condition);
 /* A command into gen->work. */
 void hf_gen_queue_fresh(struct hf_gen *gen);
+void hf_gen_late(struct hf_gen *gen, size_t slot, bool evening);
 void hf_gen_drain(struct hf_gen *gen, struct hf_str subscription, bool redrives);
 /* An event from MESSAGE_PUBLISHED on. */
 void hf_gen_saw_queue(struct hf_gen *gen, const struct hf_commit *commit,

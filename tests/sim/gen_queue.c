@@ -518,6 +518,21 @@ void hf_gen_queue_fresh(struct hf_gen *gen)
     work->dry_run = hf_sim_random_chance(&gen->random, gen->knobs.dry_run_ppm);
 }
 
+void hf_gen_late(struct hf_gen *gen, size_t slot, bool evening)
+{
+    struct hf_queue_fields *own = &gen->work.own;
+    own->subscription = subscription_name(slot, gen);
+    if (evening) {
+        own->type = HF_OP_RECEIVE;
+        own->has_lease_ms = true;
+        own->lease_ms = HF_DELIVERY_MS_MIN;
+    } else if (hf_gen_percent(gen, 50)) {
+        receive(gen, slot);
+    } else {
+        act(gen, slot);
+    }
+}
+
 /* ---- the end of a run ---- */
 
 void hf_gen_drain(struct hf_gen *gen, struct hf_str subscription, bool redrives)

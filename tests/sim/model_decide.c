@@ -362,6 +362,7 @@ const struct hf_model_answer *hf_model_try(struct hf_model *model, const struct 
         counts.receives_empty = model->counts.queue.receives_empty;
         counts.acked_again = model->counts.queue.acked_again;
         counts.put_again = model->counts.queue.put_again;
+        counts.timed_out_first = model->counts.queue.timed_out_first;
     }
     model->counts.queue = counts;
     return answer;

@@ -36,6 +36,7 @@ static struct hf_limits small_limits(struct run *run)
     static const uint64_t recent[] = {0, 2000, 20000, 200000};
     static const uint64_t queue[] = {6, 16, 40};
     static const uint64_t records[] = {150, 400, 1200};
+    static const uint64_t expiries[] = {1, 1, 3, 12};
     static const uint64_t retention_us[] = {30000, 150000, 1000000, 604800000000};
     struct hf_limits limits = hf_limits_default();
     limits.batch_commits_max = (uint32_t)choose(run, commits, HF_ARRAY_COUNT(commits));
@@ -44,7 +45,7 @@ static struct hf_limits small_limits(struct run *run)
     limits.queue_commands_max = (uint32_t)choose(run, queue, HF_ARRAY_COUNT(queue));
     limits.queue_bytes_max = 4u << 20;
     limits.recent_bytes_max = choose(run, recent, HF_ARRAY_COUNT(recent));
-    limits.expiries_per_batch_max = (uint32_t)hf_sim_random_between(&run->random, 1, 12);
+    limits.expiries_per_batch_max = (uint32_t)choose(run, expiries, HF_ARRAY_COUNT(expiries));
     limits.checkpoint_every_bytes = hf_sim_random_between(&run->random, 40000, 400000);
     limits.checkpoint_every_records = choose(run, records, HF_ARRAY_COUNT(records));
     limits.segment_bytes_first = 64u << 10;
