@@ -50,6 +50,7 @@ struct report {
     uint64_t submissions;
     uint64_t duplicates; /* sent beside or after the first */
     uint64_t retries;
+    uint64_t waiting_receives;                  /* that may wait for a message */
     uint64_t gave_up;                           /* waits that were too long */
     uint64_t abandoned;                         /* operations without a known outcome */
     uint64_t lost;                              /* submissions whose process ended */

@@ -47,6 +47,7 @@ static void put_runs(struct writing *w, const struct report *r)
     put(w, "submissions", "", r->submissions, ANY);
     put(w, "submissions", "duplicates", r->duplicates, ANY);
     put(w, "submissions", "retries", r->retries, ANY);
+    put(w, "submissions", "receives that may wait", r->waiting_receives, ANY);
     put(w, "submissions", "lost with their process", r->lost, ANY);
     put(w, "submissions", "refused at the door: not ready", r->refused_at_door[0], ANY);
     put(w, "submissions", "refused at the door: overloaded", r->refused_at_door[1], ANY);

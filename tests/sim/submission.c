@@ -3,6 +3,8 @@
 #include "sim/run.h"
 #include "sim/sim_memory.h"
 
+#define RECEIVE_WAIT_US_MAX 40000u
+
 static void unlink_submission(struct run_submission *submission)
 {
     struct run_house *house = submission->house;
@@ -144,6 +146,14 @@ void submission_send(struct run_op *op, struct run_house *house, bool primary)
     if (house->node == NULL || !hf_world_alive(house->outside)) {
         refuse_at_once(submission, HF_ERR_NOT_READY); /* nobody listens */
         return;
+    }
+    if (op->command != NULL && op->command->op_count == 1 &&
+        op->command->ops[0].type == HF_OP_RECEIVE &&
+        hf_sim_random_chance(&run->client_random, HF_PPM / 3)) {
+        submission->request.deadline_us =
+            house->outside->monotonic_us(house->outside) +
+            hf_sim_random_between(&run->client_random, 1, RECEIVE_WAIT_US_MAX);
+        run->report->waiting_receives++;
     }
     /* It may be that its process ends in here. */
     submission->next = house->under_way;
