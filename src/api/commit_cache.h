@@ -14,7 +14,7 @@
 #include "api/cloudevents.h"
 #include "base/shared_bytes.h"
 
-#define HF_COMMIT_CACHE_ENTRIES 16
+#define HF_COMMIT_CACHE_ENTRIES 64
 #define HF_COMMIT_CACHE_BYTES   (8u << 20) /* of frames; one may be larger */
 
 struct hf_cached_commit {

@@ -172,9 +172,10 @@ const struct hf_event *hf_call_last_event(const struct hf_commit *commit, enum h
 enum hf_progress hf_call_frames(struct hf_call *call, const uint64_t *positions, size_t count,
                                 enum hf_progress (*ready)(struct hf_call *call),
                                 enum hf_err otherwise);
-/* A member with the message's event, or null if the caller may not read its subject. false: memory is short. */
-bool hf_call_put_event(struct hf_call *call, struct hf_json_writer *w, const char *name,
-                       const struct hf_place *place, struct hf_shared_bytes *frame);
+/* Appends the message's event, or null if the caller may not read its subject. false: memory is short. Calls in the order
+ * of positions decode each commit once. */
+bool hf_call_put_event(struct hf_call *call, struct hf_buffer *to, const struct hf_place *place,
+                       struct hf_shared_bytes *frame);
 /* Finds the last position before a time, then calls `found`; call->work is then as it was. */
 enum hf_progress hf_call_find_time(struct hf_call *call, uint64_t time_us,
                                    enum hf_progress (*found)(struct hf_call *call,

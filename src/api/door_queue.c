@@ -110,8 +110,8 @@ enum hf_progress hf_call_frames(struct hf_call *call, const uint64_t *positions,
     return hf_call_undecided(call, otherwise);
 }
 
-bool hf_call_put_event(struct hf_call *call, struct hf_json_writer *w, const char *name,
-                       const struct hf_place *place, struct hf_shared_bytes *frame)
+bool hf_call_put_event(struct hf_call *call, struct hf_buffer *to, const struct hf_place *place,
+                       struct hf_shared_bytes *frame)
 {
     const struct hf_cached_commit *cached =
         hf_commit_cache_get(&call->door->commits, place->position, frame);
@@ -122,11 +122,10 @@ bool hf_call_put_event(struct hf_call *call, struct hf_json_writer *w, const cha
     HF_CHECK(place->index < cached->commit->event_count);
     hf_feed_event_of(cached->commit, place->index, &event);
     if (!hf_caller_may(&call->caller, HF_SCOPE_READ, event.subject_name.text)) {
-        hf_json_put_null(w, name);
+        hf_buffer_text(to, "null");
         return true;
     }
-    hf_json_put_raw(w, name, HF_STR(""));
-    hf_cloud_event_json(w->to, cached->commit, &event, &cached->context);
+    hf_cloud_event_json(to, cached->commit, &event, &cached->context);
     return true;
 }
 

@@ -7,16 +7,29 @@
  * The newest commits are in RAM; the others are read from the log in a second step. All rendering is on the loop's
  * thread.
  */
+#include <stdlib.h>
+
 #include "api/door_priv.h"
 #include "api/json_write.h"
 #include "api/queue_body.h"
 #include "base/check.h"
 
-#define MESSAGE_BYTES_ABOUT 600 /* of a message in the answer, besides its data */
+#define MESSAGE_BYTES_ABOUT 500 /* of a message in the answer, besides its data */
+
+/* A delivery's event, rendered; they are rendered in the order of their commits, so that each of those is decoded once. */
+struct part {
+    uint64_t position; /* of the message */
+    uint32_t delivery; /* its index */
+    size_t begin;      /* in receiving.events */
+    size_t end;
+};
 
 struct receiving {
     const struct hf_commit *commit;
     const struct hf_delivered *delivered;
+    struct part *parts;      /* in the exchange's arena, by position… */
+    uint32_t *part_of;       /* …and where that of a delivery is */
+    struct hf_buffer events; /* all of them */
 };
 
 /* ---- rendering ---- */
@@ -37,19 +50,19 @@ static void put_receipt(struct hf_json_writer *w, const struct hf_commit *commit
     hf_buffer_u8(w->to, '"');
 }
 
-static bool put_message(struct hf_call *call, struct hf_json_writer *w,
-                        const struct receiving *receiving, uint32_t index,
-                        struct hf_shared_bytes *frame)
+static void put_message(struct hf_json_writer *w, const struct receiving *receiving, uint32_t index)
 {
     const struct hf_delivered *delivered = receiving->delivered;
     const struct hf_delivery *delivery = &delivered->deliveries[index];
+    const struct part *part = &receiving->parts[receiving->part_of[index]];
     hf_json_begin_object(w, NULL);
     put_receipt(w, receiving->commit, delivered, delivery);
     hf_json_put_number(w, "attempt", delivery->attempt);
     hf_json_put_time(w, "deadline", delivered->deadline_us);
-    bool shown = hf_call_put_event(call, w, "event", &delivery->message, frame);
+    hf_json_put_raw(w, "event",
+                    (struct hf_str){(const char *)receiving->events.data + part->begin,
+                                    part->end - part->begin});
     hf_json_end_object(w);
-    return shown;
 }
 
 static enum hf_progress answer_empty(struct hf_call *call)
@@ -69,21 +82,50 @@ static size_t size_about(const struct hf_delivered *delivered)
     return bytes;
 }
 
-/* All frames are there. */
+/* All events, in the order of their commits. */
+static bool render_events(struct hf_call *call, struct receiving *receiving)
+{
+    struct hf_buffer *events = &receiving->events;
+    uint32_t count = receiving->delivered->count;
+    bool ok = hf_buffer_reserve(events, size_about(receiving->delivered));
+    for (uint32_t i = 0; ok && i < count; i++) {
+        struct part *part = &receiving->parts[i];
+        const struct hf_place *place = &receiving->delivered->deliveries[part->delivery].message;
+        part->begin = events->size_bytes;
+        ok = hf_call_put_event(call, events, place, call->frames[i]);
+        part->end = events->size_bytes;
+        receiving->part_of[part->delivery] = i;
+    }
+    return ok && !events->failed;
+}
+
+static void compose(struct hf_call *call, const struct receiving *receiving)
+{
+    struct hf_json_writer w = hf_json_writer_over(&call->exchange->answer);
+    hf_json_begin_object(&w, NULL);
+    hf_json_put_number(&w, "position", receiving->commit->position);
+    hf_json_begin_array(&w, "messages");
+    for (uint32_t i = 0; i < receiving->delivered->count; i++) {
+        put_message(&w, receiving, i);
+    }
+    hf_json_end_array(&w);
+    hf_json_end_object(&w);
+}
+
+/* All frames are there, in the order of the parts. */
 static enum hf_progress answer_messages(struct hf_call *call)
 {
     struct receiving *receiving = call->work;
     const struct hf_answer *answer = &call->request.answer;
-    struct hf_json_writer w = hf_json_writer_over(&call->exchange->answer);
-    bool ok = hf_buffer_reserve(&call->exchange->answer, size_about(receiving->delivered));
-    hf_json_begin_object(&w, NULL);
-    hf_json_put_number(&w, "position", receiving->commit->position);
-    hf_json_begin_array(&w, "messages");
-    for (uint32_t i = 0; ok && i < receiving->delivered->count; i++) {
-        ok = put_message(call, &w, receiving, i, call->frames[i]);
+    hf_buffer_init(&receiving->events);
+    bool ok = render_events(call, receiving) &&
+              hf_buffer_reserve(&call->exchange->answer,
+                                receiving->events.size_bytes +
+                                    (size_t)receiving->delivered->count * MESSAGE_BYTES_ABOUT);
+    if (ok) {
+        compose(call, receiving);
     }
-    hf_json_end_array(&w);
-    hf_json_end_object(&w);
+    hf_buffer_release(&receiving->events);
     if (!ok) {
         return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
     }
@@ -94,7 +136,38 @@ static enum hf_progress answer_messages(struct hf_call *call)
     return hf_call_json(call, 200);
 }
 
+static int by_position(const void *a, const void *b)
+{
+    const struct part *x = a;
+    const struct part *y = b;
+    if (x->position != y->position) {
+        return x->position < y->position ? -1 : 1;
+    }
+    return x->delivery < y->delivery ? -1 : 1;
+}
+
 /* ---- the decision is there ---- */
+
+static enum hf_progress read_frames(struct hf_call *call, struct receiving *receiving)
+{
+    struct hf_arena *arena = call->exchange->arena;
+    uint32_t count = receiving->delivered->count;
+    uint64_t *positions = hf_arena_alloc(arena, count * sizeof(*positions));
+    receiving->parts = hf_arena_alloc_zero(arena, count, sizeof(*receiving->parts));
+    receiving->part_of = hf_arena_alloc_zero(arena, count, sizeof(*receiving->part_of));
+    if (positions == NULL || receiving->parts == NULL || receiving->part_of == NULL) {
+        return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        receiving->parts[i].position = receiving->delivered->deliveries[i].message.position;
+        receiving->parts[i].delivery = i;
+    }
+    qsort(receiving->parts, count, sizeof(*receiving->parts), by_position);
+    for (uint32_t i = 0; i < count; i++) {
+        positions[i] = receiving->parts[i].position;
+    }
+    return hf_call_frames(call, positions, count, answer_messages, HF_ERR_OUTCOME_UNKNOWN);
+}
 
 static enum hf_progress received(struct hf_call *call)
 {
@@ -119,15 +192,7 @@ static enum hf_progress received(struct hf_call *call)
     receiving->commit = commit;
     receiving->delivered = &event->delivered;
     call->work = receiving;
-    uint32_t count = receiving->delivered->count;
-    uint64_t *positions = hf_arena_alloc(call->exchange->arena, count * sizeof(*positions));
-    if (positions == NULL) {
-        return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        positions[i] = receiving->delivered->deliveries[i].message.position;
-    }
-    return hf_call_frames(call, positions, count, answer_messages, HF_ERR_OUTCOME_UNKNOWN);
+    return read_frames(call, receiving);
 }
 
 /* ---- the request ---- */

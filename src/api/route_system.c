@@ -2,6 +2,7 @@
 #include "api/door_priv.h"
 #include "api/json_write.h"
 #include "api/openapi.h"
+#include "api/queue_body.h"
 
 static void put_string(struct hf_json_writer *w, const char *name, const char *text)
 {
@@ -158,6 +159,11 @@ enum hf_progress hf_route_limits(struct hf_call *call)
         {"lease_ttl_ms", HF_LEASE_TTL_MS_MAX},
         {"key_retention_ms", limits->key_retention_us / 1000},
         {"requests_under_way", limits->queue_commands_max},
+        {"receive_messages", HF_RECEIVE_MAX},
+        {"receive_bytes", HF_RECEIVE_BYTES_MAX},
+        {"receive_wait_ms", HF_RECEIVE_WAIT_MS_MAX},
+        {"waiting_receives", limits->waiting_receives_max},
+        {"delivery_lease_ms", HF_DELIVERY_MS_MAX},
         {"min_position_wait_ms", call->door->options.min_position_ms_max},
         {"head_bytes", http->head_bytes_max},
         {"headers", http->headers_max},
