@@ -307,6 +307,7 @@ static void verify_subscriptions(const struct hf_queue *queue)
         HF_CHECK(hf_queue_subscription(queue, &subscription->name.id) == subscription);
         HF_CHECK(hf_queue_by_uid(queue, subscription->uid) == subscription);
         HF_CHECK(subscription->lagging == wants_scan(subscription));
+        HF_CHECK(subscription->due_us <= hf_subscription_timer_us(subscription));
         hf_subscription_verify(subscription);
         live += subscription->live;
         lagging += subscription->lagging;

@@ -9,8 +9,9 @@
  * 2. `delayed` has every message that is published, to be delivered later, and not recorded as due.
  * 3. `lagging` has exactly the subscriptions that want a scan: not live, and at most half as many lines as they may
  *    have.
- * 4. The state's due times have (due_us, uid) of every subscription whose due_us is not UINT64_MAX; due_us is its
- *    timer, but while the entry is taken out.
+ * 4. The state's due times have (due_us, uid) of every subscription whose due_us is not UINT64_MAX; due_us is not
+ *    later than its timer, but while the entry is taken out. What comes too early is put in again at the timer: so a
+ *    receive and its ack need no entry each.
  */
 #ifndef HF_CORE_QUEUE_H
 #define HF_CORE_QUEUE_H
@@ -62,8 +63,8 @@ void hf_queue_release(struct hf_queue *queue);
 void hf_queue_verify(const struct hf_queue *queue);
 
 /* When the node's timer has something to book: the earliest deadline of what is out, or the redrive task; UINT64_MAX:
- * never. A due entry (HF_KIND_SUBSCRIPTION, hf_uid_id) counts only if it has this time, so evolve pushes one whenever
- * it changes. */
+ * never. A due entry (HF_KIND_SUBSCRIPTION, hf_uid_id) counts only if it has the subscription's due_us; evolve pushes
+ * one when the timer is before that. */
 uint64_t hf_subscription_timer_us(const struct hf_subscription *subscription);
 
 /* Room for one more subscription of this filter, in all that it is entered in. */

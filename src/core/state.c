@@ -142,10 +142,24 @@ static bool is_current(const struct hf_state *state, const struct hf_due *due)
     }
     if (due->kind == HF_KIND_SUBSCRIPTION) {
         const struct hf_subscription *subscription = hf_table_get(&state->queue.by_uid, &due->id);
-        return subscription != NULL && hf_subscription_timer_us(subscription) == due->due_us;
+        return subscription != NULL && subscription->due_us == due->due_us;
     }
     const struct hf_lease *lease = hf_state_lease(state, &due->id);
     return lease != NULL && lease->expires_at_us == due->due_us;
+}
+
+/* One entry for each subscription that has one, instead of all: room is where those were. */
+static void push_subscriptions(struct hf_state *state)
+{
+    size_t at = 0;
+    const struct hf_subscription *subscription;
+    while ((subscription = hf_table_next(&state->queue.by_uid, &at)) != NULL) {
+        if (subscription->due_us != UINT64_MAX) {
+            struct hf_due due = {subscription->due_us, HF_KIND_SUBSCRIPTION,
+                                 hf_uid_id(subscription->uid)};
+            hf_due_push(&state->due, &due);
+        }
+    }
 }
 
 /* Outdated entries are dropped when they come to the top, and all at once when they are the most. */
@@ -159,7 +173,7 @@ void hf_due_compact(struct hf_state *state)
     }
     size_t kept = 0;
     for (size_t i = 0; i < heap->count; i++) {
-        if (is_current(state, &heap->items[i])) {
+        if (heap->items[i].kind != HF_KIND_SUBSCRIPTION && is_current(state, &heap->items[i])) {
             heap->items[kept++] = heap->items[i];
         }
     }
@@ -167,6 +181,7 @@ void hf_due_compact(struct hf_state *state)
     for (size_t i = kept / 2; i > 0; i--) {
         sift_down(heap, i - 1);
     }
+    push_subscriptions(state);
 }
 
 static void drop_first(struct hf_due_heap *heap)
@@ -188,12 +203,35 @@ static void note_taken(struct hf_state *state, const struct hf_due *due, uint64_
     }
 }
 
+/* The first entry is of a subscription that has nothing to book yet: it has its turn later. */
+static bool put_off(struct hf_state *state, uint64_t now_us)
+{
+    struct hf_due due = state->due.items[0];
+    if (due.kind != HF_KIND_SUBSCRIPTION) {
+        return false;
+    }
+    struct hf_subscription *subscription = hf_table_get(&state->queue.by_uid, &due.id);
+    due.due_us = hf_subscription_timer_us(subscription);
+    if (due.due_us <= now_us) {
+        return false;
+    }
+    drop_first(&state->due);
+    subscription->due_us = due.due_us;
+    if (due.due_us != UINT64_MAX) {
+        hf_due_push(&state->due, &due);
+    }
+    return true;
+}
+
 size_t hf_state_take_due(struct hf_state *state, uint64_t now_us, struct hf_due *due, size_t most)
 {
     struct hf_due_heap *heap = &state->due;
     size_t count = 0;
     while (count < most && heap->count > 0 && heap->items[0].due_us <= now_us) {
         if (is_current(state, &heap->items[0])) {
+            if (put_off(state, now_us)) {
+                continue;
+            }
             due[count++] = heap->items[0];
             note_taken(state, &heap->items[0], UINT64_MAX);
         }

@@ -116,8 +116,9 @@ struct hf_subscription {
     /* the state's: see core/queue.h */
     struct hf_subscription *lagging_before; /* list of those that want a scan… */
     struct hf_subscription *lagging_behind;
-    bool lagging;    /* …and whether it is in it */
-    uint64_t due_us; /* what the state's due times have for it; UINT64_MAX = nothing */
+    bool lagging; /* …and whether it is in it */
+    uint64_t
+        due_us; /* what the state's due times have for it, not later than its timer; UINT64_MAX = nothing */
     size_t arriving; /* scratch: arrivals of the commit that is reserved for */
     uint64_t seed;   /* of its tables */
 };

@@ -313,16 +313,13 @@ static bool apply_scanned(struct hf_applying *a)
     return set_scanned(a, s, scanned->through);
 }
 
-/* Its next due time is in the heap whenever it has one. */
+/* Whenever it has a next due time, that or an earlier one is in the heap. */
 static void note_timer(struct hf_applying *a, struct hf_subscription *s)
 {
     uint64_t due_us = hf_subscription_timer_us(s);
-    if (due_us == s->due_us) {
-        return;
-    }
-    s->due_us = due_us;
-    struct hf_id id = hf_uid_id(s->uid);
-    if (due_us != UINT64_MAX) {
+    if (due_us < s->due_us) {
+        struct hf_id id = hf_uid_id(s->uid);
+        s->due_us = due_us;
         hf_state_push_due(a->state, HF_KIND_SUBSCRIPTION, &id, due_us);
     }
 }

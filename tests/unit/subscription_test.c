@@ -249,6 +249,33 @@ static void time_outs(struct queue_rig *rig)
     assert_int_equal(queue_subscription(rig, "s")->failed_tries, 2);
 }
 
+/* A slow consumer keeps a message for long while others come and go: due times don't pile up, and none is lost. */
+static void due_times_stay_few(struct queue_rig *rig)
+{
+    put(rig, "s", (struct queue_settings){.in_flight_max = 10, .backoff_max_ms = 1000});
+    publish(rig, "slow", "x");
+    expect_receive(rig, "s", 1, "x");
+    struct queue_batch slow = batch;
+    assert_int_equal(queue_extend(rig, "s", &slow.got[0].receipt, HF_DELIVERY_MS_MAX), HF_ERR_OK);
+    rig->quick = true;
+    for (int i = 0; i < 2000; i++) {
+        rig->now_us += 1000;
+        publish(rig, "quick", "y");
+        expect_receive(rig, "s", 1, "y");
+        expect_ack(rig, "s", 0);
+    }
+    rig->quick = false;
+    assert_true(rig->core.state.due.count < 8);
+    publish(rig, "third", "z");
+    expect_receive(rig, "s", 1, "z");
+    pass(rig, 31 * SECOND_US); /* its own time, though a later one was there before */
+    assert_int_equal(queue_subscription(rig, "s")->in_flight, 1);
+    assert_int_equal(queue_subscription(rig, "s")->failed_tries, 1);
+    pass(rig, HF_DELIVERY_MS_MAX * 1000ull);
+    assert_int_equal(queue_subscription(rig, "s")->in_flight, 0);
+    assert_int_equal(queue_subscription(rig, "s")->failed_tries, 2);
+}
+
 static void takeover_gives_a_term(struct queue_rig *rig)
 {
     put(rig, "s", (struct queue_settings){.lease_ms = 5000, PROMPT});
@@ -776,6 +803,7 @@ static void run_case(void (*test)(struct queue_rig *))
     X(acks_of_one_commit)                                                                          \
     X(backing_off)                                                                                 \
     X(time_outs)                                                                                   \
+    X(due_times_stay_few)                                                                          \
     X(takeover_gives_a_term)                                                                       \
     X(park_key)                                                                                    \
     X(park_message)                                                                                \
