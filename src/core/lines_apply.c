@@ -136,6 +136,9 @@ void hf_lines_arrive(struct hf_applying *a, struct hf_subscription *s,
     if (line == NULL) {
         line = begin_line(a, s, key, place);
         line->state = HF_LINE_READY;
+#ifdef HF_BUG_ORDER_OFF
+        line->own = !waits;
+#endif
         hf_lines_add(s, line);
         return;
     }
