@@ -204,6 +204,7 @@ void hf_node_rebuild(struct hf_node *node)
         return;
     }
     node->counts.rebuilds++;
+    hf_waits_stir_all(&node->waits);
     node->tail_cut_pending = node->tail_cut_pending ||
                              (node->status.recovery.torn_tail && node->state.epoch < node->epoch);
     hf_node_record_pending(node);
