@@ -215,13 +215,14 @@ static enum hf_step redrive_some(struct choosing *c, const struct hf_redrive *re
     return step == STEP_OK ? finish(c, redrive->discard) : step;
 }
 
-/* Of an ordered subscription whose messages never leave their lines there is one dead letter a key. */
+/* Of an ordered subscription whose messages never left their lines there is one dead letter a key. */
 static enum hf_step redrive_key(struct choosing *c, const struct hf_redrive *redrive)
 {
     const struct hf_line *line = hf_subscription_line(c->s->stored, &redrive->key_hash);
     const struct hf_subscription_settings *settings = &c->s->stored->settings;
+    bool unchanged = c->s->stored->version == 1; /* else it may have been park_message before */
     if (settings->order == HF_ORDER_KEY && settings->exhausted != HF_EXHAUSTED_PARK_MESSAGE &&
-        line != NULL && line->state == HF_LINE_PARKED) {
+        unchanged && line != NULL && line->state == HF_LINE_PARKED) {
         c->lines[c->count++] = line;
         return finish(c, redrive->discard);
     }

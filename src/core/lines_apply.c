@@ -245,6 +245,11 @@ static bool deliver_from_main(struct hf_applying *a, struct hf_subscription *s, 
     from->next = from->first;
     from->place = next;
     hf_line_aged(s, from);
+    if (!next_too) {
+        /* It has had its turn: a backlog does not hide what was redriven. */
+        hf_line_leave(s, from);
+        hf_line_enter(s, from);
+    }
     return true;
 }
 

@@ -87,7 +87,7 @@ static void take(struct taking *taking, struct hf_naive_message *message,
 }
 
 /* false: nothing more fits. */
-static bool take_line(struct taking *taking, struct hf_naive_line *line)
+static bool take_messages(struct taking *taking, struct hf_naive_line *line)
 {
     struct hf_model *model = taking->turn->model;
     bool main = taking->subscription->settings.order == HF_ORDER_NONE && !line->own;
@@ -115,6 +115,25 @@ static bool take_line(struct taking *taking, struct hf_naive_line *line)
         message = behind;
     }
     return true;
+}
+
+static void become_ready(struct hf_model *model, struct hf_naive_subscription *subscription,
+                         struct hf_naive_line *line)
+{
+    HF_MODEL_TOUCH(model, line);
+    line->ready_order = ++subscription->orders;
+}
+
+/* The main line has had its turn then: it goes behind the others. */
+static bool take_line(struct taking *taking, struct hf_naive_line *line)
+{
+    bool main = taking->subscription->settings.order == HF_ORDER_NONE && !line->own;
+    uint32_t before = taking->count;
+    bool more = take_messages(taking, line);
+    if (main && taking->count > before && line->first != NULL) {
+        become_ready(taking->turn->model, taking->subscription, line);
+    }
+    return more;
 }
 
 uint32_t hf_naive_deliver(struct hf_model_turn *turn, struct hf_naive_subscription *subscription,
@@ -174,13 +193,6 @@ static void bring_back(struct hf_model *model, struct hf_naive_subscription *sub
         subscription->in_flight--;
         model->counts.queue.returned += message != line->first;
     }
-}
-
-static void become_ready(struct hf_model *model, struct hf_naive_subscription *subscription,
-                         struct hf_naive_line *line)
-{
-    HF_MODEL_TOUCH(model, line);
-    line->ready_order = ++subscription->orders;
 }
 
 struct hf_settled_item hf_naive_ack(struct hf_model_turn *turn,

@@ -489,6 +489,43 @@ static void unordered(struct queue_rig *rig)
     assert_int_equal(queue_subscription(rig, "s")->lines.count, 0);
 }
 
+/* The main line takes turns with what was redriven. */
+static void backlog_hides_nothing(struct queue_rig *rig)
+{
+    put(rig, "s", (struct queue_settings){.order = HF_ORDER_NONE, .attempts_max = 1, PROMPT});
+    publish(rig, "k", "bad");
+    expect_receive(rig, "s", 1, "bad");
+    expect_nack(rig, "s", 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        publish(rig, "k", "w");
+    }
+    redrive(rig, (struct hf_queue_fields){.all = true}, 1);
+    expect_receive(rig, "s", 1, "w");
+    expect_receive(rig, "s", 1, "bad");
+    expect_receive(rig, "s", 10, "w w w");
+}
+
+/* Also those that left their lines before the settings were changed. */
+static void redrives_all_of_a_key(struct queue_rig *rig)
+{
+    struct queue_settings settings = {
+        .attempts_max = 1, .exhausted = HF_EXHAUSTED_PARK_MESSAGE, PROMPT};
+    put(rig, "s", settings);
+    publish(rig, "a", "a1");
+    publish(rig, "a", "a2");
+    expect_receive(rig, "s", 1, "a1");
+    expect_nack(rig, "s", 0);
+    settings.topic = T;
+    settings.exhausted = HF_EXHAUSTED_PARK_KEY;
+    settings.has_expected_version = true;
+    settings.expected_version = 1;
+    assert_int_equal(queue_put(rig, "s", &settings), HF_ERR_OK);
+    expect_receive(rig, "s", 1, "a2");
+    expect_nack(rig, "s", 0);
+    redrive(rig, (struct hf_queue_fields){.key = HF_STR("a")}, 2);
+    expect_receive(rig, "s", 10, "a1 a2");
+}
+
 static void dead_letters_fill_up(struct queue_rig *rig)
 {
     put(rig, "s",
@@ -812,6 +849,8 @@ static void run_case(void (*test)(struct queue_rig *))
     X(redrive_meets_no_lease)                                                                      \
     X(redrive_by_rate)                                                                             \
     X(unordered)                                                                                   \
+    X(backlog_hides_nothing)                                                                       \
+    X(redrives_all_of_a_key)                                                                       \
     X(dead_letters_fill_up)                                                                        \
     X(scans_the_past)                                                                              \
     X(seeks)                                                                                       \
