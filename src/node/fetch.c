@@ -3,9 +3,12 @@
 #include "base/check.h"
 #include "node/node_priv.h"
 
-#define FETCH_READ_BYTES (64u << 10) /* of the log at once; a batch comes whole in any case */
-#define RANGE_BYTES      (4u << 20)  /* of a range's commits in one round */
-#define RANGE_READ_BYTES (1u << 20)  /* of the log at once for them */
+#define FETCH_READ_BYTES                                                                           \
+    (4u << 10) /* of the log for one commit; a batch comes whole in any case… */
+#define FETCH_NEAR_BYTES (64u << 10) /* …and at once if it lies not far behind the one before */
+#define NEAR_COMMITS     256u
+#define RANGE_BYTES      (4u << 20) /* of a range's commits in one round */
+#define RANGE_READ_BYTES (1u << 20) /* of the log at once for them */
 /* Of commits for a read in one round: behind what a page decodes, by what it may look up beside. */
 #define READ_FETCH_BYTES_MAX (2ull * HF_QUERY_BYTES_MAX)
 
@@ -40,6 +43,13 @@ static bool in_batch(const struct piece *piece, uint64_t position)
            position - piece->batch.first_position < piece->batch.commit_count;
 }
 
+/* Not far behind what was read? Then there is likely more of it. */
+static bool is_near(const struct piece *piece, uint64_t position)
+{
+    return piece->has_batch && position > piece->batch.first_position &&
+           position - piece->batch.first_position < NEAR_COMMITS;
+}
+
 /* Walks on in what was read. */
 static bool find_ahead(struct piece *piece, uint64_t position)
 {
@@ -60,12 +70,13 @@ static enum hf_err find_batch(struct hf_node *node, struct piece *piece, uint64_
     if (find_ahead(piece, position)) {
         return HF_ERR_OK;
     }
+    size_t read_bytes = is_near(piece, position) ? FETCH_NEAR_BYTES : FETCH_READ_BYTES;
     hf_buffer_clear(&piece->bytes);
     piece->at = 0;
     piece->has_batch = false;
     enum hf_err err = driver->seek(node->log, position, &seq, error);
     if (err == HF_ERR_OK) {
-        err = driver->read(node->log, seq, FETCH_READ_BYTES, &piece->bytes, &batches, error);
+        err = driver->read(node->log, seq, read_bytes, &piece->bytes, &batches, error);
     }
     if (err == HF_ERR_OK) {
         err = hf_log_batch_decode(piece->bytes.data, piece->bytes.size_bytes, &piece->at,
