@@ -20,6 +20,13 @@ static uint64_t posting_bound(const struct hf_posting *posting)
            name_bound(&posting->hold.to) + posting->transfer.metadata.text.len;
 }
 
+/* As long as its texts are: a commit may have ten thousand of them. */
+static uint64_t published_bound(const struct hf_published *published)
+{
+    return name_bound(&published->topic) + published->key.len + published->type.len +
+           name_bound(&published->id) + published->data.text.len;
+}
+
 static uint64_t settled_bound(const struct hf_settled *settled)
 {
     uint64_t bytes = name_bound(&settled->subscription);
@@ -48,7 +55,7 @@ static uint64_t event_bound(const struct hf_event *event)
     case HF_EVENT_HOLD_EXTENDED:
         return posting_bound(&event->posting);
     case HF_EVENT_MESSAGE_PUBLISHED:
-        return event->published.data.text.len + 4 * HF_NAME_BYTES_MAX;
+        return published_bound(&event->published);
     case HF_EVENT_MESSAGE_DUE:
         return 3 * HF_NAME_BYTES_MAX;
     case HF_EVENT_SUBSCRIPTION_PUT:

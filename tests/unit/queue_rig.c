@@ -125,6 +125,25 @@ struct hf_place queue_publish_two(struct queue_rig *rig, const char *topic, cons
     return (struct hf_place){.position = rig->core.state.position};
 }
 
+enum hf_err queue_publish_many(struct queue_rig *rig, const char *topic, uint32_t count)
+{
+    struct hf_command command;
+    begin(&command);
+    for (uint32_t i = 0; i < count; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof(key), "k%u", i);
+        struct hf_op_fields fields = {
+            .op = HF_STR("publish"),
+            .topic = hf_str_from(topic),
+            .key = hf_str_from(key),
+            .type = HF_STR("test.word"),
+            .data = HF_STR("\"word\""),
+        };
+        add_op(&command, &fields);
+    }
+    return end(rig, &command, run(rig, &command));
+}
+
 enum hf_err queue_put(struct queue_rig *rig, const char *name, const struct queue_settings *s)
 {
     struct hf_command command;

@@ -61,6 +61,8 @@ struct hf_place queue_publish(struct queue_rig *rig, const char *topic, const ch
 /* Two of one commit, in this order. Returns the place of the first. */
 struct hf_place queue_publish_two(struct queue_rig *rig, const char *topic, const char *key,
                                   const char *first, const char *second);
+/* As many of one commit, each with a key of its own. */
+enum hf_err queue_publish_many(struct queue_rig *rig, const char *topic, uint32_t count);
 enum hf_err queue_put(struct queue_rig *rig, const char *name, const struct queue_settings *s);
 enum hf_err queue_delete(struct queue_rig *rig, const char *name);
 enum hf_err queue_seek(struct queue_rig *rig, const char *name, const struct hf_seek *to);
