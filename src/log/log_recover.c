@@ -378,6 +378,11 @@ static enum hf_err take(struct hf_log_file *log, struct hf_str me, struct hf_log
     char path[HF_LOG_PATH_BYTES];
     hf_log_path_in_log(log, "state", path);
     code = o->open(o, path, HF_OPEN_READ_WRITE, &log->state_file, error);
+    if (code == HF_ERR_OK) {
+        /* The slot that was read may be a killed owner's that it had not synced yet: it must be durable before
+         * the other one is written over, or a power loss in between could tear both. */
+        code = o->sync(o, log->state_file, error);
+    }
     if (code != HF_ERR_OK) {
         return code;
     }

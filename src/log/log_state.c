@@ -3,7 +3,7 @@
  *
  * An update writes and syncs the older slot, then the other one; so a tear leaves the state before
  * or after the update, and damage to one slot leaves the other. Nothing is acted upon before both
- * are durable.
+ * are durable. Whoever takes over syncs what it has read before its first update (log_recover.c).
  */
 #include "base/check.h"
 #include "log/log_priv.h"
