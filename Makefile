@@ -25,7 +25,7 @@ check: ## every test; the last line is "N passed, N failed"
 	@tools/build.sh $(BUILD) -Dtests=true -Dscenarios=true
 	@python3 tools/check.py --build $(BUILD) $(CHECKS)
 
-check-interop: ## with real peers: a browser, bean-check, PostgreSQL
+check-interop: ## with real peers: a browser, bean-check, PostgreSQL, MariaDB
 	@tools/install-packages.sh interop peers
 	@tools/build.sh $(BUILD) -Dtests=true
 	@python3 tools/check.py --build $(BUILD) interop

@@ -164,17 +164,17 @@ def check_sim(tally, build):
                 show(output)
 
 
-def interpreter():
+def interpreter(modules):
     """The Python of the tests: one that has what they need of Debian's packages."""
     for candidate in (sys.executable, "/usr/bin/python3"):
-        status, _, _ = run([candidate, "-c", "import jsonschema, yaml"], 60)
+        status, _, _ = run([candidate, "-c", "import " + modules], 60)
         if status == 0:
             return candidate
     return sys.executable
 
 
 def check_folder(tally, build, group):
-    python = interpreter()
+    python = interpreter("psycopg2, pymysql" if group == "interop" else "jsonschema, yaml")
     folder = os.path.join(ROOT, "tests", group)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     environment = {"HOLDFAST_BUILD": os.path.join(ROOT, build),

@@ -13,7 +13,8 @@ compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev lib
 demo="$compile python3 libmicrohttpd-dev libsqlite3-dev"
 check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace curl openssl
     python3-yaml python3-jsonschema"
-interop="$check chromium beancount"
+interop="$check chromium beancount mariadb-server-core mariadb-client-core
+    python3-psycopg2 python3-pymysql" # MariaDB's programs alone: no service, no data
 bench="$demo wrk"
 peers='redis-server postgresql-15 libpq-dev' # whose service scripts start nothing here
 lint="$check clang-tidy clang-format shellcheck"
