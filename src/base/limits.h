@@ -36,6 +36,7 @@
 #define HF_ATTEMPT_BYTES_MAX     100                /* attempt id of a receive */
 #define HF_REDRIVE_RATE_MAX      10000              /* lines a second */
 #define HF_SCAN_ARRIVALS_MAX     100000             /* of one SUBSCRIPTION_SCANNED */
+#define HF_COMMIT_ARRIVALS_MAX   100000             /* of a commit at all live subscriptions together */
 #define HF_QUEUE_LINES_MAX       1000000            /* lines of a subscription while it is live */
 #define HF_JSON_INTEGER_MAX      ((1ull << 53) - 1) /* versions, positions, tokens */
 

@@ -143,7 +143,11 @@ bool hf_queue_enter(struct hf_queue *queue, struct hf_subscription *subscription
 {
     struct hf_id uid = hf_uid_id(subscription->uid);
     struct hf_readers *readers = readers_of(queue, &subscription->settings.filter);
-    HF_CHECK(readers != NULL && readers->count < readers->capacity);
+    if (readers == NULL) {
+        hf_subscription_free(subscription);
+        return false;
+    }
+    HF_CHECK(readers->count < readers->capacity);
     (void)hf_table_put(&queue->subscriptions, &subscription->name.id, subscription);
     (void)hf_table_put(&queue->by_uid, &uid, subscription);
     readers->items[readers->count++] = subscription;

@@ -49,6 +49,7 @@ struct hf_queue {
     struct hf_match *matches; /* of the commit that is reserved for, in event order; owned */
     size_t match_count;
     size_t match_capacity;
+    bool too_many; /* they would be more than HF_COMMIT_ARRIVALS_MAX: `matches` is empty */
     uint64_t seed; /* of tables */
     /* while canonical records are read */
     struct hf_subscription *loading; /* whose lines follow */
@@ -70,7 +71,8 @@ uint64_t hf_subscription_timer_us(const struct hf_subscription *subscription);
 /* Room for one more subscription of this filter, in all that it is entered in. */
 bool hf_queue_reserve_subscription(struct hf_queue *queue,
                                    const struct hf_filter *filter) HF_WARN_UNUSED;
-/* Into tables, names and readers; room is reserved. false: its text is there under another id. */
+/* Into tables, names and readers; room is reserved. The subscription is the queue's in any case. false: its text is there
+ * under another id, or (damage) the commit that makes it took its room away. */
 bool hf_queue_enter(struct hf_queue *queue, struct hf_subscription *subscription) HF_WARN_UNUSED;
 /* Out of everything, and freed. */
 void hf_queue_drop(struct hf_queue *queue, struct hf_subscription *subscription);

@@ -38,6 +38,10 @@ static bool match_readers(struct hf_queue *queue, const struct hf_readers *reade
             !hf_filter_arrives(&subscription->settings.filter, &arriving->event)) {
             continue;
         }
+        if (queue->match_count == HF_COMMIT_ARRIVALS_MAX) {
+            queue->too_many = true;
+            return true;
+        }
         if (!reserve_match(queue)) {
             return false;
         }
@@ -66,18 +70,28 @@ static bool match_event(struct hf_queue *queue, const struct hf_commit *commit, 
            match_readers(queue, &queue->others, &arriving);
 }
 
-/* Every arrival of the commit. */
-static bool match_commit(struct hf_queue *queue, const struct hf_commit *commit)
+static void forget_matches(struct hf_queue *queue)
 {
     for (size_t i = 0; i < queue->match_count; i++) {
         if (queue->matches[i].subscription != NULL) {
-            queue->matches[i].subscription->arriving = 0; /* of a commit that was given up */
+            queue->matches[i].subscription->arriving = 0;
         }
     }
     queue->match_count = 0;
+}
+
+/* Every arrival of the commit, unless they are too many. */
+static bool match_commit(struct hf_queue *queue, const struct hf_commit *commit)
+{
+    forget_matches(queue); /* of a commit that was given up */
+    queue->too_many = false;
     bool ok = true;
-    for (uint32_t i = 0; ok && queue->live_count > 0 && i < commit->event_count; i++) {
+    for (uint32_t i = 0; ok && !queue->too_many && queue->live_count > 0 && i < commit->event_count;
+         i++) {
         ok = match_event(queue, commit, i);
+    }
+    if (queue->too_many) {
+        forget_matches(queue);
     }
     return ok;
 }
@@ -94,9 +108,50 @@ static bool overflows(const struct hf_subscription *subscription)
            subscription->lines.count + more > settings->lines_max;
 }
 
+/* It takes this commit's arrivals, and what comes until then, from the log. */
+static void fall_behind(struct hf_applying *a, struct hf_subscription *subscription)
+{
+    subscription->scanned = a->commit->position - 1;
+    hf_queue_set_live(&a->state->queue, subscription, false);
+    hf_queue_note_lag(&a->state->queue, subscription);
+}
+
+static void all_fall_behind(struct hf_applying *a, const struct hf_readers *readers)
+{
+    for (size_t i = 0; i < readers->count; i++) {
+        if (readers->items[i]->live) {
+            fall_behind(a, readers->items[i]);
+        }
+    }
+}
+
+/* One commit for thousands of subscriptions must not hold up all others: those that might want something of it are not
+ * live any more, and scans take it in by and by. */
+static void leave_to_scans(struct hf_applying *a)
+{
+    const struct hf_queue *queue = &a->state->queue;
+    const struct hf_readers *before = NULL;
+    all_fall_behind(a, &queue->others);
+    for (uint32_t i = 0; i < a->commit->event_count; i++) {
+        struct hf_feed_event event;
+        hf_feed_event_of(a->commit, i, &event);
+        const struct hf_readers *readers =
+            event.arrives && event.subject == HF_SUBJECT_TOPICS
+                ? hf_table_get(&queue->readers, &event.subject_name.id)
+                : NULL;
+        if (readers != NULL && readers != before) {
+            all_fall_behind(a, readers);
+        }
+        before = readers;
+    }
+}
+
 bool hf_queue_arrivals(struct hf_applying *a)
 {
     struct hf_queue *queue = &a->state->queue;
+    if (queue->too_many) {
+        leave_to_scans(a);
+    }
     for (size_t i = 0; i < queue->match_count; i++) {
         const struct hf_match *match = &queue->matches[i];
         struct hf_subscription *subscription = match->subscription;
@@ -104,9 +159,7 @@ bool hf_queue_arrivals(struct hf_applying *a)
             continue;
         }
         if (subscription->arriving > 0 && subscription->live && overflows(subscription)) {
-            subscription->scanned = a->commit->position - 1;
-            hf_queue_set_live(queue, subscription, false);
-            hf_queue_note_lag(queue, subscription);
+            fall_behind(a, subscription);
         }
         subscription->arriving = 0;
         if (subscription->live) {
@@ -145,7 +198,7 @@ const struct hf_name *hf_queue_event_subscription(const struct hf_event *event, 
 
 static bool reserve_put(struct hf_state *state, const struct hf_subscription_change *change)
 {
-    if (hf_queue_subscription(&state->queue, &change->subscription.id) != NULL) {
+    if (change->version != 1) {
         return true;
     }
     return hf_queue_reserve_subscription(&state->queue, &change->settings.filter) &&
@@ -196,12 +249,13 @@ bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit, si
 
 /* ---- events ---- */
 
-/* The subscription that an event names, or NULL, and damage is noted. */
+/* The subscription that an event names, or NULL, and damage is noted. One that this very commit makes has no room
+ * reserved. */
 static struct hf_subscription *named(struct hf_applying *a, const struct hf_name *name,
                                      uint64_t uid)
 {
     struct hf_subscription *subscription = hf_queue_subscription(&a->state->queue, &name->id);
-    if (subscription == NULL || subscription->uid != uid ||
+    if (subscription == NULL || subscription->uid != uid || uid == a->commit->position ||
         !hf_str_equal(subscription->name.text, name->text)) {
         hf_apply_damaged(a, "event of an unknown subscription");
         return NULL;
@@ -238,8 +292,9 @@ static bool apply_put(struct hf_applying *a)
     const struct hf_subscription_change *change = a->event->subscription;
     struct hf_queue *queue = &a->state->queue;
     struct hf_subscription *s = hf_queue_subscription(queue, &change->subscription.id);
-    if (s == NULL) {
-        if (change->version != 1 || change->uid != a->commit->position) {
+    if (change->version == 1) {
+        if (s != NULL || change->uid != a->commit->position ||
+            hf_queue_by_uid(queue, change->uid) != NULL) {
             return hf_apply_damaged(a, "subscription can't begin like that");
         }
         s = hf_state_take_spare(a->state);
@@ -251,7 +306,8 @@ static bool apply_put(struct hf_applying *a)
         }
         return set_scanned(a, s, change->scanned);
     }
-    if (s->uid != change->uid || change->version != s->version + 1 ||
+    if (s == NULL || s->uid != change->uid || s->uid == a->commit->position ||
+        change->version != s->version + 1 ||
         !hf_str_equal(s->name.text, change->subscription.text) ||
         !hf_filter_equal(&s->settings.filter, &change->settings.filter) ||
         s->settings.order != change->settings.order ||

@@ -23,6 +23,7 @@ static void code_redrive(struct hf_codec *codec, struct hf_redrive_task *task)
         return;
     }
     hf_code_u32(codec, &task->rate_per_s, HF_REDRIVE_RATE_MAX, "redrive rate");
+    (void)check(codec, task->rate_per_s > 0, "redrive rate");
     hf_code_optional_text(codec, &task->error_filter, HF_QUEUE_ERROR_BYTES_MAX,
                           "redrive error filter");
     hf_code_u64(codec, &task->until_order, UINT64_MAX, "redrive until");

@@ -816,21 +816,6 @@ static void backoff_is_bounded(void **state)
                 HF_BACKOFF_MS_MAX * 1000ull);
 }
 
-/* A commit may have as many messages as operations. */
-static void as_many_messages_as_operations(void **state)
-{
-    (void)state;
-    struct queue_rig rig;
-    queue_rig_init(&rig, CORE_RIG_HOT);
-    put(&rig, "s", (struct queue_settings){.in_flight_max = HF_IN_FLIGHT_MAX});
-    assert_int_equal(queue_publish_many(&rig, T, HF_COMMIT_OPERATIONS_MAX), HF_ERR_OK);
-    assert_int_equal(queue_subscription(&rig, "s")->waiting, HF_COMMIT_OPERATIONS_MAX);
-    assert_int_equal(queue_receive(&rig, "s", HF_RECEIVE_MAX, &batch), HF_ERR_OK);
-    assert_int_equal(batch.count, HF_RECEIVE_MAX);
-    queue_rig_check(&rig);
-    queue_rig_release(&rig);
-}
-
 /* In RAM, cold, and with every allocation of every reservation failing in turn. */
 static void run_case(void (*test)(struct queue_rig *))
 {
@@ -886,7 +871,6 @@ CASES(DEFINE_CASE)
 int main(void)
 {
 #define LIST_CASE(name) cmocka_unit_test(test_##name),
-    const struct CMUnitTest tests[] = {CASES(LIST_CASE) cmocka_unit_test(backoff_is_bounded),
-                                       cmocka_unit_test(as_many_messages_as_operations)};
+    const struct CMUnitTest tests[] = {CASES(LIST_CASE) cmocka_unit_test(backoff_is_bounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
