@@ -187,7 +187,8 @@ bool hf_checker_queues(struct hf_checker *checker, const struct hf_state *state,
         count++;
         (void)snprintf(what, sizeof(what), "state at commit %llu: subscription %.*s",
                        (ull)state->position, (int)model->name.text.len, model->name.text.ptr);
-        struct hf_compare_at c = {what, "", difference};
+        struct hf_compare_at c = {.what = what, .part = ""};
+        c.text = difference;
         const struct hf_subscription *real = hf_queue_subscription(&state->queue, &model->name.id);
         if (real == NULL) {
             return hf_differ(&c, "subscription", "not there", "there");
@@ -197,7 +198,8 @@ bool hf_checker_queues(struct hf_checker *checker, const struct hf_state *state,
         }
     }
     (void)snprintf(what, sizeof(what), "state at commit %llu", (ull)state->position);
-    struct hf_compare_at c = {what, "", difference};
+    struct hf_compare_at c = {.what = what, .part = ""};
+    c.text = difference;
     return hf_same_number(&c, "subscriptions", state->queue.subscriptions.count, count) &&
            same_delayed(&c, &state->queue, checker->model);
 }

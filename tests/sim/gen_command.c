@@ -253,7 +253,7 @@ static void build(const struct hf_gen_recipe *recipe, struct hf_command *command
     }
     if (ok && recipe->own.type == HF_OP_PUT_SUBSCRIPTION) {
         /* Nobody else may choose it; the edges are to be near. */
-        struct hf_queue_op *op = (struct hf_queue_op *)(uintptr_t)command->ops[0].queue;
+        struct hf_queue_op *op = (struct hf_queue_op *)command->ops[0].queue;
         op->settings.lines_max = recipe->lines_max;
     }
     command->dry_run = recipe->dry_run;

@@ -102,12 +102,13 @@ void hf_gen_saw_queue(struct hf_gen *gen, const struct hf_commit *commit,
 
 void hf_gen_place(struct hf_gen *gen, const struct hf_name *subscription, struct hf_place *place)
 {
-    const struct hf_gen_subscription *seen =
-        subscription == NULL ? &gen->subscriptions[hf_gen_below(gen, HF_GEN_SUBSCRIPTIONS)]
-                             : slot_of(gen, subscription);
-    uint64_t kept = seen == NULL ? 0 : hf_min_u64(seen->delivery_count, HF_GEN_DELIVERIES);
     *place = (struct hf_place){.position = 1 + hf_gen_below(gen, gen->newest + 4),
                                .index = (uint32_t)hf_gen_below(gen, 3)};
+    bool any = subscription == NULL;
+    const struct hf_gen_subscription *seen =
+        any ? gen->subscriptions + hf_gen_below(gen, HF_GEN_SUBSCRIPTIONS)
+            : slot_of(gen, subscription);
+    uint64_t kept = any || seen != NULL ? hf_min_u64(seen->delivery_count, HF_GEN_DELIVERIES) : 0;
     if (kept > 0 && hf_gen_percent(gen, 80)) {
         const struct hf_receipt *receipt = &seen->deliveries[hf_gen_below(gen, kept)].receipt;
         *place = (struct hf_place){.position = receipt->position, .index = receipt->index};

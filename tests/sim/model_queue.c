@@ -51,7 +51,7 @@ static void unlink_line(struct hf_model *model, struct hf_naive_subscription *su
     while (*at != line) {
         at = &(*at)->next;
     }
-    HF_MODEL_TOUCH(model, at);
+    hf_model_touch_bytes(model, at, sizeof(struct hf_naive_line *));
     *at = line->next;
     subscription->line_count--;
 }
@@ -83,7 +83,7 @@ void hf_naive_arrive(struct hf_model *model, struct hf_naive_subscription *subsc
                                          .before = before,
                                          .next = *bucket};
     HF_MODEL_TOUCH(model, subscription);
-    HF_MODEL_TOUCH(model, bucket);
+    hf_model_touch_bytes(model, bucket, sizeof(struct hf_naive_message *));
     *bucket = message;
     subscription->arrived++;
     bool keyed = subscription->settings.order == HF_ORDER_KEY;

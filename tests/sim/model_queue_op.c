@@ -453,7 +453,8 @@ static enum hf_err create(struct hf_model_turn *turn, const struct hf_op *op)
             break;
         }
     }
-    HF_MODEL_TOUCH(model, &model->queue.subscriptions);
+    hf_model_touch_bytes(model, &model->queue.subscriptions,
+                         sizeof(struct hf_naive_subscription *));
     made->next = model->queue.subscriptions;
     model->queue.subscriptions = made;
     change(turn, HF_EVENT_SUBSCRIPTION_PUT, made)->scanned = made->from;

@@ -180,8 +180,8 @@ const uint64_t *hf_naive_jitters_us(const struct hf_settled *settled)
 void hf_naive_add_item(struct hf_settled *settled, const struct hf_settled_item *item,
                        uint64_t jitter_us)
 {
-    struct hf_settled_item *items = (struct hf_settled_item *)(uintptr_t)settled->items;
-    uint64_t *jitters_us = (uint64_t *)(uintptr_t)hf_naive_jitters_us(settled);
+    struct hf_settled_item *items = (struct hf_settled_item *)settled->items;
+    uint64_t *jitters_us = (uint64_t *)hf_naive_jitters_us(settled);
     HF_CHECK(settled->count < items[-1].error.len);
     jitters_us[settled->count] = jitter_us;
     items[settled->count++] = *item;

@@ -559,7 +559,8 @@ static void take_arrival(struct hf_witness *w, const struct hf_naive_news *news)
 {
     if (w->arrival_count == w->arrival_capacity) {
         w->arrival_capacity = w->arrival_capacity == 0 ? 256 : w->arrival_capacity * 2;
-        w->arrivals = realloc(w->arrivals, w->arrival_capacity * sizeof(*w->arrivals));
+        w->arrivals =
+            realloc(w->arrivals, w->arrival_capacity * sizeof(struct hf_queue_arrival_seen *));
         HF_CHECK(w->arrivals != NULL);
     }
     struct hf_queue_arrival_seen *arrival = make(w, sizeof(*arrival));
