@@ -265,7 +265,7 @@ static void put_thing_headers(struct hf_call *call, const struct hf_event *event
     }
 }
 
-static void put_headers(struct hf_call *call, const struct hf_commit *commit, int status)
+void hf_call_change_headers(struct hf_call *call)
 {
     const struct hf_answer *answer = &call->request.answer;
     uint64_t position = answer->position > 0 ? answer->position : answer->seen_position;
@@ -273,6 +273,11 @@ static void put_headers(struct hf_call *call, const struct hf_commit *commit, in
     if (answer->replayed) {
         hf_call_header_text(call, "Idempotent-Replayed", "", HF_STR("true"), "");
     }
+}
+
+static void put_headers(struct hf_call *call, const struct hf_commit *commit, int status)
+{
+    hf_call_change_headers(call);
     const struct hf_event *event = hf_answer_last_event(commit);
     if (status >= 300 || event == NULL || call->command.kind == HF_COMMAND_CANCEL_KEY) {
         return;
@@ -284,17 +289,28 @@ static void put_headers(struct hf_call *call, const struct hf_commit *commit, in
     }
 }
 
-enum hf_progress hf_call_commit_answer(struct hf_call *call)
+const struct hf_commit *hf_call_decided(struct hf_call *call)
 {
     const struct hf_answer *answer = &call->request.answer;
     call->has_answer = true;
     if (!answer->decided) {
-        return hf_call_undecided(call, answer->code);
+        (void)hf_call_undecided(call, answer->code);
+        return NULL;
     }
     call->submitted = true;
     const struct hf_commit *commit = hf_call_decode(answer->frame, call->exchange->arena);
     if (commit == NULL) {
-        return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
+        (void)hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
+    }
+    return commit;
+}
+
+enum hf_progress hf_call_commit_answer(struct hf_call *call)
+{
+    const struct hf_answer *answer = &call->request.answer;
+    const struct hf_commit *commit = hf_call_decided(call);
+    if (commit == NULL) {
+        return HF_CALL_ANSWERED;
     }
     hf_buffer_clear(&call->exchange->answer);
     int status = 200;

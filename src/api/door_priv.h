@@ -157,6 +157,11 @@ const struct hf_commit *hf_call_decode(const struct hf_shared_bytes *frame, stru
 /* Appends the answer of a decided commit to `to`; returns its HTTP status. */
 int hf_call_render(struct hf_call *call, struct hf_buffer *to, const struct hf_commit *commit,
                    bool dry_run);
+/* For a `finish`: the commit that the answer is made of, in the exchange's arena. NULL: composed (it was not decided, or memory is
+ * short). */
+const struct hf_commit *hf_call_decided(struct hf_call *call);
+/* What the answer of every decided change has: Holdfast-Position, and Idempotent-Replayed of a replay. */
+void hf_call_change_headers(struct hf_call *call);
 /* Composes the answer of the decided commit: the ordinary `finish`. */
 enum hf_progress hf_call_commit_answer(struct hf_call *call);
 

@@ -171,18 +171,15 @@ static enum hf_progress read_frames(struct hf_call *call, struct receiving *rece
 
 static enum hf_progress received(struct hf_call *call)
 {
-    const struct hf_answer *answer = &call->request.answer;
-    call->has_answer = true;
-    if (!answer->decided) {
-        return hf_call_undecided(call, answer->code);
+    const struct hf_commit *commit = hf_call_decided(call);
+    if (commit == NULL) {
+        return HF_CALL_ANSWERED;
     }
-    call->submitted = true;
-    const struct hf_commit *commit = hf_call_decode(answer->frame, call->exchange->arena);
     struct receiving *receiving = hf_arena_alloc_zero(call->exchange->arena, 1, sizeof(*receiving));
-    if (commit == NULL || receiving == NULL) {
+    if (receiving == NULL) {
         return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
     }
-    if (answer->code != HF_ERR_OK) {
+    if (call->request.answer.code != HF_ERR_OK) {
         return hf_call_commit_answer(call);
     }
     const struct hf_event *event = hf_call_last_event(commit, HF_EVENT_MESSAGES_DELIVERED);

@@ -51,14 +51,9 @@ static void put_results(struct hf_json_writer *w, const struct hf_queue_op *op,
 static enum hf_progress settled(struct hf_call *call)
 {
     const struct hf_answer *answer = &call->request.answer;
-    call->has_answer = true;
-    if (!answer->decided) {
-        return hf_call_undecided(call, answer->code);
-    }
-    call->submitted = true;
-    const struct hf_commit *commit = hf_call_decode(answer->frame, call->exchange->arena);
+    const struct hf_commit *commit = hf_call_decided(call);
     if (commit == NULL) {
-        return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
+        return HF_CALL_ANSWERED;
     }
     if (answer->code != HF_ERR_OK) {
         return hf_call_commit_answer(call);
@@ -72,12 +67,7 @@ static enum hf_progress settled(struct hf_call *call)
     }
     put_results(&w, call->command.ops[0].queue, commit);
     hf_json_end_object(&w);
-    hf_call_header(
-        call, "Holdfast-Position", "%llu",
-        (unsigned long long)(answer->position > 0 ? answer->position : answer->seen_position));
-    if (answer->replayed) {
-        hf_call_header(call, "Idempotent-Replayed", "true");
-    }
+    hf_call_change_headers(call);
     return hf_call_json(call, 200);
 }
 

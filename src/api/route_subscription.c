@@ -171,11 +171,9 @@ static enum hf_progress redriven(struct hf_call *call)
     if (!answer->decided || answer->code != HF_ERR_OK) {
         return hf_call_commit_answer(call);
     }
-    call->has_answer = true;
-    call->submitted = true;
-    const struct hf_commit *commit = hf_call_decode(answer->frame, call->exchange->arena);
+    const struct hf_commit *commit = hf_call_decided(call);
     if (commit == NULL) {
-        return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
+        return HF_CALL_ANSWERED;
     }
     struct hf_json_writer w = hf_json_writer_over(&call->exchange->answer);
     const struct hf_redriven *started = NULL;
@@ -207,12 +205,7 @@ static enum hf_progress redriven(struct hf_call *call)
         hf_json_end_object(&w);
     }
     hf_json_end_object(&w);
-    hf_call_header(
-        call, "Holdfast-Position", "%llu",
-        (unsigned long long)(answer->position > 0 ? answer->position : answer->seen_position));
-    if (answer->replayed) {
-        hf_call_header(call, "Idempotent-Replayed", "true");
-    }
+    hf_call_change_headers(call);
     return hf_call_json(call, 200);
 }
 
