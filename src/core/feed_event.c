@@ -80,11 +80,24 @@ static void from_due(const struct hf_message_due *due, struct hf_feed_event *out
     out->data_index = due->message.index;
 }
 
+static void from_document(const struct hf_event *event, struct hf_feed_event *out)
+{
+    set_subject(out, HF_SUBJECT_DOCUMENTS, &event->document.document);
+    if (event->type == HF_EVENT_DOCUMENT_PUT) {
+        out->payload = &event->document.data;
+    }
+}
+
+static void from_system(struct hf_feed_event *out)
+{
+    out->system = true;
+    out->arrives = false;
+}
+
 static void from_subscription(const struct hf_name *name, struct hf_feed_event *out)
 {
     set_subject(out, HF_SUBJECT_SUBSCRIPTIONS, name);
-    out->system = true;
-    out->arrives = false;
+    from_system(out);
 }
 
 /* Sets all that depends on the event's type. */
@@ -110,11 +123,8 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
         from_stream(&event->appended, out);
         return;
     case HF_EVENT_DOCUMENT_PUT:
-        out->payload = &event->document.data;
-        set_subject(out, HF_SUBJECT_DOCUMENTS, &event->document.document);
-        return;
     case HF_EVENT_DOCUMENT_DELETED:
-        set_subject(out, HF_SUBJECT_DOCUMENTS, &event->document.document);
+        from_document(event, out);
         return;
     case HF_EVENT_LEASE_ACQUIRED:
     case HF_EVENT_LEASE_RENEWED:
@@ -128,8 +138,7 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
     case HF_EVENT_CHECKPOINT:
     case HF_EVENT_TAIL_CUT:
     case HF_EVENT_FEATURE_LEVEL:
-        out->system = true;
-        out->arrives = false;
+        from_system(out);
         return;
     case HF_EVENT_MESSAGE_PUBLISHED:
         from_published(&event->published, out);
@@ -160,7 +169,7 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
     case HF_EVENT_TYPE_COUNT:
         break;
     }
-    HF_CHECK(!"an event type of the log");
+    HF_CHECK(false); /* a type that is not in the log */
 }
 
 void hf_feed_event_of(const struct hf_commit *commit, uint32_t index, struct hf_feed_event *out)
