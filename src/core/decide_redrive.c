@@ -259,12 +259,12 @@ static enum hf_step start_task(struct hf_deciding *d, const struct hf_draft_subs
     return STEP_OK;
 }
 
-static enum hf_step cancel_task(struct hf_deciding *d, const struct hf_draft_subscription *s)
+static enum hf_step cancel_task(struct hf_deciding *d, struct hf_draft_subscription *s)
 {
     if (s->stored->redrive.active) {
         return redriven(d, s, HF_REDRIVE_CANCELLED) == NULL ? STEP_STOP : STEP_OK;
     }
-    struct choosing none = {.d = d, .s = (struct hf_draft_subscription *)(uintptr_t)s};
+    struct choosing none = {.d = d, .s = s};
     return move_lines(&none, redriven(d, s, HF_REDRIVE_MOVED)); /* nothing is left to cancel */
 }
 
