@@ -75,7 +75,7 @@ enum hf_progress hf_call_frames(struct hf_call *call, const uint64_t *positions,
         hf_shared_bytes_unref(call->frames[i]);
     }
     call->frame_count = 0;
-    call->frames = hf_arena_alloc_zero(arena, count + 1, sizeof(*call->frames));
+    call->frames = hf_arena_alloc_zero(arena, count + 1, sizeof(struct hf_shared_bytes *));
     if (call->frames == NULL) {
         return hf_call_undecided(call, otherwise);
     }

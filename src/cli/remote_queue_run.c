@@ -426,7 +426,7 @@ static int run_command(const char *command, const struct message *message)
         }
     }
     (void)fflush(stdout);
-    FILE *pipe = popen(command, "w");
+    FILE *pipe = popen(command, "w"); /* NOLINT(cert-env33-c): the caller's own, for a shell */
     if (pipe == NULL) {
         return -1;
     }

@@ -57,16 +57,16 @@ struct hf_failing {
     struct hf_str error;
 };
 /* Fills the item (PARKED if tries are used up) and moves the copy on. */
-void hf_end_try(struct hf_deciding *d, struct hf_draft_subscription *s, struct hf_draft_line *line,
+void hf_end_try(struct hf_deciding *d, struct hf_draft_subscription *s, struct hf_draft_line *draft,
                 const struct hf_failing *failing, struct hf_settled_item *item);
 /* The first message of a line that is out is done. */
-void hf_ack_first(struct hf_draft_subscription *s, struct hf_draft_line *line,
+void hf_ack_first(struct hf_draft_subscription *s, struct hf_draft_line *draft,
                   struct hf_settled_item *item);
 
-/* OK, or why the receipt counts for nothing: STALE_RECEIPT. *line is set if OK. Its deadline, if it has passed, is booked
+/* OK, or why the receipt counts for nothing: STALE_RECEIPT. *out is set if OK. Its deadline, if it has passed, is booked
  * first. Not STEP_OK: memory. */
 enum hf_step hf_find_receipt(struct hf_deciding *d, struct hf_draft_subscription *s,
-                             const struct hf_receipt *receipt, struct hf_draft_line **line,
+                             const struct hf_receipt *receipt, struct hf_draft_line **out,
                              enum hf_err *code);
 /* Was a stale receipt acked with its very token? Its commit, 0 = no. Not STEP_OK: something is needed. */
 enum hf_step hf_find_acked(struct hf_deciding *d, struct hf_draft_subscription *s,

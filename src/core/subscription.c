@@ -75,7 +75,7 @@ static void free_lines(struct hf_subscription *s)
 
 void hf_subscription_end_redrive(struct hf_subscription *s)
 {
-    hf_free((char *)(uintptr_t)s->redrive.error_filter.ptr);
+    hf_free((char *)s->redrive.error_filter.ptr);
     s->redrive = (struct hf_redrive_task){0};
 }
 
@@ -319,7 +319,8 @@ static size_t pop_candidate(struct candidates *c)
 size_t hf_line_heap_earliest(const struct hf_line_heap *heap, uint64_t now_us, struct hf_line **out,
                              size_t most, size_t *scratch)
 {
-    struct candidates candidates = {.heap = heap, .items = scratch};
+    struct candidates candidates = {.heap = heap};
+    candidates.items = scratch;
     size_t count = 0;
     if (most > 0) {
         push_candidate(&candidates, 0);

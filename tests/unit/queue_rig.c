@@ -92,7 +92,7 @@ struct hf_place queue_publish(struct queue_rig *rig, const char *topic, const ch
         .data = hf_str_from(json),
     };
     add_op(&command, &fields);
-    struct hf_queue_op *queue = (struct hf_queue_op *)(uintptr_t)command.ops[0].queue;
+    struct hf_queue_op *queue = (struct hf_queue_op *)command.ops[0].queue;
     queue->has_deliver_at = deliver_at_us != 0;
     queue->deliver_at_us = deliver_at_us;
     enum hf_err code = run(rig, &command);
@@ -174,7 +174,7 @@ enum hf_err queue_put(struct queue_rig *rig, const char *name, const struct queu
     };
     add_queue_op(&command, &fields);
     if (s->lines_max != 0) {
-        ((struct hf_queue_op *)(uintptr_t)command.ops[0].queue)->settings.lines_max = s->lines_max;
+        ((struct hf_queue_op *)command.ops[0].queue)->settings.lines_max = s->lines_max;
     }
     return end(rig, &command, run(rig, &command));
 }

@@ -59,11 +59,17 @@ static struct message *before(struct model *m, const struct message *message)
     return found;
 }
 
+static bool same_receipt(const struct hf_receipt *a, const struct hf_receipt *b)
+{
+    return a->uid == b->uid && hf_id_equal(&a->line, &b->line) && a->number == b->number &&
+           a->token == b->token && a->position == b->position && a->index == b->index;
+}
+
 static struct message *of_receipt(struct model *m, const struct hf_receipt *receipt)
 {
     for (uint32_t i = 0; i < m->count; i++) {
         struct message *message = &m->messages[i];
-        if (message->state == OUT && memcmp(&message->receipt, receipt, sizeof(*receipt)) == 0) {
+        if (message->state == OUT && same_receipt(&message->receipt, receipt)) {
             return message;
         }
     }
