@@ -269,17 +269,17 @@ static enum hf_err complete(struct hf_state *state, struct hf_error *error)
     return HF_ERR_OK;
 }
 
-static bool keep_filter_text(struct hf_redrive_task *task)
+/* The text of a redrive, which is the codec's so far; *copy stays NULL if there is none. false: memory is short. */
+static bool copy_filter_text(const struct hf_redrive_task *task, char **copy)
 {
     if (!hf_str_present(task->error_filter)) {
         return true;
     }
-    char *copy = hf_malloc(task->error_filter.len);
-    if (copy != NULL) {
-        memcpy(copy, task->error_filter.ptr, task->error_filter.len);
+    *copy = hf_malloc(task->error_filter.len);
+    if (*copy != NULL) {
+        memcpy(*copy, task->error_filter.ptr, task->error_filter.len);
     }
-    task->error_filter.ptr = copy;
-    return copy != NULL;
+    return *copy != NULL;
 }
 
 static enum hf_err load_subscription(struct hf_state *state, struct hf_codec *codec,
@@ -302,17 +302,19 @@ static enum hf_err load_subscription(struct hf_state *state, struct hf_codec *co
     }
     queue->has_loaded = true;
     queue->loaded_id = read.name.id;
+    char *filter_text = NULL;
     struct hf_subscription *s =
         hf_queue_reserve_subscription(queue, &read.settings.filter) &&
-                keep_filter_text(&read.redrive)
+                copy_filter_text(&read.redrive, &filter_text)
             ? hf_subscription_new(&read.name, &read.settings, read.uid, queue->seed)
             : NULL;
     if (s == NULL) {
-        hf_free((char *)(uintptr_t)read.redrive.error_filter.ptr);
+        hf_free(filter_text);
         return no_memory(error);
     }
     struct hf_subscription fresh = *s;
     *s = read;
+    s->redrive.error_filter.ptr = filter_text;
     s->name = fresh.name;
     s->settings = fresh.settings;
     s->lines = fresh.lines;

@@ -434,6 +434,27 @@ static bool append_bytes(void *context, const void *data, size_t size_bytes)
     return true;
 }
 
+/* Whatever allocation fails, memory is short and nothing else, and what was loaded can be released. */
+static void load_with_faults(const struct hf_buffer *bytes)
+{
+    bool hit = true;
+    for (uint64_t n = 1; hit; n++) {
+        struct hf_state state;
+        struct hf_state_loader loader;
+        struct hf_error error = {0};
+        hf_state_init(&state, 14);
+        hf_state_loader_init(&loader, &state);
+        hf_alloc_fault_set(n);
+        enum hf_err fed = hf_state_loader_feed(&loader, bytes->data, bytes->size_bytes, &error);
+        enum hf_err finished = hf_state_loader_finish(&loader, fed == HF_ERR_OK ? &error : NULL);
+        hit = hf_alloc_fault_hit();
+        hf_alloc_fault_set(0);
+        enum hf_err err = fed == HF_ERR_OK ? finished : fed;
+        HF_CHECK(err == (hit ? HF_ERR_NO_MEMORY : HF_ERR_OK));
+        hf_state_release(&state);
+    }
+}
+
 void core_rig_reload(struct core_rig *rig)
 {
     struct hf_buffer bytes, again;
@@ -443,6 +464,9 @@ void core_rig_reload(struct core_rig *rig)
     hf_buffer_init(&bytes);
     hf_buffer_init(&again);
     HF_CHECK(hf_state_save(&rig->state, append_bytes, &bytes));
+    if (rig->faults) {
+        load_with_faults(&bytes);
+    }
     hf_state_init(&loaded, 14);
     hf_state_loader_init(&loader, &loaded);
     bool fed = hf_state_loader_feed(&loader, bytes.data, bytes.size_bytes, &error) == HF_ERR_OK;

@@ -26,7 +26,7 @@ struct core_rig {
     struct hf_shared_bytes **frames; /* by position - 1; owned */
     uint64_t key_retention_us;
     uint64_t needs; /* decisions that asked for cold records */
-    bool faults;    /* every allocation of a reservation fails in turn before it succeeds */
+    bool faults;    /* every allocation of a reservation or reload fails in turn before */
 };
 
 /* What came of a command. Strings and buffer live until the next command. */

@@ -816,7 +816,7 @@ static void backoff_is_bounded(void **state)
                 HF_BACKOFF_MS_MAX * 1000ull);
 }
 
-/* In RAM, cold, and with every allocation of every reservation failing in turn. */
+/* In RAM, cold, and with every allocation of every reservation and reload failing in turn. */
 static void run_case(void (*test)(struct queue_rig *))
 {
     static const enum core_rig_mode modes[] = {CORE_RIG_HOT, CORE_RIG_COLD, CORE_RIG_HOT};
