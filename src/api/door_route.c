@@ -203,7 +203,9 @@ static const char *method_name(enum hf_http_method method)
 
 static char *append_text(char *to, struct hf_str text)
 {
-    memcpy(to, text.ptr, text.len);
+    if (text.len > 0) {
+        memcpy(to, text.ptr, text.len);
+    }
     return to + text.len;
 }
 
