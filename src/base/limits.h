@@ -29,15 +29,15 @@
 #define HF_ATTEMPTS_MAX          1000                            /* deliveries of a message */
 #define HF_DELIVERY_MS_MIN       1000                            /* lease of a delivery */
 #define HF_DELIVERY_MS_MAX       43200000                        /* twelve hours */
-#define HF_BACKOFF_MS_MAX        86400000           /* a day; also of a nack's delay_ms */
-#define HF_IN_FLIGHT_MAX         100000             /* in_flight_max of a subscription */
-#define HF_RECEIVE_MAX           1000               /* messages of a receive, receipts of a batch */
-#define HF_RECEIVE_BYTES_MAX     (4u << 20)         /* data of a receive's messages */
-#define HF_ATTEMPT_BYTES_MAX     100                /* attempt id of a receive */
-#define HF_REDRIVE_RATE_MAX      10000              /* lines a second */
-#define HF_SCAN_ARRIVALS_MAX     100000             /* of one SUBSCRIPTION_SCANNED */
-#define HF_COMMIT_ARRIVALS_MAX   100000             /* of a commit at all live subscriptions together */
-#define HF_QUEUE_LINES_MAX       1000000            /* lines of a subscription while it is live */
+#define HF_BACKOFF_MS_MAX        86400000   /* a day; also of a nack's delay_ms */
+#define HF_IN_FLIGHT_MAX         100000     /* in_flight_max of a subscription */
+#define HF_RECEIVE_MAX           1000       /* messages of a receive, receipts of a batch */
+#define HF_RECEIVE_BYTES_MAX     (4u << 20) /* data of a receive's messages */
+#define HF_ATTEMPT_BYTES_MAX     100        /* attempt id of a receive */
+#define HF_REDRIVE_RATE_MAX      10000      /* lines a second */
+#define HF_SCAN_ARRIVALS_MAX     100000     /* of one SUBSCRIPTION_SCANNED */
+#define HF_COMMIT_ARRIVALS_MAX   100000     /* of a commit at all live subscriptions together */
+#define HF_QUEUE_LINES_MAX       1000000    /* lines of a subscription while it is live */
 #define HF_JSON_INTEGER_MAX      ((1ull << 53) - 1) /* versions, positions, tokens */
 
 struct hf_limits {

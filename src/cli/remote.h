@@ -160,9 +160,9 @@ struct hf_remote_verb {
     const struct hf_remote_part *body;  /* NULL: none */
     const struct hf_remote_part *query; /* NULL: none */
     const struct hf_remote_column
-        *columns;          /* a list: its columns, title NULL at the end; else NULL */
-    hf_remote_set options; /* further ones, bits */
+        *columns; /* a list: its columns, title NULL at the end; else NULL */
     int (*run)(struct hf_remote_call *call); /* instead of sending and showing; or NULL */
+    hf_remote_set options;                   /* further ones, bits */
 };
 
 struct hf_remote_group {
