@@ -524,8 +524,8 @@ int hf_remote_queue_receive(struct hf_remote_call *call)
 {
     const struct hf_remote_values *values = call->values;
     struct receiving receiving = {.call = call};
-    uint64_t max;
-    uint64_t wait;
+    uint64_t max = 0;
+    uint64_t wait = 0;
     bool follow = values->flag[HF_REMOTE_FOLLOW];
     int status = take_number(call, HF_REMOTE_MAX, "max", RECEIPTS_MAX, &max);
     if (status == HF_CLI_GO_ON) {

@@ -98,7 +98,7 @@ static void expect_damage(struct hf_event *events, uint32_t count)
         case HF_EVENT_SUBSCRIPTION_PUT:
         case HF_EVENT_SUBSCRIPTION_DELETED:
         case HF_EVENT_SUBSCRIPTION_SOUGHT:
-            change = (struct hf_subscription_change *)(uintptr_t)events[i].subscription;
+            change = (struct hf_subscription_change *)events[i].subscription;
             change->settings = old->settings;
             change->uid = events[i].type == HF_EVENT_SUBSCRIPTION_PUT ? commit.position : old->uid;
             change->scanned = 1;
@@ -183,7 +183,7 @@ static void a_task_has_a_rate(void **state)
     (void)queue_publish(&rig, T, "k", "word", 0);
     assert_int_equal(queue_receive(&rig, "s", 1, &batch), HF_ERR_OK);
     assert_int_equal(queue_act(&rig, "s", HF_ACT_PARK, &batch.got[0].receipt, "no"), HF_ERR_OK);
-    struct hf_subscription *s = (struct hf_subscription *)(uintptr_t)queue_subscription(&rig, "s");
+    struct hf_subscription *s = (struct hf_subscription *)queue_subscription(&rig, "s");
     for (uint32_t i = 0; i < 2; i++) { /* where does the rate stand? */
         s->redrive =
             (struct hf_redrive_task){.active = true, .rate_per_s = 1 + i, .at = s->parked.first};
