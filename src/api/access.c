@@ -405,9 +405,9 @@ struct hf_str hf_access_cors(struct hf_access *access, const struct hf_http_exch
 {
     size_t count;
     struct hf_str origin = configured_origin(access, exchange, &count);
-    static const char common[] =
-        "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: ETag, Holdfast-Position, "
-        "Idempotent-Replayed, Location, Retry-After\r\n";
+    static const char common[] = "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: ETag, "
+                                 "Holdfast-Position, Holdfast-Cursor, "
+                                 "Idempotent-Replayed, Location, Retry-After\r\n";
     static const char preflight[] =
         "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
         "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, If-Match, "

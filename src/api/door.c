@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "api/door_priv.h"
+#include "api/feed.h"
 #include "base/alloc.h"
 #include "base/check.h"
 
@@ -14,6 +15,13 @@ struct hf_door *hf_door_new(const struct hf_door_options *options)
         hf_histogram_init_latency(&door->answer_us);
         door->started_us = options->outside->wall_us(options->outside);
     }
+    if (door != NULL && options->node != NULL) {
+        door->feed = hf_feed_new(hf_node_tail(options->node), options->outside);
+        if (door->feed == NULL) {
+            hf_free(door);
+            door = NULL;
+        }
+    }
     return door;
 }
 
@@ -21,6 +29,7 @@ void hf_door_free(struct hf_door *door)
 {
     if (door != NULL) {
         hf_commit_cache_release(&door->commits);
+        hf_feed_free(door->feed);
     }
     hf_free(door);
 }
@@ -298,14 +307,22 @@ static void resume(void *context, struct hf_http_exchange *exchange)
     go_on(call, call->finish(call));
 }
 
-/* Nobody would get what a waiting receive takes out, or the server stops. */
+/* Nobody would get what a waiting receive takes out, a stream has room, or the server stops. */
 static void notice(void *context, struct hf_http_exchange *exchange, enum hf_http_notice what)
 {
     struct hf_door *door = context;
     struct hf_call *call = exchange->user;
     if (call != NULL && call->withdraws && what != HF_HTTP_ROOM) {
         hf_node_withdraw(door->options.node, &call->request);
+    } else if (call != NULL && call->notice != NULL) {
+        go_on(call, call->notice(call, what));
     }
+}
+
+bool hf_call_begin_stream(struct hf_call *call)
+{
+    struct hf_http_response response = response_of(call);
+    return hf_http_begin(call->exchange, &response);
 }
 
 static bool admit(void *context, struct hf_http_exchange *exchange,

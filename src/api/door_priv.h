@@ -62,6 +62,7 @@ struct hf_door {
     struct hf_door_options options; /* as given */
     uint64_t started_us;            /* wall clock */
     struct hf_commit_cache commits; /* loop\'s thread */
+    struct hf_feed *feed;           /* owned; NULL: without a node */
     struct hf_histogram answer_us; /* from the node's answer until it was composed; loop's thread */
 };
 
@@ -92,7 +93,9 @@ struct hf_call {
     bool withdraws;                  /* is withdrawn from the node if its peer has gone */
     bool submitted; /* something may have happened: short memory is `outcome_unknown` */
     enum hf_progress (*finish)(struct hf_call *call); /* NULL: hf_call_commit_answer */
-    void *work;                                       /* the route's own, in the exchange's arena */
+    /* Of a stream or a watched exchange: what the HTTP server tells; NULL: nothing is done about it. */
+    enum hf_progress (*notice)(struct hf_call *call, enum hf_http_notice what);
+    void *work; /* the route's own, in the exchange's arena */
 
     /* reads: set on the node's thread */
     int read_status; /* HTTP status of what was rendered */
@@ -140,6 +143,10 @@ enum hf_progress hf_call_invalid(struct hf_call *call, const char *detail);
 enum hf_progress hf_call_undecided(struct hf_call *call, enum hf_err code);
 /* 200 with what is in the answer, application/json. */
 enum hf_progress hf_call_json(struct hf_call *call, int status);
+
+/* Begins a streamed answer with the call's status, content type and headers; hf_http_piece and hf_http_end of its
+ * exchange follow. false: too many are open. Afterwards progress is HF_CALL_UNDER_WAY. (door.c) */
+bool hf_call_begin_stream(struct hf_call *call) HF_WARN_UNUSED;
 
 /* The path's name, for things (reference: "~17.0" too). false: composed. */
 bool hf_call_path_name(struct hf_call *call, bool reference);
@@ -240,6 +247,11 @@ enum hf_progress hf_route_balance(struct hf_call *call);
 enum hf_progress hf_route_statement(struct hf_call *call);
 enum hf_progress hf_route_totals(struct hf_call *call);
 enum hf_progress hf_route_read(struct hf_call *call);
+enum hf_progress hf_route_feed(struct hf_call *call);
+/* ?snapshot=: things as they are, then a cursor of the feed. */
+enum hf_progress hf_route_snapshot(struct hf_call *call);
+/* ?types= &prefix= &topic= &asset= &bucket=. false: call->malformed. */
+bool hf_call_take_feed_filter(struct hf_call *call, struct hf_filter *filter);
 enum hf_progress hf_route_health(struct hf_call *call);
 enum hf_progress hf_route_ready(struct hf_call *call);
 enum hf_progress hf_route_openapi(struct hf_call *call);

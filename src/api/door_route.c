@@ -125,6 +125,10 @@ static const struct hf_route routes[] = {
     {HF_HTTP_POST, JSON, "/v1/subscriptions/{id}/seek", NULL, hf_route_seek, NULL, 0},
 
     {HF_HTTP_POST, JSON | HF_ROUTE_KEY_FREE, "/v1/read", READ_PARAMETERS, hf_route_read, NULL, 0},
+    {HF_HTTP_GET, 0, "/v1/feed",
+     LIST("after", "from", "position", "time", "limit", "wait", "follow", "types", "prefix",
+          "topic", "asset", "bucket", "snapshot"),
+     hf_route_feed, NULL, 0},
     {HF_HTTP_GET, 0, "/v1/assets/{asset}/totals", READ_PARAMETERS, hf_route_totals, NULL,
      HF_QUERY_TOTALS},
     {HF_HTTP_GET, 0, "/v1/status", NULL, hf_route_status, NULL, 0},

@@ -43,6 +43,7 @@
     X(HEADERS_TOO_LARGE, 112, 431, "headers_too_large", "The headers are too large")               \
     X(NOT_IMPLEMENTED, 113, 501, "not_implemented", "Not implemented")                             \
     X(HTTP_VERSION, 114, 505, "http_version_not_supported", "HTTP version not supported")          \
+    X(NOT_ACCEPTABLE, 115, 406, "not_acceptable", "No form of the answer is acceptable")           \
     X(ACCOUNT_NOT_FOUND, 120, 404, "account_not_found", "No such account")                         \
     X(TRANSFER_NOT_FOUND, 121, 404, "transfer_not_found", "No such transfer")                      \
     X(HOLD_NOT_FOUND, 122, 404, "hold_not_found", "No such hold")                                  \

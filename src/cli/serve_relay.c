@@ -17,14 +17,15 @@
 #include "base/check.h"
 #include "cli/serve_upstream.h"
 
-#define CONNECTIONS_MAX 1024 /* to the owner; requests beyond wait */
-#define POLLS_MAX       960  /* of them for receives, which may take their time */
+#define CONNECTIONS_MAX 1280 /* to the owner; requests beyond wait */
+#define POLLS_MAX       1216 /* of them for receives and feeds, which may take their time */
 #define IDLE_MS_MAX                                                                                \
     5000 /* of a connection; far below the owner's, so that it is never the first to close */
-#define STOP_MS_MAX       5000 /* of an answer under way, once this process stops */
-#define RETRY_MS          20   /* until an owner is looked for again */
-#define ROUND_MS_MAX      250  /* of waiting, while something could become late */
-#define READY_WAIT_MS     1000 /* /readyz asks for now */
+#define STREAM_MS_MAX     50000 /* without a byte of a stream, which has heartbeats */
+#define STOP_MS_MAX       5000  /* of an answer under way, once this process stops */
+#define RETRY_MS          20    /* until an owner is looked for again */
+#define ROUND_MS_MAX      250   /* of waiting, while something could become late */
+#define READY_WAIT_MS     1000  /* /readyz asks for now */
 #define SOCKET_PATH_BYTES sizeof(((struct sockaddr_un *)NULL)->sun_path)
 #define MARK              1 /* added to the pointer in an exchange's user: it is the relay's */
 
@@ -36,7 +37,10 @@ enum phase {
 
 enum outcome {
     ANSWERED, /* by the owner */
-    REFUSED,  /* by the relay */
+    PIECE,    /* of a stream; more will come */
+    LAST_PIECE,
+    BROKEN_OFF, /* of a stream: the owner has gone in the middle of it, or the peer */
+    REFUSED,    /* by the relay */
     HANDED_BACK,
 };
 
@@ -47,7 +51,7 @@ struct call {
     uint64_t give_up_ms;               /* without an owner until then it is refused */
     uint64_t not_before_ms;            /* it waits at least until then */
     bool repeatable;                   /* see the header, 1 */
-    bool polls;                        /* it is a receive: see the header, 3 */
+    bool polls;                        /* it is a receive or feed: see the header, 3 */
     atomic_bool gone;                  /* set by the loop's thread: nobody waits any more */
     bool perhaps_done;                 /* it was on a connection that broke */
     enum outcome outcome;              /* when it is resumed */
@@ -56,6 +60,9 @@ struct call {
     const char *content_type;          /* ANSWERED: or NULL; in the arena */
     struct hf_str headers;             /* ANSWERED: to pass on; in the arena */
     struct hf_str more_headers;        /* to be added to them */
+    struct connection *connection;     /* the thread's: of a stream under way */
+    bool begun;                        /* the loop's: the stream's head is out */
+    bool waits_for_room;               /* the loop's: it has the call until notice ROOM */
 };
 
 struct list {
@@ -67,6 +74,7 @@ struct connection {
     struct hf_upstream upstream; /* fd -1: free */
     struct call *call;           /* NULL: idle */
     bool wants_write;            /* poll for it */
+    bool paused;                 /* of a stream: the loop has its last piece */
 };
 
 struct hf_relay {
@@ -76,6 +84,7 @@ struct hf_relay {
     int bell;                        /* an eventfd: look at what is under the mutex */
     pthread_mutex_t mutex;           /* guards the three below */
     struct list inbox;               /* taken, not yet seen by the thread */
+    struct list back;                /* streams whose last piece is written */
     enum phase phase;                /* wanted */
     bool end;                        /* the thread shall end */
     enum phase seen;                 /* the thread's copy of phase */
@@ -168,6 +177,11 @@ static bool is_repeatable(const struct hf_http_exchange *exchange)
     return repeatable;
 }
 
+static bool is_gone(struct call *call)
+{
+    return atomic_load_explicit(&call->gone, memory_order_acquire);
+}
+
 static void respond_problem(struct hf_http_exchange *exchange, enum hf_err code)
 {
     static const char *const details[] = {
@@ -195,7 +209,7 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
     call->exchange = exchange;
     call->more_headers = more_headers;
     call->repeatable = is_repeatable(exchange);
-    call->polls = is_receive(exchange);
+    call->polls = is_receive(exchange) || hf_str_equal(exchange->path, HF_STR("/v1/feed"));
     atomic_init(&call->gone, false);
     if (call->polls) {
         hf_http_watch(exchange);
@@ -214,20 +228,76 @@ bool hf_relay_has(const struct hf_http_exchange *exchange)
     return ((uintptr_t)exchange->user & MARK) != 0; /* a door's call is aligned */
 }
 
+static struct call *call_of(const struct hf_http_exchange *exchange)
+{
+    return (void *)((char *)exchange->user - MARK);
+}
+
+/* The stream's last piece is written: the thread may read on, or let it go. */
+static void give_back(struct hf_relay *relay, struct call *call)
+{
+    call->waits_for_room = false;
+    lock(relay);
+    push(&relay->back, call);
+    unlock(relay);
+    ring(relay);
+}
+
 void hf_relay_notice(struct hf_relay *relay, struct hf_http_exchange *exchange,
                      enum hf_http_notice what)
 {
-    struct call *call = (void *)((char *)exchange->user - MARK);
+    struct call *call = call_of(exchange);
     if (call->polls && what != HF_HTTP_ROOM) {
         atomic_store_explicit(&call->gone, true, memory_order_release);
         ring(relay);
+    }
+    if (call->waits_for_room) {
+        give_back(relay, call);
+    }
+}
+
+static bool begin_stream(struct call *call)
+{
+    struct hf_http_response response = {
+        .status = call->status,
+        .content_type = call->content_type,
+        .headers = call->headers,
+    };
+    call->begun = call->content_type != NULL && hf_http_begin(call->exchange, &response);
+    return call->begun;
+}
+
+/* A stream's outcome. */
+static void go_on_stream(struct hf_relay *relay, struct call *call)
+{
+    struct hf_http_exchange *exchange = call->exchange;
+    bool speaks = call->outcome != BROKEN_OFF;
+    if (speaks && !call->begun && !begin_stream(call)) { /* as many as may be are open */
+        atomic_store_explicit(&call->gone, true, memory_order_release);
+    }
+    bool room = speaks && call->begun && hf_http_piece(exchange);
+    if (call->outcome == PIECE) {
+        call->waits_for_room = !room && !is_gone(call);
+        if (!call->waits_for_room) {
+            give_back(relay, call);
+        }
+    } else if (!call->begun) {
+        exchange->user = NULL;
+        respond_problem(exchange, HF_ERR_NOT_READY);
+    } else if (call->outcome == LAST_PIECE) {
+        hf_http_end(exchange);
+    } else {
+        hf_http_break(exchange);
     }
 }
 
 bool hf_relay_resume(struct hf_relay *relay, struct hf_http_exchange *exchange)
 {
-    (void)relay;
-    struct call *call = (void *)((char *)exchange->user - MARK);
+    struct call *call = call_of(exchange);
+    if (call->outcome >= PIECE && call->outcome <= BROKEN_OFF) {
+        go_on_stream(relay, call);
+        return true;
+    }
     exchange->user = NULL;
     if (call->outcome == HANDED_BACK) {
         hf_buffer_clear(&exchange->answer);
@@ -274,11 +344,6 @@ static void wait_again(struct hf_relay *relay, struct call *call, bool perhaps_d
     push(&relay->waiting, call);
 }
 
-static bool is_gone(struct call *call)
-{
-    return atomic_load_explicit(&call->gone, memory_order_acquire);
-}
-
 /* The connection has no call any more. */
 static void let_go(struct hf_relay *relay, struct connection *connection)
 {
@@ -297,7 +362,8 @@ static void drop(struct hf_relay *relay, struct connection *connection)
     }
 }
 
-/* Copies what the owner answered into the exchange. false: memory is short. */
+/* Copies the head of what the owner answered into the exchange, and the body of an answer that is whole. false: memory
+ * is short. */
 static bool keep_answer(struct call *call, const struct hf_upstream *upstream,
                         struct hf_upstream_answer *answer)
 {
@@ -321,7 +387,9 @@ static bool keep_answer(struct call *call, const struct hf_upstream *upstream,
         call->content_type = type;
     }
     hf_buffer_clear(&exchange->answer);
-    hf_buffer_bytes(&exchange->answer, answer->body.ptr, answer->body.len);
+    if (!upstream->streams) {
+        hf_buffer_bytes(&exchange->answer, answer->body.ptr, answer->body.len);
+    }
     call->status = answer->status;
     return good && !exchange->answer.failed;
 }
@@ -349,12 +417,83 @@ static void whole(struct hf_relay *relay, struct connection *connection)
     }
 }
 
+/* The stream leaves its connection, which can't be used again. */
+static void part(struct hf_relay *relay, struct connection *connection, enum outcome outcome)
+{
+    struct call *call = connection->call;
+    let_go(relay, connection);
+    connection->paused = false;
+    hf_upstream_close(&connection->upstream);
+    finish(call, outcome, HF_ERR_OK);
+}
+
+/* Hands the next piece of a stream to the loop, if there is one. */
+static void read_stream(struct hf_relay *relay, struct connection *connection)
+{
+    struct call *call = connection->call;
+    struct hf_buffer *piece = &call->exchange->answer;
+    enum hf_upstream_progress progress = hf_upstream_piece(&connection->upstream, piece);
+    connection->wants_write = false;
+    if (progress == HF_UPSTREAM_BROKEN) {
+        hf_buffer_clear(piece);
+        part(relay, connection, BROKEN_OFF);
+    } else if (progress == HF_UPSTREAM_WHOLE) {
+        let_go(relay, connection);
+        hf_upstream_end(&connection->upstream);
+        connection->upstream.since_ms = now_ms();
+        finish(call, LAST_PIECE, HF_ERR_OK);
+    } else if (piece->size_bytes > 0) {
+        connection->upstream.since_ms = now_ms();
+        connection->paused = true;
+        finish(call, PIECE, HF_ERR_OK);
+    }
+}
+
+/* The owner's answer is a stream, and its head is there. */
+static void begin_reading(struct hf_relay *relay, struct connection *connection)
+{
+    struct call *call = connection->call;
+    struct hf_upstream_answer answer;
+    if (!keep_answer(call, &connection->upstream, &answer)) {
+        drop(relay, connection);
+        return;
+    }
+    call->connection = connection;
+    hf_upstream_drop_head(&connection->upstream);
+    if (call->exchange->method == HF_HTTP_HEAD) {
+        part(relay, connection, LAST_PIECE);
+    } else {
+        read_stream(relay, connection);
+    }
+}
+
+/* Streams whose last piece is written. */
+static void take_back(struct hf_relay *relay, struct list *back)
+{
+    struct call *call;
+    while ((call = pop(back)) != NULL) {
+        struct connection *connection = call->connection;
+        connection->paused = false;
+        if (is_gone(call)) {
+            part(relay, connection, BROKEN_OFF);
+        } else {
+            read_stream(relay, connection);
+        }
+    }
+}
+
 static void go(struct hf_relay *relay, struct connection *connection)
 {
+    if (connection->upstream.streams) {
+        read_stream(relay, connection);
+        return;
+    }
     enum hf_upstream_progress progress = hf_upstream_go(&connection->upstream);
     connection->wants_write = progress == HF_UPSTREAM_WANTS_WRITE;
     if (progress == HF_UPSTREAM_WHOLE) {
         whole(relay, connection);
+    } else if (progress == HF_UPSTREAM_STREAMS) {
+        begin_reading(relay, connection);
     } else if (progress == HF_UPSTREAM_BROKEN) {
         drop(relay, connection);
     }
@@ -428,7 +567,11 @@ static void check_times(struct hf_relay *relay, uint64_t now)
         if (connection->upstream.fd < 0) {
             continue;
         }
-        uint64_t most = connection->call == NULL ? IDLE_MS_MAX
+        if (connection->paused) {
+            continue; /* the loop has its call */
+        }
+        uint64_t most = connection->call == NULL       ? IDLE_MS_MAX
+                        : connection->upstream.streams ? STREAM_MS_MAX
                         : relay->seen == STOPPING
                             ? hf_min_u64(STOP_MS_MAX, relay->options.answer_ms)
                             : relay->options.answer_ms;
@@ -437,6 +580,10 @@ static void check_times(struct hf_relay *relay, uint64_t now)
             continue;
         }
         struct call *call = connection->call;
+        if (call != NULL && connection->upstream.streams) {
+            part(relay, connection, BROKEN_OFF);
+            continue;
+        }
         if (call != NULL) { /* the caller has waited long enough: it is told what is known */
             call->perhaps_done = call->perhaps_done || hf_upstream_sent_all(&connection->upstream);
             let_go(relay, connection);
@@ -455,6 +602,8 @@ static bool look(struct hf_relay *relay)
     lock(relay);
     struct list inbox = relay->inbox;
     relay->inbox = (struct list){0};
+    struct list back = relay->back;
+    relay->back = (struct list){0};
     relay->seen = relay->phase;
     bool end = relay->end;
     unlock(relay);
@@ -462,6 +611,7 @@ static bool look(struct hf_relay *relay)
     while ((call = pop(&inbox)) != NULL) {
         push(&relay->waiting, call);
     }
+    take_back(relay, &back);
     return !end;
 }
 
@@ -482,7 +632,7 @@ static void poll_all(struct hf_relay *relay)
     ready[0] = (struct pollfd){.fd = relay->bell, .events = POLLIN};
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
         struct connection *connection = &relay->connections[i];
-        if (connection->upstream.fd >= 0) {
+        if (connection->upstream.fd >= 0 && !connection->paused) {
             bool writes = connection->call != NULL && connection->wants_write;
             ready[count] = (struct pollfd){.fd = connection->upstream.fd,
                                            .events = writes ? POLLIN | POLLOUT : POLLIN};

@@ -17,8 +17,10 @@
  *    once, or if it is harmless; not the POSTs that end a lease, give messages back or take some out without an
  *    attempt of their own. Other changes end as outcome_unknown.
  * 2. not_ready from an owner (it stops or fails) changes nothing: the request waits for the next owner.
- * 3. A receive that waits at the owner is given up there when its peer here has gone; such requests never take all of the
- *    connections.
+ * 3. A receive or feed that waits at the owner is given up there when its peer here has gone; such requests never take
+ *    all of the connections.
+ * 4. A stream of the owner's is passed on piece by piece: the next one is read when its peer has taken enough. If the
+ *    owner goes, it is broken off; who follows the feed comes again with its cursor.
  */
 #ifndef HF_CLI_SERVE_RELAY_H
 #define HF_CLI_SERVE_RELAY_H
@@ -44,10 +46,10 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
                    struct hf_str more_headers);
 /* Is it an exchange that the relay was given? */
 bool hf_relay_has(const struct hf_http_exchange *exchange);
-/* A watched exchange's peer has gone, or the server stops. */
+/* What the HTTP server tells about a watched exchange or a stream. */
 void hf_relay_notice(struct hf_relay *relay, struct hf_http_exchange *exchange,
                      enum hf_http_notice what);
-/* The exchange was resumed. true: it is answered. false: it is handed back as it came (user is NULL again), for this process is
+/* The exchange was resumed. true: it is answered, or goes on. false: it is handed back as it came (user is NULL again), for this process is
  * the owner now. */
 bool hf_relay_resume(struct hf_relay *relay, struct hf_http_exchange *exchange);
 

@@ -152,6 +152,7 @@ bool hf_upstream_begin(struct hf_upstream *upstream, const struct hf_http_exchan
     }
     upstream->exchange = exchange;
     upstream->sent_bytes = 0;
+    upstream->streams = false;
     return true;
 }
 
@@ -197,6 +198,11 @@ enum hf_upstream_progress hf_upstream_go(struct hf_upstream *upstream)
             struct hf_str bytes = {(const char *)upstream->in.data, upstream->in.size_bytes};
             struct hf_upstream_answer answer;
             int parsed = hf_upstream_parse(bytes, &answer, NULL);
+            if (parsed == 2) {
+                upstream->streams = true;
+                hf_http_body_begin(&upstream->body, true, 0, UINT64_MAX);
+                return HF_UPSTREAM_STREAMS;
+            }
             if (parsed != 0) {
                 return parsed > 0 ? HF_UPSTREAM_WHOLE : HF_UPSTREAM_BROKEN;
             }
@@ -212,11 +218,67 @@ enum hf_upstream_progress hf_upstream_go(struct hf_upstream *upstream)
     }
 }
 
+/* Chunks to data. */
+static enum hf_upstream_progress take_chunks(struct hf_upstream *upstream, struct hf_buffer *piece)
+{
+    size_t taken;
+    struct hf_buffer *in = &upstream->in;
+    enum hf_http_progress progress =
+        hf_http_body_feed(&upstream->body, (const char *)in->data, in->size_bytes, piece, &taken);
+    bool more = taken < in->size_bytes; /* nobody asked for more */
+    hf_buffer_clear(in);
+    if (progress == HF_HTTP_BAD || piece->failed || (progress == HF_HTTP_DONE && more)) {
+        return HF_UPSTREAM_BROKEN;
+    }
+    return progress == HF_HTTP_DONE ? HF_UPSTREAM_WHOLE : HF_UPSTREAM_WANTS_READ;
+}
+
+enum hf_upstream_progress hf_upstream_piece(struct hf_upstream *upstream, struct hf_buffer *piece)
+{
+    HF_CHECK(upstream->exchange != NULL && upstream->streams);
+    if (upstream->in.size_bytes > 0) {
+        enum hf_upstream_progress progress = take_chunks(upstream, piece);
+        if (progress != HF_UPSTREAM_WANTS_READ || piece->size_bytes > 0) {
+            return progress;
+        }
+    }
+    for (;;) {
+        uint8_t *room = hf_buffer_extend(&upstream->in, READ_BYTES);
+        if (room == NULL) {
+            return HF_UPSTREAM_BROKEN;
+        }
+        ssize_t got = recv(upstream->fd, room, READ_BYTES, 0);
+        upstream->in.size_bytes -= READ_BYTES - (got > 0 ? (size_t)got : 0);
+        if (got > 0) {
+            enum hf_upstream_progress progress = take_chunks(upstream, piece);
+            if (progress != HF_UPSTREAM_WANTS_READ || piece->size_bytes > 0) {
+                return progress;
+            }
+            continue;
+        }
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        bool waits = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+        return waits ? HF_UPSTREAM_WANTS_READ : HF_UPSTREAM_BROKEN;
+    }
+}
+
 void hf_upstream_answer(const struct hf_upstream *upstream, struct hf_upstream_answer *answer,
                         struct hf_buffer *headers)
 {
     struct hf_str bytes = {(const char *)upstream->in.data, upstream->in.size_bytes};
-    HF_CHECK(hf_upstream_parse(bytes, answer, headers) == 1);
+    HF_CHECK(hf_upstream_parse(bytes, answer, headers) >= 1);
+}
+
+void hf_upstream_drop_head(struct hf_upstream *upstream)
+{
+    struct hf_buffer *in = &upstream->in;
+    const uint8_t *stop = memmem(in->data, in->size_bytes, "\r\n\r\n", 4);
+    HF_CHECK(stop != NULL);
+    size_t head = (size_t)(stop - in->data) + 4;
+    in->size_bytes -= head;
+    memmove(in->data, in->data + head, in->size_bytes);
 }
 
 void hf_upstream_end(struct hf_upstream *upstream)
@@ -334,6 +396,7 @@ int hf_upstream_parse(struct hf_str bytes, struct hf_upstream_answer *answer,
     }
     size_t length = 0;
     bool has_length = false;
+    bool chunked = false;
     for (at += 2; at < stop; at = line_end(at, body) + 2) {
         struct line line;
         const char *end = line_end(at, body);
@@ -341,7 +404,10 @@ int hf_upstream_parse(struct hf_str bytes, struct hf_upstream_answer *answer,
             return -1;
         }
         if (name_is(line.name, HF_STR("transfer-encoding"))) {
-            return -1;
+            if (chunked || !hf_str_equal(line.value, HF_STR("chunked"))) {
+                return -1;
+            }
+            chunked = true;
         }
         if (name_is(line.name, HF_STR("content-length"))) {
             if (has_length || !parse_length(line.value, &length)) {
@@ -358,10 +424,14 @@ int hf_upstream_parse(struct hf_str bytes, struct hf_upstream_answer *answer,
         }
     }
     bool bare = answer->status == 204 || answer->status == 304;
-    if (!has_length && !bare) {
+    if ((!has_length && !bare && !chunked) || (chunked && (has_length || bare))) {
         return -1;
     }
     size_t there = bytes.len - (size_t)(body - bytes.ptr);
+    if (chunked) {
+        answer->body = (struct hf_str){body, there};
+        return 2;
+    }
     length = bare ? 0 : length;
     if (there < length) {
         return 0;

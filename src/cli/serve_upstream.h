@@ -6,14 +6,15 @@
  *
  * 1. Hop-by-hop headers, Host, Origin, Sec-Fetch-Site and Expect do not go on: the standby has checked them.
  *    Everything else does. A HEAD goes on as a GET: the standby's own server leaves the body out, and tells its length.
- * 2. An answer is whole when its Content-Length is there; what is framed in another way is broken (an owner is of
- *    this same program, and always says the length).
+ * 2. An answer is whole when its Content-Length is there, or it comes in chunks, piece by piece; what is framed in
+ *    another way is broken (an owner is of this same program, and says one or the other).
  */
 #ifndef HF_CLI_SERVE_UPSTREAM_H
 #define HF_CLI_SERVE_UPSTREAM_H
 
 #include "base/buffer.h"
 #include "base/errors.h"
+#include "http/http_body.h"
 #include "http/http_exchange.h"
 
 #define HF_UPSTREAM_HEAD_BYTES_MAX (64u << 10) /* of an answer's head */
@@ -24,13 +25,16 @@ struct hf_upstream {
     struct hf_buffer head;                   /* of the request */
     size_t sent_bytes;                       /* of head and body */
     struct hf_buffer in;                     /* of the answer so far */
-    uint64_t since_ms;                       /* when the request began, or the idling */
+    uint64_t since_ms;        /* when the request began, or the idling, or the last piece came */
+    bool streams;             /* the answer's head is there, and its body comes in chunks */
+    struct hf_http_body body; /* of a stream */
 };
 
 enum hf_upstream_progress {
     HF_UPSTREAM_WANTS_WRITE, /* poll for writing (and reading) */
     HF_UPSTREAM_WANTS_READ,  /* the request is out; poll for reading */
     HF_UPSTREAM_WHOLE,       /* the answer is there */
+    HF_UPSTREAM_STREAMS,     /* its head is there: hf_upstream_answer, then hf_upstream_piece */
     HF_UPSTREAM_BROKEN,      /* the connection is of no use any more */
 };
 
@@ -52,13 +56,20 @@ enum hf_upstream_progress hf_upstream_go(struct hf_upstream *upstream);
 /* Could the owner have begun to act on the request? */
 bool hf_upstream_sent_all(const struct hf_upstream *upstream);
 
-/* Behind WHOLE: the answer's parts, until hf_upstream_end. Headers to pass on are appended to `headers`. */
+/* Of a stream: what has come goes to the end of `piece`. WHOLE: it was the last one; WANTS_READ: poll; BROKEN. Once it
+ * has given something, it is to be called again before polling. */
+enum hf_upstream_progress hf_upstream_piece(struct hf_upstream *upstream, struct hf_buffer *piece);
+
+/* Behind WHOLE and STREAMS: the answer's parts, until hf_upstream_end. Headers to pass on are appended to `headers`. */
 void hf_upstream_answer(const struct hf_upstream *upstream, struct hf_upstream_answer *answer,
                         struct hf_buffer *headers);
+/* Behind STREAMS and hf_upstream_answer, before the first piece: the answer's head is done with. */
+void hf_upstream_drop_head(struct hf_upstream *upstream);
 /* Ready for the next request. */
 void hf_upstream_end(struct hf_upstream *upstream);
 
-/* Without a socket: 1 whole, 0 more is needed, -1 this is no answer. headers may be NULL. */
+/* Without a socket: 1 whole, 2 the head of a stream (body: what has come of its chunks), 0 more is needed, -1 this is no
+ * answer. headers may be NULL. */
 int hf_upstream_parse(struct hf_str bytes, struct hf_upstream_answer *answer,
                       struct hf_buffer *headers);
 

@@ -93,6 +93,9 @@ bool hf_http_begin(struct hf_http_exchange *exchange,
 bool hf_http_piece(struct hf_http_exchange *exchange);
 /* The stream is whole. The exchange is gone afterwards. */
 void hf_http_end(struct hf_http_exchange *exchange);
+/* The stream can't be made whole: the connection ends without its last chunk, so that nobody takes it for whole. The
+ * exchange is gone afterwards. */
+void hf_http_break(struct hf_http_exchange *exchange);
 
 /* From now on notice GONE comes as soon as the peer has closed its side, even if it could still read: for exchanges
  * that wait for something which nobody might fetch. Without it (and in streams without it) GONE comes when the

@@ -90,9 +90,9 @@ bool hf_http_piece(struct hf_http_exchange *exchange)
     return !work->wants_room && !connection->is_broken;
 }
 
-void hf_http_end(struct hf_http_exchange *exchange)
+/* The handler lets go of it. false: the connection is closed, and nothing more is to be done. */
+static bool let_go(struct hf_http_work *work)
 {
-    struct hf_http_work *work = work_of(exchange);
     struct hf_http_connection *connection = work->connection;
     HF_CHECK(work->is_stream);
     work->is_handed = false;
@@ -100,17 +100,37 @@ void hf_http_end(struct hf_http_exchange *exchange)
     hf_http_count(&work->server->counters.streams, (uint64_t)-1);
     if (connection->state == HF_HTTP_CLOSED) {
         hf_http_bury(connection);
-        return;
+        return false;
     }
     HF_CHECK(connection->state == HF_HTTP_STREAMING);
+    connection->must_end = connection->must_end || work->server->drain_deadline_ms != 0;
+    connection->state = HF_HTTP_ANSWERED;
+    return true;
+}
+
+void hf_http_end(struct hf_http_exchange *exchange)
+{
+    struct hf_http_work *work = work_of(exchange);
+    struct hf_http_connection *connection = work->connection;
+    if (!let_go(work)) {
+        return;
+    }
     if (work->in_chunks && exchange->method != HF_HTTP_HEAD) {
         compact(work);
         hf_buffer_text(&work->out, "0\r\n\r\n");
         connection->is_broken = connection->is_broken || work->out.failed;
     }
-    connection->must_end = connection->must_end || work->server->drain_deadline_ms != 0;
-    connection->state = HF_HTTP_ANSWERED;
     go_on(connection);
+}
+
+void hf_http_break(struct hf_http_exchange *exchange)
+{
+    struct hf_http_work *work = work_of(exchange);
+    struct hf_http_connection *connection = work->connection;
+    if (let_go(work)) {
+        connection->is_broken = true;
+        go_on(connection);
+    }
 }
 
 void hf_http_watch(struct hf_http_exchange *exchange)

@@ -52,6 +52,27 @@ void hf_http_resume(struct hf_http_exchange *exchange)
     fail();
 }
 
+bool hf_http_begin(struct hf_http_exchange *exchange, const struct hf_http_response *response)
+{
+    (void)exchange;
+    (void)response;
+    fail();
+    return false;
+}
+
+bool hf_http_piece(struct hf_http_exchange *exchange)
+{
+    (void)exchange;
+    fail();
+    return false;
+}
+
+void hf_http_end(struct hf_http_exchange *exchange)
+{
+    (void)exchange;
+    fail();
+}
+
 /* ---- door ---- */
 
 /* "POST /v1/x?y | If-Match: "3"": into a call, as far as fingerprints look at it. */

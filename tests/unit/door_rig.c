@@ -22,8 +22,9 @@ struct kept {
     struct door_reply *reply;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool resumed;  /* under mutex */
-    bool answered; /* the asking thread's own */
+    bool resumed; /* under mutex */
+    bool begun;   /* the asking thread's own, as the next */
+    bool answered;
 };
 
 /* ---- http_exchange.h ---- */
@@ -66,6 +67,40 @@ void hf_http_respond(struct hf_http_exchange *exchange, const struct hf_http_res
     assert_false(kept->answered);
     kept->answered = true;
     keep(kept->reply, exchange, response);
+}
+
+/* A stream is one answer, whose body is all of its pieces. */
+bool hf_http_begin(struct hf_http_exchange *exchange, const struct hf_http_response *response)
+{
+    struct kept *kept = (struct kept *)(void *)exchange;
+    assert_false(kept->answered || kept->begun);
+    kept->begun = true;
+    struct hf_buffer piece = exchange->answer;
+    hf_buffer_init(&exchange->answer);
+    keep(kept->reply, exchange, response);
+    exchange->answer = piece;
+    return true;
+}
+
+bool hf_http_piece(struct hf_http_exchange *exchange)
+{
+    struct kept *kept = (struct kept *)(void *)exchange;
+    struct hf_buffer *body = &kept->reply->body;
+    assert_true(kept->begun && !kept->answered);
+    body->size_bytes--; /* the NUL */
+    hf_buffer_bytes(body, exchange->answer.data, exchange->answer.size_bytes);
+    hf_buffer_u8(body, 0);
+    hf_buffer_clear(&exchange->answer);
+    return true;
+}
+
+void hf_http_end(struct hf_http_exchange *exchange)
+{
+    struct kept *kept = (struct kept *)(void *)exchange;
+    assert_true(kept->begun && !kept->answered);
+    kept->rig->fault_hit = hf_alloc_fault_hit();
+    hf_alloc_fault_set(0);
+    kept->answered = true;
 }
 
 /* Nobody goes away here. */

@@ -1,4 +1,6 @@
 /* What serve is made of, without a process: addresses, the configuration file, answers of an owner. */
+#include <sys/socket.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -197,7 +199,10 @@ static void what_is_no_answer_is_refused(void **state)
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\n: empty\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab",
@@ -216,6 +221,71 @@ static void what_is_no_answer_is_refused(void **state)
                      -1);
 }
 
+/* A stream of an owner's, cut at every place: its pieces together are its body, and it is whole only at its end. */
+static void streams_come_piece_by_piece(void **state)
+{
+    (void)state;
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                               "Transfer-Encoding: chunked\r\nX: y\r\n\r\n"
+                               "3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n";
+    size_t size = sizeof(text) - 1;
+    struct hf_http_exchange exchange = {
+        .method = HF_HTTP_GET, .method_text = HF_STR("GET"), .path = HF_STR("/v1/feed")};
+    for (size_t cut = 1; cut <= size; cut++) {
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+        struct hf_upstream upstream = {.fd = pair[0]};
+        struct hf_buffer body = {0};
+        assert_true(hf_upstream_begin(&upstream, &exchange));
+        assert_int_equal(write(pair[1], text, cut), cut);
+        enum hf_upstream_progress progress = hf_upstream_go(&upstream);
+        if (progress == HF_UPSTREAM_WANTS_READ) { /* the head is not whole */
+            assert_int_equal(write(pair[1], text + cut, size - cut), size - cut);
+            progress = hf_upstream_go(&upstream);
+            assert_int_equal(progress, HF_UPSTREAM_STREAMS);
+        } else {
+            assert_int_equal(progress, HF_UPSTREAM_STREAMS);
+            if (cut < size) {
+                assert_int_equal(write(pair[1], text + cut, size - cut), size - cut);
+            }
+        }
+        struct hf_upstream_answer answer;
+        struct hf_buffer headers = {0};
+        hf_upstream_answer(&upstream, &answer, &headers);
+        assert_int_equal(answer.status, 200);
+        assert_int_equal(headers.size_bytes, 6);
+        hf_upstream_drop_head(&upstream);
+        for (int i = 0; i < 5 && progress != HF_UPSTREAM_WHOLE; i++) {
+            progress = hf_upstream_piece(&upstream, &body);
+        }
+        assert_int_equal(progress, HF_UPSTREAM_WHOLE);
+        assert_int_equal(body.size_bytes, 19);
+        assert_memory_equal(body.data, "abc0123456789abcdef", 19);
+        hf_buffer_release(&body);
+        hf_buffer_release(&headers);
+        hf_upstream_end(&upstream);
+        hf_upstream_close(&upstream);
+        (void)close(pair[1]);
+    }
+    /* An end before the last chunk is no end. */
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    struct hf_upstream upstream = {.fd = pair[0]};
+    struct hf_buffer body = {0};
+    assert_true(hf_upstream_begin(&upstream, &exchange));
+    assert_int_equal(write(pair[1], text, size - 5), size - 5);
+    (void)close(pair[1]);
+    assert_int_equal(hf_upstream_go(&upstream), HF_UPSTREAM_STREAMS);
+    hf_upstream_drop_head(&upstream);
+    enum hf_upstream_progress progress = HF_UPSTREAM_WANTS_READ;
+    for (int i = 0; i < 5 && progress == HF_UPSTREAM_WANTS_READ; i++) {
+        progress = hf_upstream_piece(&upstream, &body);
+    }
+    assert_int_equal(progress, HF_UPSTREAM_BROKEN);
+    hf_buffer_release(&body);
+    hf_upstream_close(&upstream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +294,7 @@ int main(void)
         cmocka_unit_test(configuration_refuses_what_it_does_not_know),
         cmocka_unit_test(answers_are_parsed_at_every_cut),
         cmocka_unit_test(what_is_no_answer_is_refused),
+        cmocka_unit_test(streams_come_piece_by_piece),
     };
     return cmocka_run_group_tests_name("serve", tests, NULL, NULL);
 }
