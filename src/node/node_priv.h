@@ -166,7 +166,6 @@ void hf_node_release_frames(struct hf_request *request);
 void hf_node_read_frames(struct hf_node *node, struct hf_request *request);
 
 /* recover.c */
-enum hf_err hf_node_load(struct hf_node *node, struct hf_error *error);
 /* What a new epoch must record and what a rebuild may have lost. */
 void hf_node_record_pending(struct hf_node *node);
 void hf_node_rebuild(struct hf_node *node);

@@ -101,7 +101,7 @@ struct hf_outside {
 
 /*
  * The linux implementation. Workers are threads that start with the first job of their kind.
- * ring() wakes hf_outside_wait(). Free only after every job has finished.
+ * ring() wakes hf_outside_linux_wait(). Free only after every job has finished.
  */
 struct hf_outside *hf_outside_linux_new(void); /* NULL: memory is short */
 void hf_outside_linux_free(struct hf_outside *outside);

@@ -1,6 +1,5 @@
 /* What serve is made of, without a process: addresses, the configuration file, answers of an owner. */
 #include <sys/socket.h>
-#include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
