@@ -17,11 +17,14 @@ import sys
 import tempfile
 import time
 
+import scenarios_refund
 import scenarios_run
 import scenarios_stories
 
 LEAST_SHARE = 0.9  # of what the model allows
 VARIANTS = {"naive": True, "holdfast": False}
+STORIES = sorted(scenarios_stories.STORIES + scenarios_refund.STORIES,
+                 key=lambda kind: int(kind.number[1:]))
 
 
 class Row:
@@ -116,7 +119,7 @@ def parse(arguments):
 def main(arguments):
     options = parse(arguments)
     only = [number for number in options.only.upper().split(",") if number]
-    kinds = [kind for kind in scenarios_stories.STORIES if not only or kind.number in only]
+    kinds = [kind for kind in STORIES if not only or kind.number in only]
     if not kinds or options.rounds < 1:
         print("scenarios: nothing to run", file=sys.stderr)
         return 2

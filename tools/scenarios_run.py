@@ -26,6 +26,13 @@ CREATE INDEX ledger_account ON ledger (account);
 CREATE TABLE requests (id TEXT PRIMARY KEY, status INTEGER NOT NULL);
 CREATE TABLE locks (name TEXT PRIMARY KEY, owner TEXT NOT NULL, expires_us INTEGER NOT NULL);
 CREATE TABLE profiles (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, id TEXT NOT NULL,
+                    order_key TEXT NOT NULL, amount INTEGER NOT NULL, total INTEGER NOT NULL,
+                    poison INTEGER NOT NULL, die INTEGER NOT NULL, visible_ms INTEGER NOT NULL DEFAULT 0,
+                    receives INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX queue_visible ON queue (queue, deleted, number);
+CREATE TABLE audit (id TEXT PRIMARY KEY, state TEXT NOT NULL);
+CREATE TABLE totals (order_key TEXT PRIMARY KEY, total INTEGER NOT NULL);
 """
 
 
@@ -96,9 +103,11 @@ class Service(Process):
             raise ScenarioError(f"{self.command[0]} does not start: {self.complaint()}")
         self.port = int(line[1])
 
-    def restart(self):
+    def restart(self, *more):
+        """With these further options from now on."""
         self.kill()
         self.running.stdout.close()
+        self.command[-2:-2] = more
         self.start()
 
 
@@ -174,12 +183,19 @@ class World:
         self.servers = []    # Holdfast's, the owner first
         self.peers = {}      # name → service
         self.instances = []  # of the service that the load goes to
+        self.workers = []    # services that nobody calls: they take from a queue
+        self.guard = threading.Lock()  # of restarts
+        self.leaving = threading.Event()
+        self.keeper = None   # restarts workers that died
         self.database = os.path.join(directory, "naive.sqlite")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.leaving.set()
+        if self.keeper is not None:
+            self.keeper.join()
         for process in self.processes:
             process.signal(signal.SIGCONT)
             process.kill()
@@ -208,6 +224,25 @@ class World:
             self.peers[name] = self.add_service(name)
         for number in range(self.story.instances):
             self.instances.append(self.add_service(self.story.service, number))
+        for number in range(self.story.workers):
+            self.workers.append(self.add_service(self.story.worker, number))
+        if self.workers:
+            self.keeper = threading.Thread(target=self.keep_workers)
+            self.keeper.start()
+
+    def keep_workers(self):
+        """What a platform does: a process that has died is started again."""
+        while not self.leaving.wait(0.02):
+            with self.guard:
+                for worker in self.workers:
+                    if worker.running.poll() is not None:
+                        worker.restart()
+
+    def deploy(self, *options):
+        """The workers anew, with these options from now on."""
+        with self.guard:
+            for worker in self.workers:
+                worker.restart(*options)
 
     def add_service(self, name, number=0):
         """An instance; it knows the peers that there are. Each asks another Holdfast server first."""
@@ -217,6 +252,8 @@ class World:
             first = number % len(self.servers)
             servers = self.servers[first:] + self.servers[:first]
             options = ["--holdfast", ",".join("http://" + server.address for server in servers)]
+        if self.story.workers:
+            options += ["--deaths", self.directory]
         for peer, service in self.peers.items():
             options += ["--peer", f"{peer}={service.address}"]
         return self.add(Service(program, options, self.path(f"{name}{number}.log")))
@@ -338,3 +375,13 @@ class World:
             rows = self.naive_rows("SELECT name, body FROM profiles")
             return {name: json.loads(body) for name, body in rows}
         return {user: self.server().must("GET", f"/v1/documents/{user}") for user in users}
+
+    def feed(self, prefix):
+        """All events of the feed whose subject begins so."""
+        cursor = "from=beginning"
+        while True:
+            page = self.server().must("GET", f"/v1/feed?{cursor}&limit=1000&prefix={prefix}")
+            yield from page["data"]
+            if not page["data"]:
+                return
+            cursor = "after=" + urllib.parse.quote(page["next"])

@@ -20,6 +20,8 @@ class Story:
     peers = []         # services behind it, in the order in which they are started
     instances = 3      # of the service
     servers = 1        # of Holdfast
+    worker = ""        # a service that takes from a queue…
+    workers = 0        # …and its instances
     connections = 16   # at once
     asset = "USD/2"
 
@@ -47,6 +49,9 @@ class Story:
         """{answers: function(world)}"""
         return {}
 
+    def settle(self, world):
+        """Waits until what was begun has ended."""
+
     def judge(self, world, answers):
         return model.judge_spendings(self.requests, self.opening, answers,
                                      world.debits(self.opening))
@@ -55,6 +60,7 @@ class Story:
         """(verdict, retries)"""
         world.start()
         results = world.run(self.plan, self.faults())
+        self.settle(world)
         answers = collections.defaultdict(set)
         retries = 0
         for request, (status, _, text) in zip(self.sent, results):

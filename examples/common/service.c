@@ -29,6 +29,7 @@ static size_t route_count;
 static char *peers[PEERS_MAX]; /* "NAME=ADDRESS" */
 static size_t peer_count;
 static struct holdfast_client *holdfast;
+static void (*at_start)(void);
 
 void die(const char *format, ...)
 {
@@ -148,7 +149,8 @@ static unsigned long parse_options(int argc, char **argv)
     static const struct option options[] = {
         {"naive", no_argument, NULL, 'n'},          {"port", required_argument, NULL, 'p'},
         {"database", required_argument, NULL, 'd'}, {"holdfast", required_argument, NULL, 'h'},
-        {"peer", required_argument, NULL, 'e'},     {NULL, 0, NULL, 0},
+        {"peer", required_argument, NULL, 'e'},     {"deaths", required_argument, NULL, 'k'},
+        {"mended", no_argument, NULL, 'm'},         {NULL, 0, NULL, 0},
     };
     unsigned long port = 0;
     int option;
@@ -165,6 +167,12 @@ static unsigned long parse_options(int argc, char **argv)
             break;
         case 'h':
             connect_holdfast(optarg);
+            break;
+        case 'k':
+            settings.deaths = optarg;
+            break;
+        case 'm':
+            settings.mended = true;
             break;
         case 'e':
             if (peer_count == PEERS_MAX) {
@@ -184,6 +192,11 @@ static unsigned long parse_options(int argc, char **argv)
     return port;
 }
 
+void service_at_start(void (*begin)(void))
+{
+    at_start = begin;
+}
+
 int service_run(int argc, char **argv, const struct route *service_routes, size_t count)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -201,6 +214,9 @@ int service_run(int argc, char **argv, const struct route *service_routes, size_
     }
     (void)printf("listening %u\n", MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     (void)fflush(stdout);
+    if (at_start != NULL) {
+        at_start();
+    }
     for (;;) {
         (void)pause();
     }

@@ -5,6 +5,7 @@
  * each service's main.
  *
  *   SERVICE [--naive] [--port N] [--database FILE] [--holdfast URL[,URL]] [--peer NAME=ADDRESS]...
+ *           [--deaths DIR] [--mended]
  *
  * 1. Requests carry their parameters in the query and are answered by one line of text, so that the
  *    examples show the story and not a codec.
@@ -20,6 +21,8 @@
 struct settings {
     bool naive;           /* do what such services do today, else ask Holdfast */
     const char *database; /* SQLite file of the naive variant */
+    const char *deaths;   /* folder with a file for each message that a process has died of */
+    bool mended;          /* the service is deployed with its fix */
 };
 
 struct holdfast_client;
@@ -30,6 +33,9 @@ struct route {
     const char *path;                        /* "/pay" */
     void (*handle)(struct request *request); /* answers once */
 };
+
+/* Called by service_run once it listens: for threads of the service's own. */
+void service_at_start(void (*begin)(void));
 
 /* Serves until the process is killed. Returns main's exit status. */
 int service_run(int argc, char **argv, const struct route *service_routes, size_t count);

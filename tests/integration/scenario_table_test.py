@@ -59,6 +59,26 @@ def judge():
                                       {"u": {"g": "y"}}), 1, 2, wiped_out=1), "wiped out")
 
 
+def judge_queues():
+    requests = {"a": ("o", 5), "b": ("o", 7), "c": ("p", 1)}
+    answers = {"a": {200}, "b": {200}, "c": {200}}
+    sent = [("a", "o"), ("b", "o"), ("a", "o"), ("c", "p")]
+    right = [("a", "o", 5), ("c", "p", 1), ("b", "o", 12)]
+
+    def verdict(told, done=("a", "b", "c")):
+        return model.judge_refunds(requests, answers, sent, {"mail": right, "push": told}, done)
+    check(judged(verdict(right), 3, 3), "refunds: all is well")
+    check(judged(verdict(right + right[:1]), 2, 3, told_twice=1), "refunds: told twice")
+    lost = verdict(right[:2])
+    check(lost.failures["never told"] == 1 and lost.failures["DONE, never told"] == 1 and
+          lost.accepted == 2, "refunds: never told")
+    check(judged(verdict([right[2], right[0], right[1]]), 2, 3, out_of_order=1),
+          "refunds: out of order")
+    check(judged(verdict([right[0], right[1], ("b", "o", 7)]), 2, 3, wrong_sum=1),
+          "refunds: wrong sum")
+    check(verdict(right, ("a", "b")).failures["told, not DONE"] == 1, "refunds: told, not DONE")
+
+
 def table():
     if not os.path.exists(os.path.join(BUILD, "examples", "scenario-load")):
         tap.skip("the scenarios", "not built: -Dscenarios=true")
@@ -73,9 +93,10 @@ def table():
         check(row["ok"] and row["naive"]["failures"] > 0 and row["holdfast"]["failures"] == 0,
               f"{row['scenario']} {row['title']}: naive {row['naive']['failures']} failures, holdfast "
               f"{row['holdfast']['accepted']} of {row['model_allows']}", json.dumps(row, indent=1))
-    check(len(rows) == 9 and done.returncode == 0, "every row holds", done.stdout + done.stderr)
+    check(len(rows) == 13 and done.returncode == 0, "every row holds", done.stdout + done.stderr)
 
 
 judge()
+judge_queues()
 table()
 sys.exit(tap.end())

@@ -116,3 +116,41 @@ def judge_profiles(requests, answers, profiles):
             verdict.failures["no answer"] += 1
         verdict.accepted += there and DONE in statuses
     return verdict
+
+
+def judge_refunds(requests, answers, sent, told, done):
+    """P5 to P8: each refund is told once to each of the others, an order's in the order in which they were sent and
+    with the sum so far, and the audit says so. requests: {id: (order, amount)}; sent: [(id, order)];
+    told: {queue: [(id, order, total)]}; done: ids whose audit says DONE."""
+    verdict = Verdict(len(requests))
+    place, total, sums = {}, {}, collections.Counter()
+    for request, order in sent:
+        if request not in place:
+            place[request] = len(place)
+            sums[order] += requests[request][1]
+            total[request] = sums[order]
+    good = set(requests)
+    for rows in told.values():
+        seen, newest = collections.Counter(), collections.defaultdict(lambda: -1)
+        for request, order, amount in rows:
+            seen[request] += 1
+            if request not in place:
+                verdict.failures["told unasked"] += 1
+            elif seen[request] == 1:
+                late = place[request] < newest[order]
+                verdict.failures["out of order"] += late
+                verdict.failures["wrong sum"] += amount != total[request]
+                newest[order] = max(newest[order], place[request])
+                if late or amount != total[request]:
+                    good.discard(request)
+        for request in requests:
+            if seen[request] != 1:
+                good.discard(request)
+            verdict.failures["told twice"] += max(0, seen[request] - 1)
+            verdict.failures["never told"] += seen[request] == 0 and DONE in answers.get(request, ())
+            verdict.failures["DONE, never told"] += seen[request] == 0 and request in done
+    for request in requests:
+        verdict.failures["no answer"] += not answers.get(request, set()) & {DONE}
+        verdict.failures["told, not DONE"] += request in good and request not in done
+    verdict.accepted = len(good)
+    return verdict
