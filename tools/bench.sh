@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the benchmarks on the disk that the build directory is on.
 #
-#   tools/bench.sh [engine|http]...      both by default
+#   tools/bench.sh [engine|http|queue]...      all by default
 #
 # BENCH_OPTIONS goes to each of them ("--rounds 3 --json"). nginx, which the server is measured
 # beside, is unpacked below the build directory and not installed: nothing starts a service.
@@ -34,17 +34,24 @@ run_http() {
     python3 bench/http/http_bench.py --build "$build" ${BENCH_OPTIONS:-}
 }
 
+run_queue() {
+    tools/install-packages.sh peers
+    # shellcheck disable=SC2086
+    python3 bench/queue/queue_bench.py --build "$build" ${BENCH_OPTIONS:-}
+}
+
 if [ ! -x "$build/holdfast-bench" ]; then
     echo "bench: $build/holdfast-bench was not built" >&2
     exit 1
 fi
-for part in "${@:-engine http}"; do
+for part in "${@:-engine http queue}"; do
     for one in $part; do
         case $one in
         engine) run_engine ;;
         http) run_http ;;
+        queue) run_queue ;;
         *)
-            echo "bench: no such part: $one (engine http)" >&2
+            echo "bench: no such part: $one (engine http queue)" >&2
             exit 2
             ;;
         esac
