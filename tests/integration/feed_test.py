@@ -697,7 +697,7 @@ def _(_client):
             client.close()
 
     def finished(seen):
-        return state["ended"] and seen and seen[-1]["data"] >= state["written"] - 1
+        return state["ended"] and seen and seen[-1]["data"] >= state["written"]
 
     def read(accept, seen):
         cursor = None
