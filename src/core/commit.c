@@ -431,6 +431,23 @@ enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void
     return HF_ERR_OK;
 }
 
+unsigned hf_commit_only_event(const void *record, size_t record_bytes, const void *payload,
+                              size_t payload_bytes)
+{
+    struct hf_commit commit = {0};
+    struct hf_event event = {0};
+    struct hf_codec codec = {
+        .in = hf_reader_over(record, record_bytes),
+        .in_payload = hf_reader_over(payload, payload_bytes),
+    };
+    code_head(&codec, &commit);
+    if (!hf_codec_ok(&codec) || commit.event_count != 1) {
+        return 0;
+    }
+    HF_CODE_ENUM(&codec, event.type, HF_EVENT_TYPE_COUNT - 1, "event type");
+    return hf_codec_ok(&codec) ? event.type : 0;
+}
+
 const struct hf_refused *hf_commit_refusal(const struct hf_commit *commit)
 {
     for (uint32_t i = 0; i < commit->event_count; i++) {

@@ -206,6 +206,10 @@ enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void
                              size_t payload_bytes, struct hf_arena *arena, struct hf_commit *commit,
                              struct hf_error *error) HF_WARN_UNUSED;
 
+/* The type of the only event of a commit, without decoding it; 0: there are more or none, or that can't be read. */
+unsigned hf_commit_only_event(const void *record, size_t record_bytes, const void *payload,
+                              size_t payload_bytes);
+
 /* Do the texts have their SHA-256, and the names their 128 bits? For verification. */
 enum hf_err hf_commit_verify_texts(const struct hf_commit *commit, struct hf_error *error);
 

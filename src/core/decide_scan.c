@@ -3,7 +3,7 @@
 #include "core/decide_lines.h"
 #include "core/feed_event.h"
 
-#define COMMITS_MAX 65536u       /* looked at by one scan */
+#define COMMITS_MAX 16384u       /* looked at by one scan */
 #define BYTES_MAX   (256u << 10) /* of commits decoded by one scan: it holds up the others */
 
 struct scanning {
@@ -98,6 +98,10 @@ enum hf_step hf_scan(struct hf_deciding *d, const struct hf_subscription *stored
                 break; /* what there is comes first */
             }
             return need_range(&scan, through + 1);
+        }
+        if (hf_view_brings_nothing(view, through + 1)) {
+            through++;
+            continue;
         }
         const struct hf_commit *commit = hf_view_commit(view, through + 1);
         uint32_t before = scan.count;

@@ -243,10 +243,28 @@ static const struct hf_commit *decode(struct hf_view *view, uint64_t position,
     return commit;
 }
 
+/* In RAM or fetched; NULL: neither. */
+static const struct hf_shared_bytes *frame_at(const struct hf_view *view, uint64_t position)
+{
+    const struct hf_shared_bytes *frame = hf_recent_frame(&view->state->recent, position);
+    return frame != NULL || view->records == NULL ? frame
+                                                  : hf_records_frame(view->records, position);
+}
+
 bool hf_view_has_commit(const struct hf_view *view, uint64_t position)
 {
-    return hf_recent_frame(&view->state->recent, position) != NULL ||
-           (view->records != NULL && hf_records_frame(view->records, position) != NULL);
+    return frame_at(view, position) != NULL;
+}
+
+bool hf_view_brings_nothing(const struct hf_view *view, uint64_t position)
+{
+    const struct hf_shared_bytes *frame = frame_at(view, position);
+    if (frame == NULL) {
+        return false;
+    }
+    size_t record_bytes = hf_get_u32(frame->data);
+    return hf_commit_only_event(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
+                                hf_get_u32(frame->data + 4)) >= HF_EVENT_SUBSCRIPTION_PUT;
 }
 
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
@@ -256,10 +274,7 @@ const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
     if (commit != NULL) {
         return commit;
     }
-    const struct hf_shared_bytes *frame = hf_recent_frame(&view->state->recent, position);
-    if (frame == NULL && view->records != NULL) {
-        frame = hf_records_frame(view->records, position);
-    }
+    const struct hf_shared_bytes *frame = frame_at(view, position);
     if (frame != NULL) {
         return decode(view, position, frame);
     }

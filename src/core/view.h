@@ -111,6 +111,9 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position);
 /* Is it in RAM or fetched? */
 bool hf_view_has_commit(const struct hf_view *view, uint64_t position);
+/* Does nothing of it arrive anywhere, as can be told without decoding it? Scans read past thousands of such ones, each
+ * other's among them. */
+bool hf_view_brings_nothing(const struct hf_view *view, uint64_t position);
 /* An event of it, of one of the wanted types (HF_EVENT_BIT); NULL as above. */
 const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
                                      uint64_t wanted_types);

@@ -161,11 +161,11 @@ bool hf_node_scan(struct hf_node *node)
         return true;
     }
     if (decision == HF_DECISION_NEEDS) {
-        forget_records(fetch);
         if (node->scan_turns > 0) {
-            end_turn(node);
+            end_turn(node); /* what was fetched may be what the next one lacks, too */
             return true;
         }
+        forget_records(fetch);
         if (want(node, fetch)) {
             return true;
         }
