@@ -24,6 +24,8 @@ serves a data directory over HTTP. The commands
 ask a server;
 .B relay
 brings the rows of another database's outbox to one;
+.B feed
+shows what has happened on one;
 .BR commit ", " get ", " import " and " status
 ask a server, or work on a data directory itself.
 A data directory holds one database and has one owner at a time: a server, or one of

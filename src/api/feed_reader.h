@@ -24,8 +24,8 @@
 #include "api/feed_source.h"
 #include "core/filter.h"
 
-#define HF_FEED_PIECE_BYTES  (96u << 10) /* a stream's piece is given back from here on */
-#define HF_FEED_PAGE_BYTES   (4u << 20)  /* a page is full from here on */
+#define HF_FEED_PIECE_BYTES  (128u << 10) /* a stream's piece is given back from here on */
+#define HF_FEED_PAGE_BYTES   (4u << 20)   /* a page is full from here on */
 #define HF_FEED_HEARTBEAT_US (15u * 1000000u)
 #define HF_FEED_LOOK_US      1000000u /* a page without events ends after so long */
 

@@ -172,7 +172,7 @@ static enum hf_err read_block(struct hf_feed_source *source, struct hf_feed_bloc
         hf_tail_read(source->tail, position, seq_hint, BLOCK_BYTES, &block->bytes, error);
     struct hf_log_batch batch;
     for (size_t at = 0; err == HF_ERR_OK && at < block->bytes.size_bytes;) {
-        err = hf_log_batch_decode(block->bytes.data, block->bytes.size_bytes, &at, &batch, error);
+        err = hf_tail_batch(&block->bytes, &at, &batch, error);
         if (err == HF_ERR_OK) {
             block->first = block->count == 0 ? batch.first_position : block->first;
             block->next_seq = batch.seq + 1;

@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"subscription", NULL, NULL},
     {"queue", NULL, NULL},
     {"key", NULL, NULL},
+    {"feed", hf_cli_feed, "what has happened, in the order of the log; follow it"},
     {"relay", hf_cli_relay, "publish the rows of an outbox table of PostgreSQL or SQLite"},
 
     {NULL, NULL, "Against a server, or on a data directory"},

@@ -213,11 +213,26 @@ enum hf_tail_result hf_tail_take(struct hf_tail *tail, uint64_t from,
 
 /* ---- any thread: disk ---- */
 
+enum hf_err hf_tail_batch(const struct hf_buffer *bytes, size_t *at, struct hf_log_batch *batch,
+                          struct hf_error *error)
+{
+    uint64_t body_checksum;
+    const uint8_t *header = bytes->data + *at;
+    size_t left = bytes->size_bytes - *at;
+    if (left < HF_LOG_HEADER_BYTES || !hf_log_header_decode(header, batch, &body_checksum) ||
+        batch->body_bytes > left - HF_LOG_HEADER_BYTES) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "a batch of the log is not whole");
+    }
+    batch->body = header + HF_LOG_HEADER_BYTES;
+    *at += HF_LOG_HEADER_BYTES + batch->body_bytes;
+    return HF_ERR_OK;
+}
+
 /* The first batch that `out` has from `at` on. */
 static enum hf_err decode_first(const struct hf_buffer *out, size_t at, struct hf_log_batch *batch,
                                 struct hf_error *error)
 {
-    return hf_log_batch_decode(out->data, out->size_bytes, &at, batch, error);
+    return hf_tail_batch(out, &at, batch, error);
 }
 
 enum hf_err hf_tail_read(struct hf_tail *tail, uint64_t position, uint64_t seq_hint,

@@ -82,6 +82,11 @@ enum hf_err hf_tail_at_time(struct hf_tail *tail, uint64_t time_us, uint64_t *po
  * is empty. */
 enum hf_err hf_tail_mark(struct hf_tail *tail, uint64_t *mark, struct hf_error *error);
 
+/* The next batch of what hf_tail_read gave, from *at on, which it advances. Its checksums were verified when it was
+ * read. HF_ERR_CORRUPT: it is not whole. */
+enum hf_err hf_tail_batch(const struct hf_buffer *bytes, size_t *at, struct hf_log_batch *batch,
+                          struct hf_error *error);
+
 /* A frame's record: its commit's time. */
 uint64_t hf_tail_time_of(const uint8_t *record, size_t record_bytes);
 

@@ -38,6 +38,7 @@ EXPECTED = {"transfer": ["post", "reverse", "show", "list"],
             "queue": ["publish", "receive", "ack", "nack", "extend", "park", "dead", "redrive", "message"],
             "key": ["show", "cancel"],
             "relay": ["postgresql", "sqlite"],
+            "feed": [],
             "token": ["create", "list", "revoke", "rotate"],
             "commit": [], "get": [], "import": [], "export": [], "status": [], "verify": [], "serve": [],
             "backup": [], "restore": [], "demo": []}

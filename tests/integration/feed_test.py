@@ -566,6 +566,49 @@ def _(client):
     equal(len({event["subject"] for event in seen}), 39)
 
 
+# ---- on the command line ----
+
+def run_feed(server, *arguments, **more):
+    return subprocess.run([HOLDFAST, "feed", f"--server=http://127.0.0.1:{server.address[1]}", *arguments],
+                          capture_output=True, text=True, check=False, timeout=60, **more)
+
+
+@test("holdfast feed: a table, lines of JSON, filters, cursors, --follow; nothing on standard error in a pipe")
+def _(client):
+    server = the_server()
+    name = fresh("cli")
+    first = page(client, from_="now")["next"]
+    for i in range(5):
+        done(client.commit(append(f"{name}:{i}", "cli.made", {"n": i}, id=f"{name}.{i}")))
+    out = run_feed(server, f"--subject=streams/{name}:")
+    equal((out.returncode, out.stderr), (0, ""))
+    lines = [line.split() for line in out.stdout.splitlines()]
+    equal(lines[0], ["TIME", "ID", "TYPE", "SUBJECT"])
+    equal([(line[2], line[3]) for line in lines[1:]], [("cli.made", f"streams/{name}:{i}") for i in range(5)])
+    out = run_feed(server, "--json", "--types=cli.*", f"--after={first}", "--most=3")
+    rows = [json.loads(line) for line in out.stdout.splitlines()]
+    equal([row["event"]["data"]["n"] for row in rows if "event" in row], [0, 1, 2])
+    out = run_feed(server, "--json", "--types=cli.*", f"--after={rows[-1]['cursor']}")
+    equal([json.loads(line)["event"]["data"]["n"] for line in out.stdout.splitlines() if "event" in json.loads(line)], [3, 4])
+    out = run_feed(server, "--json", "--from=1", "--types=system.takeover", "--most=1")
+    equal(json.loads(out.stdout.splitlines()[0])["event"]["data"]["epoch"], 1)
+    out = run_feed(server, "--snapshot=streams", f"--subject=streams/{name}:", "--json")
+    equal(sum('"holdfast.stream.snapshot"' in line for line in out.stdout.splitlines()), 5)
+    follower = subprocess.Popen([HOLDFAST, "feed", f"--server=http://127.0.0.1:{server.address[1]}", "--follow", "--json",
+                                 "--types=cli.followed", "--most=2"], stdout=subprocess.PIPE, text=True)
+    time.sleep(1)
+    for i in range(2):
+        done(client.commit(append(name, "cli.followed", i, id=f"{name}.f{i}")))
+    seen = [json.loads(line) for line in follower.stdout.read().splitlines()]
+    equal([row["event"]["data"] for row in seen if "event" in row], [0, 1])
+    equal(follower.wait(30), 0)
+    out = run_feed(server, "--after=nonsense")
+    equal((out.returncode, out.stdout), (1, ""))
+    assert "cursor" in out.stderr
+    for bad in (["--most=0"], ["--after=x", "--from=now"], ["more"], ["--limit=3"]):
+        equal(run_feed(server, *bad).returncode, 2, bad)
+
+
 # ---- slow readers, crowds ----
 
 def rss_kb(server):

@@ -237,8 +237,7 @@ static void check_log(struct fixture *f, size_t bytes_max, bool hints)
         assert_int_equal(hf_tail_read(f->tail, next, hint, bytes_max, &out, &error), HF_ERR_OK);
         struct hf_log_batch batch;
         for (size_t at = 0; at < out.size_bytes;) {
-            assert_int_equal(hf_log_batch_decode(out.data, out.size_bytes, &at, &batch, &error),
-                             HF_ERR_OK);
+            assert_int_equal(hf_tail_batch(&out, &at, &batch, &error), HF_ERR_OK);
             assert_true(batch.first_position <= next);
             next = batch.first_position + batch.commit_count;
             hint = hints ? batch.seq + 1 : 0;
