@@ -54,6 +54,8 @@ struct hf_queue {
     /* while canonical records are read */
     struct hf_subscription *loading; /* whose lines follow */
     uint64_t loading_left;           /* of them */
+    unsigned loading_group;          /* the group of lines that is being read */
+    uint64_t loading_uid;            /* of the line read last, if its group goes by uid */
     bool has_loaded;                 /* a subscription was read… */
     struct hf_id loaded_id;          /* …this one last */
 };

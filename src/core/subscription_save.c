@@ -327,6 +327,8 @@ static enum hf_err load_subscription(struct hf_state *state, struct hf_codec *co
     hf_queue_set_live(queue, s, read.live);
     queue->loading = s;
     queue->loading_left = line_count;
+    queue->loading_group = 0;
+    queue->loading_uid = 0;
     return line_count == 0 ? complete(state, error) : HF_ERR_OK;
 }
 
@@ -334,6 +336,21 @@ static const struct hf_line_list *list_of(const struct hf_subscription *s,
                                           const struct hf_line *line)
 {
     return line->state == HF_LINE_READY ? &s->ready : &s->parked;
+}
+
+/* Lines come in groups, as save_subscription() writes them, and the last two groups go by uid. */
+static bool in_turn(struct hf_queue *queue, const struct hf_line *line)
+{
+    static const unsigned groups[] = {
+        [HF_LINE_READY] = 0, [HF_LINE_PARKED] = 1, [HF_LINE_OUT] = 2, [HF_LINE_BACKING_OFF] = 3};
+    unsigned group = groups[line->state];
+    bool by_uid = group >= groups[HF_LINE_OUT];
+    bool next = group > queue->loading_group;
+    bool ok =
+        next || (group == queue->loading_group && (!by_uid || line->uid > queue->loading_uid));
+    queue->loading_group = group;
+    queue->loading_uid = line->uid;
+    return ok;
 }
 
 static bool fits(const struct hf_subscription *s, const struct hf_line *line)
@@ -358,7 +375,7 @@ static enum hf_err load_line(struct hf_state *state, struct hf_codec *codec, str
         return no_memory(error);
     }
     code_line(codec, line);
-    if (!hf_codec_ok(codec) || !fits(s, line)) {
+    if (!hf_codec_ok(codec) || !in_turn(&state->queue, line) || !fits(s, line)) {
         enum hf_err err = codec->short_memory
                               ? no_memory(error)
                               : bad(error, codec->what == NULL ? "bad line" : codec->what);
