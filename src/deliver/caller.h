@@ -9,7 +9,7 @@
 #ifndef HF_DELIVER_CALLER_H
 #define HF_DELIVER_CALLER_H
 
-#include "base/str.h"
+#include "base/types.h"
 #include "core/saga_answer.h"
 
 struct hf_call_header {
