@@ -8,6 +8,8 @@
 #define HF_CORE_READ_H
 
 #include "core/decide.h"
+#include "core/saga_op.h"
+#include "core/saga_reading.h"
 
 enum hf_query_type {
     HF_QUERY_ACCOUNT = 1,
@@ -84,7 +86,10 @@ struct hf_query {
     bool has_version;              /* document */
     bool whole; /* statement: more lines than `limit` are HF_ERR_TOO_LARGE, not a page (by the
                              effective clock always) */
-    struct hf_asset asset;         /* totals */
+    struct hf_asset asset;                    /* totals */
+    const struct hf_saga_filter *saga_filter; /* sagas; NULL: all */
+    bool
+        until_settled; /* a saga, the only query: the node waits till deadline_us until it has ended or is parked */
     uint64_t message_position;     /* message history… */
     uint32_t message_index;        /* …of this one */
     struct hf_str error_contains;  /* dead letters: only those whose error contains it; or absent */
@@ -200,8 +205,14 @@ struct hf_reading {
     struct hf_dead_letter *dead;                   /* dead letters */
     uint32_t dead_count;
     struct hf_message_reading message; /* message history */
-    uint64_t position;                 /* of the state that was read */
-    uint64_t time_us;                  /* of its newest commit */
+    struct hf_saga_reading saga;       /* a saga, its history */
+    struct hf_saga_reading *sagas;     /* sagas */
+    uint32_t saga_count;
+    const struct hf_saga_stored_definition **definitions; /* of sagas */
+    uint32_t definition_count;
+    struct hf_saga_counts saga_counts;
+    uint64_t position; /* of the state that was read */
+    uint64_t time_us;  /* of its newest commit */
 };
 
 /* The account's entry with this version in the commit; NULL if it is not there. */

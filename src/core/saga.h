@@ -15,7 +15,9 @@
 #include "core/names.h"
 #include "core/saga_definition.h"
 
-#define HF_SAGA_INLINE_BYTES 512u
+#define HF_SAGA_INLINE_BYTES  512u
+#define HF_SAGA_STATE_COUNT   (HF_SAGA_ABANDONED + 1)
+#define HF_SAGA_OUTCOME_COUNT (HF_OUTCOME_PARK + 1)
 
 struct hf_saga_stored_definition {
     struct hf_name name;
@@ -23,7 +25,8 @@ struct hf_saga_stored_definition {
     bool is_inline;
     uint64_t position;               /* where its text is */
     uint64_t created_us;
-    uint64_t sagas;                  /* in `sagas` that use it */
+    uint64_t sagas;                  /* in `sagas` that use it… */
+    uint64_t by_state[HF_SAGA_STATE_COUNT]; /* …of them in each state (metrics); made anew, not stored */
     struct hf_saga_definition parsed;
 };
 
