@@ -142,6 +142,7 @@ struct hf_saga_changed {
     struct hf_str actor;         /* verbs: who, as told; or absent (the principal is the commit's) */
     /* what moved it; step UINT32_MAX: no single one */
     uint32_t step;
+    struct hf_str step_name;      /* its name, for those who see the event alone; absent without step */
     enum hf_saga_op op;
     uint32_t attempt;
     enum hf_saga_outcome outcome; /* ANSWER, COMPLETE, FAIL, NATIVE; else 0 */
