@@ -59,7 +59,7 @@ def load(build, protocol, port, **settings):
 def shape(kind, messages):
     """The settings of a round of batches, or of single messages."""
     if kind == "batches":
-        return {"publishers": 4, "consumers": 4, "batch": BATCH, "messages": messages,
+        return {"publishers": 16, "consumers": 16, "batch": BATCH, "messages": messages,
                 "consume": messages, "keys": KEYS, "window": WINDOW}
     messages //= SINGLES
     return {"cyclers": CONNECTIONS, "batch": 1, "messages": messages, "consume": messages,
