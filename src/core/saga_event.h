@@ -98,12 +98,13 @@ struct hf_saga_step {
     struct hf_saga_text_at result;   /* of the action */
     struct hf_saga_text_at error;    /* newest error: its event's `error` */
     struct hf_saga_text_at awaited;  /* the awaited event, once it was there */
+    struct hf_saga_text_at poll;     /* polls: the event whose poll_at says where; else position 0 */
 };
 
 /* A step that an event changes: as it is after. */
 struct hf_saga_step_after {
     uint32_t step;               /* index in the definition */
-    struct hf_saga_step after;   /* .request, .result, .error with position 0 and index UINT32_MAX: this event */
+    struct hf_saga_step after;   /* any of its places with position 0 and index UINT32_MAX: this event */
     struct hf_payload request;   /* the body to send, if it begins an op by HTTP; else absent */
     struct hf_payload result;    /* a result that came with this event; else absent */
 };

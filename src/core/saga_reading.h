@@ -14,6 +14,9 @@
  *                                 of all names), after, limit              definition_count; more, next_after ("order@3")
  *   HF_QUERY_SAGA_COUNTS          limit                                    saga_counts; definitions: those with most sagas need not
  *                                                                          come first; at most `limit`; more
+ *   HF_QUERY_SAGA_WORK            after (next_after), limit                sagas (without texts) with a step that is RUNNING, COMPENSATING
+ *                                                                          or polls, paused ones too; in any lasting order; may be fewer than `limit`,
+ *                                                                          or none; saga_count; more, next_after
  */
 #ifndef HF_CORE_SAGA_READING_H
 #define HF_CORE_SAGA_READING_H
