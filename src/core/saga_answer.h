@@ -10,7 +10,7 @@
 
 /* How a call ended without an HTTP answer. Numbers are part of commands. */
 enum hf_call_error {
-    HF_CALL_ANSWERED = 0,
+    HF_CALL_COMPLETE = 0,  /* a whole answer */
     HF_CALL_NOT_CONNECTED, /* nothing was sent: known not to be done by this attempt */
     HF_CALL_TIMED_OUT,
     HF_CALL_CUT_OFF,       /* sent, perhaps in part; no whole answer */
@@ -22,7 +22,7 @@ enum hf_call_error {
 
 struct hf_saga_answer {
     enum hf_call_error error;
-    uint16_t status;            /* ANSWERED: 100–599 */
+    uint16_t status;            /* COMPLETE: 100–599 */
     struct hf_str outcome;      /* Saga-Outcome, or absent; an unknown word counts as absent */
     uint64_t retry_after_ms;    /* 0 = not told */
     struct hf_str location;     /* of a 202, resolved to an absolute URL, or absent */
