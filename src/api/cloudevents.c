@@ -5,7 +5,6 @@
 #include "base/time_text.h"
 #include "base/u128.h"
 
-#define TRACEPARENT_BYTES      55
 #define TRACESTATE_BYTES_MAX   512
 #define TRACESTATE_MEMBERS_MAX 32
 #define TRACESTATE_PART_MAX    256
@@ -15,44 +14,6 @@
 _Static_assert(POSITION_DIGITS + 1 + INDEX_DIGITS + 1 == HF_CLOUD_SEQUENCE_BYTES, "a sequence");
 
 /* ---- trace context ---- */
-
-static bool is_lower_hex(const char *text, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f'))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool all_zero(const char *text, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (text[i] != '0') {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool hf_traceparent_parse(struct hf_str text, char known[55])
-{
-    const char *t = text.ptr;
-    if (text.len < TRACEPARENT_BYTES || t[2] != '-' || t[35] != '-' || t[52] != '-' ||
-        !is_lower_hex(t, 2) || !is_lower_hex(t + 3, 32) || !is_lower_hex(t + 36, 16) ||
-        !is_lower_hex(t + 53, 2) || all_zero(t + 3, 32) || all_zero(t + 36, 16) ||
-        memcmp(t, "ff", 2) == 0) {
-        return false;
-    }
-    bool version_0 = memcmp(t, "00", 2) == 0;
-    if (text.len > TRACEPARENT_BYTES && (version_0 || t[TRACEPARENT_BYTES] != '-')) {
-        return false;
-    }
-    memcpy(known, t, TRACEPARENT_BYTES);
-    memcpy(known, "00", 2);
-    return true;
-}
 
 static bool is_key_byte(char c)
 {
@@ -154,9 +115,9 @@ static struct hf_str *member_of(struct hf_cloud_context *context, const struct h
 /* Leaves only what is valid. */
 static bool check_context(struct hf_cloud_context *context, struct hf_arena *arena)
 {
-    char known[TRACEPARENT_BYTES];
+    char known[HF_TRACEPARENT_BYTES];
     if (hf_str_present(context->traceparent) && hf_traceparent_parse(context->traceparent, known)) {
-        context->traceparent = hf_arena_copy(arena, (struct hf_str){known, TRACEPARENT_BYTES});
+        context->traceparent = hf_arena_copy(arena, (struct hf_str){known, HF_TRACEPARENT_BYTES});
         if (!hf_str_present(context->traceparent)) {
             return false;
         }

@@ -19,6 +19,7 @@
 #ifndef HF_API_CLOUDEVENTS_H
 #define HF_API_CLOUDEVENTS_H
 
+#include "base/trace_context.h"
 #include "core/feed_event.h"
 
 #define HF_CLOUD_SEQUENCE_BYTES 28 /* with the NUL */
@@ -26,7 +27,7 @@
 
 /* What a commit's metadata says to all of its events; texts unescaped, in the frame or the arena; absent: none. */
 struct hf_cloud_context {
-    struct hf_str traceparent;   /* 55 characters, version 00 */
+    struct hf_str traceparent;   /* HF_TRACEPARENT_BYTES, version 00 */
     struct hf_str tracestate;    /* never without traceparent */
     struct hf_str causationid;   /* 1 to HF_CLOUD_CONTEXT_BYTES bytes without control characters */
     struct hf_str correlationid; /* the same */
@@ -47,8 +48,6 @@ void hf_cloud_envelope_json(struct hf_buffer *to, const struct hf_commit *commit
 
 void hf_cloud_sequence(uint64_t position, uint32_t index, char text[HF_CLOUD_SEQUENCE_BYTES]);
 
-/* TC1, TC2: *known is the traceparent as version 00 (55 characters). */
-bool hf_traceparent_parse(struct hf_str text, char known[55]) HF_WARN_UNUSED;
 bool hf_tracestate_valid(struct hf_str text);
 
 /* Binary mode (CE2): an attribute's value as a header's, percent-encoded; and back, false if it is malformed or not

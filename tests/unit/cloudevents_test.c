@@ -290,6 +290,35 @@ static void traceparents_are_taken_strictly(void **state)
     }
 }
 
+static void a_traceparent_is_found_in_metadata(void **state)
+{
+    (void)state;
+    static const char parent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    static const struct {
+        const char *metadata; /* NULL: absent */
+        bool found;
+    } rows[] = {
+        {NULL, false},
+        {"{}", false},
+        {"[\"traceparent\"]", false},
+        {"{\"traceparent\":1}", false},
+        {"{\"traceparent\":\"00-0\"}", false},
+        {"{\"a\":{\"traceparent\":\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"}}",
+         false},
+        {"{\"a\":[1,{\"b\":2}],\"traceparent\":"
+         "\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\",\"c\":0}",
+         true},
+        {"{\"traceparent\":\"\\u00300-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"}",
+         true},
+    };
+    for (size_t i = 0; i < HF_ARRAY_COUNT(rows); i++) {
+        char known[HF_TRACEPARENT_BYTES];
+        bool found = hf_traceparent_of(hf_str_from(rows[i].metadata), &arena, known);
+        assert_int_equal(found, rows[i].found);
+        assert_true(!found || memcmp(known, parent, sizeof(known)) == 0);
+    }
+}
+
 static void tracestates_are_taken_strictly(void **state)
 {
     (void)state;
@@ -399,6 +428,7 @@ int main(void)
         cmocka_unit_test(users_bytes_are_unchanged_and_context_stands_behind),
         cmocka_unit_test(sequences_sort_like_positions),
         cmocka_unit_test(traceparents_are_taken_strictly),
+        cmocka_unit_test(a_traceparent_is_found_in_metadata),
         cmocka_unit_test(tracestates_are_taken_strictly),
         cmocka_unit_test(short_memory_is_told),
         cmocka_unit_test(binary_mode_headers_are_percent_encoded),
