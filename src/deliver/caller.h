@@ -24,19 +24,19 @@ struct hf_call {
     struct hf_str content_type;
     const struct hf_call_header *headers;
     size_t header_count;
-    bool get;                      /* a poll: GET, no body */
+    bool get; /* a poll: GET, no body */
     uint32_t timeout_ms;
     size_t answer_bytes_max;
     void (*done)(struct hf_call *call);
     void *context;
     /* the answer; texts live until done returns */
     enum hf_call_error error;
-    char error_text[256];          /* for people: what went wrong */
+    char error_text[256]; /* for people: what went wrong */
     uint16_t status;
-    struct hf_str saga_outcome;    /* headers of the answer, or absent */
-    struct hf_str location;        /* resolved */
-    uint64_t retry_after_ms;       /* from seconds or HTTP-date; 0 = not told */
-    struct hf_str answer_type;     /* content type, or absent */
+    struct hf_str saga_outcome; /* headers of the answer, or absent */
+    struct hf_str location;     /* resolved */
+    uint64_t retry_after_ms;    /* from seconds or HTTP-date; 0 = not told */
+    struct hf_str answer_type;  /* content type, or absent */
     struct hf_str answer;
     uint32_t duration_ms;
     /* the caller's own */

@@ -15,9 +15,9 @@
 #ifndef HF_DELIVER_DELIVER_H
 #define HF_DELIVER_DELIVER_H
 
-#include "deliver/caller.h"
 #include "deliver/target.h"
 
+struct hf_caller; /* deliver/caller.h */
 struct hf_outside;
 struct hf_deliver;
 

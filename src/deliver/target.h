@@ -11,8 +11,8 @@
  *     ▲  allowed grows by one with each success: slow start                 ▲                  │ failed: waits twice as long
  *     └────────────────────────────────────────────────────────────────────┼── succeeded ◄────┘
  *
- * 1. in_flight ≤ allowed ≤ in_flight_max. allowed is 1 after a probe and grows with each success, so a backlog meets a service that
- *    comes back as a trickle first.
+ * 1. No call begins while in_flight ≥ allowed ≤ in_flight_max. allowed is 1 behind a probe and grows with each success, so a backlog
+ *    meets a service that comes back as a trickle first. A probe does not wait for calls that were out before.
  * 2. Turns: round robin between targets that may be called, within a target between owners, within an owner in the order of
  *    queueing.
  * 3. Open waits are open_first_us × 2^n, at most open_max_us, of which between half and all; a Retry-After holds the target
@@ -26,6 +26,7 @@
 #include "core/saga_answer.h"
 
 #define HF_TARGET_KEY_BYTES          300 /* "https://host:port" and NUL; a host is at most 253 */
+#define HF_TARGET_URL_BYTES_MAX      2048
 #define HF_TARGET_RETRY_AFTER_US_MAX (86400ull * 1000000)
 #define HF_TARGET_WINDOW             64 /* ended calls that failure_percent looks at */
 
