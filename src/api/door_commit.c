@@ -57,6 +57,10 @@ static struct hf_str name_of(const struct hf_entity *entity)
         return entity->message.topic.text;
     case HF_KIND_SUBSCRIPTION:
         return entity->subscription.name.text;
+    case HF_KIND_SAGA:
+        return entity->saga.name.text;
+    case HF_KIND_SAGA_DEFINITION:
+        return entity->saga_definition.name.text;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:

@@ -2,6 +2,7 @@
 
 #include "api/queue_json.h"
 #include "base/check.h"
+#include "core/saga_wire.h"
 
 const char *hf_account_state_wire(enum hf_account_state state)
 {
@@ -218,6 +219,17 @@ void hf_entity_json(struct hf_json_writer *w, const struct hf_entity *entity)
         hf_json_put_text(w, "id", entity->subscription.name.text);
         hf_json_put_number(w, "version", entity->subscription.version);
         hf_json_put_time(w, "modified_at", entity->subscription.modified_at_us);
+        return;
+    case HF_KIND_SAGA:
+        hf_json_put_text(w, "id", entity->saga.name.text);
+        hf_json_put_number(w, "version", entity->saga.version);
+        hf_json_put_text(w, "state",
+                         hf_str_from(hf_saga_state_wire((enum hf_saga_state)entity->saga.state)));
+        hf_json_put_time(w, "modified_at", entity->saga.modified_at_us);
+        return;
+    case HF_KIND_SAGA_DEFINITION:
+        hf_json_put_text(w, "id", entity->saga_definition.name.text);
+        hf_json_put_number(w, "version", entity->saga_definition.version);
         return;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
@@ -442,6 +454,11 @@ void hf_event_json(struct hf_json_writer *w, const struct hf_event *event)
     case HF_EVENT_MESSAGES_REDRIVEN:
         hf_queue_event_json(w, event);
         return;
+    case HF_EVENT_SAGA_DEFINED:
+    case HF_EVENT_SAGA_STARTED:
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+    case HF_EVENT_SAGA_VERBS:
     case HF_EVENT_TYPE_COUNT:
         break;
     }

@@ -5,6 +5,7 @@
 
 #include "api/entity_json.h"
 #include "base/time_text.h"
+#include "core/saga_wire.h"
 
 struct sentence {
     char *text;  /* HF_PROBLEM_DETAIL_BYTES */
@@ -155,6 +156,15 @@ static void condition_failed(struct sentence *s, const struct hf_entity *current
         say_name(s, current->subscription.name.text);
         say(s, " is at version %llu, or the receipt is no longer live",
             (unsigned long long)current->subscription.version);
+        break;
+    case HF_KIND_SAGA:
+        say_name(s, current->saga.name.text);
+        say(s, " is at version %llu and %s", (unsigned long long)current->saga.version,
+            hf_saga_state_wire((enum hf_saga_state)current->saga.state));
+        break;
+    case HF_KIND_SAGA_DEFINITION:
+        say_name(s, current->saga_definition.name.text);
+        say(s, " has a version %llu", (unsigned long long)current->saga_definition.version);
         break;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:

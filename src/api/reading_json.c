@@ -169,6 +169,13 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
     case HF_QUERY_DEAD:
     case HF_QUERY_MESSAGE_HISTORY:
     case HF_QUERY_MESSAGES:
+    case HF_QUERY_SAGA:
+    case HF_QUERY_SAGA_HISTORY:
+    case HF_QUERY_SAGAS:
+    case HF_QUERY_SAGA_DEFINITION:
+    case HF_QUERY_SAGA_DEFINITIONS:
+    case HF_QUERY_SAGA_COUNTS:
+    case HF_QUERY_SAGA_WORK:
     case HF_QUERY_TYPE_COUNT:
         break; /* rendered by their own routes */
     }

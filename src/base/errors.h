@@ -55,6 +55,10 @@
     X(EVENT_NOT_FOUND, 128, 404, "event_not_found", "No such event")                               \
     X(SUBSCRIPTION_NOT_FOUND, 129, 404, "subscription_not_found", "No such subscription")          \
     X(MESSAGE_NOT_FOUND, 130, 404, "message_not_found", "No such message")                         \
+    X(SAGA_NOT_FOUND, 132, 404, "saga_not_found", "No such saga")                                  \
+    X(SAGA_STEP_NOT_FOUND, 133, 404, "saga_step_not_found", "The saga has no such step")           \
+    X(SAGA_DEFINITION_NOT_FOUND, 134, 404, "saga_definition_not_found",                            \
+      "No such definition of a saga")                                                              \
     X(CURSOR_GONE, 131, 410, "cursor_gone", "The cursor's place is gone")                          \
     X(ACCOUNT_EXISTS, 140, 409, "account_exists", "The account exists")                            \
     X(TRANSFER_EXISTS, 141, 409, "transfer_exists", "The transfer id is taken")                    \
@@ -73,8 +77,15 @@
     X(STALE_RECEIPT, 154, 409, "stale_receipt", "The receipt is stale")                            \
     X(ACK_OUT_OF_ORDER, 155, 409, "ack_out_of_order",                                              \
       "An earlier message of the key is still out")                                                \
+    X(SAGA_EXISTS, 156, 409, "saga_exists", "The saga id is taken")                                \
+    X(SAGA_ENDED, 157, 409, "saga_ended", "The saga has ended")                                    \
+    X(SAGA_PAST_PIVOT, 158, 409, "saga_past_pivot", "The saga's pivot is done")                    \
+    X(SAGA_STEP_STATE, 159, 409, "saga_step_state", "The step's state does not allow that")        \
     X(CONDITION_FAILED, 160, 412, "condition_failed", "A condition does not hold")                 \
     X(FENCED, 161, 412, "fenced", "The lease is not held with this token")                         \
+    X(DEFINITION_EXISTS, 162, 409, "definition_exists",                                            \
+      "The definition's version is stored with other content")                                     \
+    X(HOLD_OWNED_BY_SAGA, 163, 409, "hold_owned_by_saga", "The hold belongs to a saga")            \
     X(INSUFFICIENT_FUNDS, 170, 422, "insufficient_funds", "Insufficient funds")                    \
     X(LIMIT_EXCEEDED, 171, 422, "limit_exceeded", "A limit would be exceeded")                     \
     X(ASSET_MISMATCH, 172, 422, "asset_mismatch", "The assets differ")                             \

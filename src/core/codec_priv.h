@@ -159,4 +159,13 @@ void hf_code_subscription_head(struct hf_codec *codec, struct hf_subscription_he
 /* The fields of MESSAGE_PUBLISHED and everything behind it. */
 void hf_code_queue_event(struct hf_codec *codec, struct hf_event *event);
 
+/* saga_codec.c */
+void hf_code_saga_head(struct hf_codec *codec, struct hf_saga_head *head);
+void hf_code_saga_definition_head(struct hf_codec *codec, struct hf_saga_definition_head *head);
+void hf_code_saga_step(struct hf_codec *codec, struct hf_saga_step *step);
+void hf_code_saga_awaits(struct hf_codec *codec, uint32_t *count,
+                         const struct hf_saga_await **awaits);
+/* The fields of SAGA_DEFINED … SAGA_VERBS. */
+void hf_code_saga_event(struct hf_codec *codec, struct hf_event *event);
+
 #endif

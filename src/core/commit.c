@@ -38,6 +38,11 @@ static const char *const event_wires[HF_EVENT_TYPE_COUNT] = {
     [HF_EVENT_MESSAGES_SETTLED] = "system.message.settled",
     [HF_EVENT_DELIVERY_EXTENDED] = "system.message.extended",
     [HF_EVENT_MESSAGES_REDRIVEN] = "system.message.redriven",
+    [HF_EVENT_SAGA_DEFINED] = "holdfast.saga.defined",
+    [HF_EVENT_SAGA_STARTED] = "holdfast.saga.started",
+    [HF_EVENT_SAGA_CHANGED] = "holdfast.saga.changed",
+    [HF_EVENT_SAGA_ENDED] = "holdfast.saga.ended",
+    [HF_EVENT_SAGA_VERBS] = "system.saga.verbs",
 };
 
 const char *hf_event_wire(enum hf_event_type type)
@@ -48,8 +53,8 @@ const char *hf_event_wire(enum hf_event_type type)
 const char *hf_kind_wire(enum hf_kind kind)
 {
     static const char *const wires[HF_KIND_COUNT] = {
-        "none",     "account", "transfer", "hold",    "stream",       "event",
-        "document", "lease",   "key",      "message", "subscription",
+        "none",  "account", "transfer", "hold",         "stream", "event",           "document",
+        "lease", "key",     "message",  "subscription", "saga",   "saga_definition",
     };
     return wires[kind];
 }
@@ -176,6 +181,12 @@ static void code_entity(struct hf_codec *codec, struct hf_entity *entity)
         return;
     case HF_KIND_SUBSCRIPTION:
         hf_code_subscription_head(codec, &entity->subscription);
+        return;
+    case HF_KIND_SAGA:
+        hf_code_saga_head(codec, &entity->saga);
+        return;
+    case HF_KIND_SAGA_DEFINITION:
+        hf_code_saga_definition_head(codec, &entity->saga_definition);
         return;
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
@@ -309,6 +320,13 @@ static void code_event(struct hf_codec *codec, struct hf_event *event)
     case HF_EVENT_DELIVERY_EXTENDED:
     case HF_EVENT_MESSAGES_REDRIVEN:
         hf_code_queue_event(codec, event);
+        return;
+    case HF_EVENT_SAGA_DEFINED:
+    case HF_EVENT_SAGA_STARTED:
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+    case HF_EVENT_SAGA_VERBS:
+        hf_code_saga_event(codec, event);
         return;
     case HF_EVENT_TYPE_COUNT:
         break;

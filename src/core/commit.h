@@ -19,6 +19,7 @@
 #include "base/errors.h"
 #include "core/entity.h"
 #include "core/queue_event.h"
+#include "core/saga_event.h"
 
 /* Numbers are stored. */
 enum hf_event_type {
@@ -53,6 +54,11 @@ enum hf_event_type {
     HF_EVENT_MESSAGES_SETTLED = 29,   /* acked, nacked, timed out, parked, discarded */
     HF_EVENT_DELIVERY_EXTENDED = 30,
     HF_EVENT_MESSAGES_REDRIVEN = 31,
+    HF_EVENT_SAGA_DEFINED = 32,
+    HF_EVENT_SAGA_STARTED = 33,
+    HF_EVENT_SAGA_CHANGED = 34,
+    HF_EVENT_SAGA_ENDED = 35,
+    HF_EVENT_SAGA_VERBS = 36, /* a page of a bulk: what became of it as a whole */
     HF_EVENT_TYPE_COUNT,
 };
 
@@ -62,8 +68,9 @@ enum hf_event_type {
 /* "holdfast.transfer.posted", "system.…"; a stream event's and a message's own type is the user's. */
 const char *hf_event_wire(enum hf_event_type type);
 
-#define HF_FEATURE_LEVEL 2          /* of this binary: 1 at first, 2 topics and subscriptions */
-#define HF_NO_OPERATION  UINT32_MAX /* event of no operation: expiry, system */
+#define HF_FEATURE_LEVEL                                                                           \
+    3 /* of this binary: 1 at first, 2 topics and subscriptions, 3 sagas and alerts */
+#define HF_NO_OPERATION UINT32_MAX /* event of no operation: expiry, system */
 
 /* An account behind a change: its entry. */
 struct hf_side {
@@ -171,6 +178,9 @@ struct hf_event {
         struct hf_redriven redriven;   /* MESSAGES_REDRIVEN */
         const struct hf_subscription_change *
             subscription; /* SUBSCRIPTION_PUT, _DELETED, _SOUGHT; in the decoder's or draft's arena */
+        struct hf_saga_defined saga_defined;   /* SAGA_DEFINED */
+        const struct hf_saga_changed *saga;    /* SAGA_STARTED, _CHANGED, _ENDED; likewise */
+        const struct hf_saga_bulk *saga_verbs; /* SAGA_VERBS; likewise */
     };
     struct hf_payload opened_metadata; /* ACCOUNT_OPENED */
 };

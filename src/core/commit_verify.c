@@ -76,6 +76,12 @@ static void check_entity(struct check *check, const struct hf_entity *entity)
     case HF_KIND_SUBSCRIPTION:
         check_name(check, &entity->subscription.name, "the subscription of a refusal");
         return;
+    case HF_KIND_SAGA:
+        check_name(check, &entity->saga.name, "the saga of a refusal");
+        return;
+    case HF_KIND_SAGA_DEFINITION:
+        check_name(check, &entity->saga_definition.name, "the saga definition of a refusal");
+        return;
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:
@@ -141,6 +147,33 @@ static void check_queue_event(struct check *check, const struct hf_event *event)
     }
 }
 
+static void check_saga(struct check *check, const struct hf_saga_changed *saga)
+{
+    check_name(check, &saga->saga, "the id of a saga");
+    check_name(check, &saga->definition, "the name of a saga's definition");
+    check_payload(check, &saga->tags, "the tags of a saga");
+    check_payload(check, &saga->input, "the input of a saga");
+    for (uint32_t i = 0; i < saga->after_count; i++) {
+        check_payload(check, &saga->after[i].request, "the request of a saga's step");
+        check_payload(check, &saga->after[i].result, "the result of a saga's step");
+    }
+}
+
+/* SAGA_DEFINED and everything behind it. */
+static void check_saga_event(struct check *check, const struct hf_event *event)
+{
+    if (event->type == HF_EVENT_SAGA_DEFINED) {
+        check_name(check, &event->saga_defined.definition, "the name of a saga's definition");
+        check_payload(check, &event->saga_defined.text, "the definition of a saga");
+    } else if (event->type != HF_EVENT_SAGA_VERBS) {
+        check_saga(check, event->saga);
+    } else {
+        for (uint32_t i = 0; i < event->saga_verbs->refused_count; i++) {
+            check_name(check, &event->saga_verbs->refused[i].saga, "the id of a refused saga");
+        }
+    }
+}
+
 static void check_event(struct check *check, const struct hf_event *event)
 {
     switch (event->type) {
@@ -190,6 +223,13 @@ static void check_event(struct check *check, const struct hf_event *event)
     case HF_EVENT_DELIVERY_EXTENDED:
     case HF_EVENT_MESSAGES_REDRIVEN:
         check_queue_event(check, event);
+        return;
+    case HF_EVENT_SAGA_DEFINED:
+    case HF_EVENT_SAGA_STARTED:
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+    case HF_EVENT_SAGA_VERBS:
+        check_saga_event(check, event);
         return;
     case HF_EVENT_KEY_CANCELLED:
     case HF_EVENT_TAKEOVER:

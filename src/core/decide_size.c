@@ -5,7 +5,11 @@
 #define ARRIVAL_BYTES  48u
 #define DELIVERY_BYTES 128u
 #define SETTLED_BYTES  96u
-#define SETTINGS_BYTES 3072u /* sixteen types, a prefix, a topic, numbers */
+#define STEP_BYTES     288u
+#define AWAIT_BYTES    24u
+#define SAGA_TEXTS_BYTES                                                                           \
+    (2 * HF_SAGA_ERROR_BYTES_MAX + 512u) /* error, reason, actor, business key, step's name */
+#define SETTINGS_BYTES 3072u             /* sixteen types, a prefix, a topic, numbers */
 
 static uint64_t name_bound(const struct hf_name *name)
 {
@@ -32,6 +36,17 @@ static uint64_t settled_bound(const struct hf_settled *settled)
     uint64_t bytes = name_bound(&settled->subscription);
     for (uint32_t i = 0; i < settled->count; i++) {
         bytes += SETTLED_BYTES + settled->items[i].error.len;
+    }
+    return bytes;
+}
+
+static uint64_t saga_bound(const struct hf_saga_changed *saga)
+{
+    uint64_t bytes = name_bound(&saga->saga) + name_bound(&saga->definition) + saga->tags.text.len +
+                     saga->input.text.len + saga->poll_at.len + SAGA_TEXTS_BYTES +
+                     (uint64_t)saga->await_count * AWAIT_BYTES;
+    for (uint32_t i = 0; i < saga->after_count; i++) {
+        bytes += STEP_BYTES + saga->after[i].request.text.len + saga->after[i].result.text.len;
     }
     return bytes;
 }
@@ -69,6 +84,14 @@ static uint64_t event_bound(const struct hf_event *event)
     case HF_EVENT_MESSAGES_REDRIVEN:
         return HF_NAME_BYTES_MAX + event->redriven.error_filter.len +
                (uint64_t)event->redriven.count * sizeof(struct hf_id);
+    case HF_EVENT_SAGA_DEFINED:
+        return HF_NAME_BYTES_MAX + event->saga_defined.text.text.len;
+    case HF_EVENT_SAGA_STARTED:
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+        return saga_bound(event->saga);
+    case HF_EVENT_SAGA_VERBS:
+        return (1 + (uint64_t)event->saga_verbs->refused_count) * (HF_NAME_BYTES_MAX + 32);
     default:
         return 2 * HF_NAME_BYTES_MAX;
     }

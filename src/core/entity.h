@@ -28,6 +28,8 @@ enum hf_kind {
     HF_KIND_KEY = 8,
     HF_KIND_MESSAGE = 9,
     HF_KIND_SUBSCRIPTION = 10,
+    HF_KIND_SAGA = 11,
+    HF_KIND_SAGA_DEFINITION = 12,
     HF_KIND_COUNT,
 };
 
@@ -98,6 +100,9 @@ struct hf_hold {
     uint64_t version;        /* changes, opening included: 1 at first */
     uint64_t last_position;  /* commit of the last change */
     uint64_t modified_at_us; /* its time */
+    uint64_t
+        owner; /* uid of the saga whose native step opened it; 0 = none. Captured and voided by that saga alone while it
+                       has not ended */
 };
 
 struct hf_stream {
@@ -168,6 +173,19 @@ struct hf_subscription_head {
     uint64_t modified_at_us;
 };
 
+/* What a retry of a change to a saga needs to know. */
+struct hf_saga_head {
+    struct hf_name name;
+    uint64_t version;
+    uint8_t state; /* an enum hf_saga_state (core/saga_event.h) */
+    uint64_t modified_at_us;
+};
+
+struct hf_saga_definition_head {
+    struct hf_name name;
+    uint64_t version;
+};
+
 /* Any of them, as `current` in a refusal or as the answer of a read. */
 struct hf_entity {
     enum hf_kind kind; /* NONE: null */
@@ -180,6 +198,8 @@ struct hf_entity {
         struct hf_lease lease;
         struct hf_message message;
         struct hf_subscription_head subscription;
+        struct hf_saga_head saga;
+        struct hf_saga_definition_head saga_definition;
     };
     /* document: the last change, for a retry */
     struct hf_str last_change_key; /* key of the commit that made it, or absent */

@@ -187,13 +187,36 @@ void hf_code_account(struct hf_codec *codec, struct hf_account *account)
     hf_code_u64(codec, &account->metadata_position, UINT64_MAX, "metadata position");
 }
 
+#define OWNER_FLAG                                                                                 \
+    0x80u /* beside the state: a saga's uid follows; frames of before sagas have none */
+
+static void code_hold_state(struct hf_codec *codec, struct hf_hold *hold)
+{
+    uint8_t byte = (uint8_t)((unsigned)hold->state | (hold->owner != 0 ? OWNER_FLAG : 0u));
+    hf_code_bytes(codec, &byte, 1, "hold state");
+    unsigned state = byte & ~OWNER_FLAG;
+    if (state < HF_HOLD_OPEN || state > HF_HOLD_EXPIRED) {
+        hf_codec_fail(codec, "hold state");
+        state = HF_HOLD_OPEN;
+    }
+    hold->state = (enum hf_hold_state)state;
+    if ((byte & OWNER_FLAG) == 0) {
+        hold->owner = 0;
+        return;
+    }
+    hf_code_u64(codec, &hold->owner, UINT64_MAX, "hold owner");
+    if (hold->owner == 0) {
+        hf_codec_fail(codec, "hold owner");
+    }
+}
+
 void hf_code_hold(struct hf_codec *codec, struct hf_hold *hold)
 {
     hf_code_name(codec, &hold->name, "hold");
     hf_code_name(codec, &hold->from, "hold from");
     hf_code_name(codec, &hold->to, "hold to");
     hf_code_asset(codec, &hold->asset, "hold asset");
-    HF_CODE_ENUM(codec, hold->state, HF_HOLD_EXPIRED, "hold state");
+    code_hold_state(codec, hold);
     hf_code_u128(codec, &hold->amount, HF_U128_MAX, "hold amount");
     hf_code_u128(codec, &hold->captured, HF_U128_MAX, "hold captured");
     hf_code_u128(codec, &hold->remaining, HF_U128_MAX, "hold remaining");

@@ -25,6 +25,10 @@ struct hf_str hf_feed_subject_prefix(enum hf_feed_subject subject)
         return HF_STR("topics/");
     case HF_SUBJECT_SUBSCRIPTIONS:
         return HF_STR("subscriptions/");
+    case HF_SUBJECT_SAGAS:
+        return HF_STR("sagas/");
+    case HF_SUBJECT_SAGA_DEFINITIONS:
+        return HF_STR("saga-definitions/");
     }
     return HF_STR("");
 }
@@ -100,6 +104,13 @@ static void from_subscription(const struct hf_name *name, struct hf_feed_event *
     from_system(out);
 }
 
+static void from_saga(const struct hf_name *name, struct hf_feed_event *out)
+{
+    set_subject(out, HF_SUBJECT_SAGAS, name);
+    out->key_is_subject = false;
+    out->key = name->text;
+}
+
 /* Sets all that depends on the event's type. */
 static void from_event(const struct hf_event *event, struct hf_feed_event *out)
 {
@@ -165,6 +176,17 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
         return;
     case HF_EVENT_MESSAGES_REDRIVEN:
         from_subscription(&event->redriven.subscription, out);
+        return;
+    case HF_EVENT_SAGA_DEFINED:
+        set_subject(out, HF_SUBJECT_SAGA_DEFINITIONS, &event->saga_defined.definition);
+        return;
+    case HF_EVENT_SAGA_STARTED:
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+        from_saga(&event->saga->saga, out);
+        return;
+    case HF_EVENT_SAGA_VERBS:
+        from_system(out);
         return;
     case HF_EVENT_TYPE_COUNT:
         break;

@@ -9,8 +9,8 @@
  * 1. id = "<position>-<index>"; source = "/spaces/<space>"; type "holdfast.<kind>.<past verb>", the user's
  *    own for stream events and messages, "system.…" for what is not for consumers.
  * 2. subject: "accounts/a", "transfers/t1", "holds/h", "streams/s", "documents/d", "leases/l",
- *    "topics/t"; system events: "subscriptions/s", "commits/<position>" or none.
- * 3. partition key: the stream's name, the message's key, else the subject.
+ *    "topics/t", "sagas/s", "saga-definitions/d"; system events: "subscriptions/s", "commits/<position>" or none.
+ * 3. partition key: the stream's name, the message's key, the saga's id, else the subject.
  * 4. Its hash is the first 16 bytes of SHA-256(partition key); the bucket i of N is its first 8 bytes, big-endian, mod N.
  */
 #ifndef HF_CORE_FEED_EVENT_H
@@ -28,6 +28,8 @@ enum hf_feed_subject {
     HF_SUBJECT_LEASES,
     HF_SUBJECT_TOPICS,
     HF_SUBJECT_SUBSCRIPTIONS,
+    HF_SUBJECT_SAGAS,
+    HF_SUBJECT_SAGA_DEFINITIONS,
 };
 
 /* "accounts/" …; "" for NONE. */

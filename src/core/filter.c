@@ -22,7 +22,7 @@ static bool prefix_valid(struct hf_str prefix)
     if (prefix.len > PREFIX_BYTES_MAX) {
         return false;
     }
-    for (int i = HF_SUBJECT_ACCOUNTS; i <= HF_SUBJECT_SUBSCRIPTIONS; i++) {
+    for (int i = HF_SUBJECT_ACCOUNTS; i <= HF_SUBJECT_SAGA_DEFINITIONS; i++) {
         struct hf_str collection = hf_feed_subject_prefix((enum hf_feed_subject)i);
         if (!starts_with(prefix, collection)) {
             continue;

@@ -282,7 +282,8 @@ static bool has_limit(enum hf_query_type type)
 {
     return type == HF_QUERY_STREAM_EVENTS || type == HF_QUERY_ENTRIES ||
            (type >= HF_QUERY_ACCOUNTS && type <= HF_QUERY_HOLDS) || type == HF_QUERY_STATEMENT ||
-           type >= HF_QUERY_SUBSCRIPTIONS;
+           (type >= HF_QUERY_SUBSCRIPTIONS && type != HF_QUERY_SAGA &&
+            type != HF_QUERY_SAGA_DEFINITION);
 }
 
 uint32_t hf_query_weight(const struct hf_query *query)
@@ -296,11 +297,16 @@ uint32_t hf_query_weight(const struct hf_query *query)
     case HF_QUERY_SUBSCRIPTIONS:
     case HF_QUERY_MESSAGES:
     case HF_QUERY_MESSAGE_HISTORY:
+    case HF_QUERY_SAGA_DEFINITIONS:
+    case HF_QUERY_SAGA_COUNTS:
         return query->limit;
     case HF_QUERY_DEAD:
     case HF_QUERY_DOCUMENTS:
     case HF_QUERY_TRANSFERS:
     case HF_QUERY_HOLDS:
+    case HF_QUERY_SAGA_HISTORY:
+    case HF_QUERY_SAGAS:
+    case HF_QUERY_SAGA_WORK:
         return HF_QUERY_SCAN_MAX;
     case HF_QUERY_BALANCE:
         return effective && query->at == HF_AT_TIME ? HF_QUERY_WALK_MAX : HF_ENTRY_STRIDE;
@@ -316,6 +322,8 @@ uint32_t hf_query_weight(const struct hf_query *query)
     case HF_QUERY_COMMIT:
     case HF_QUERY_TOTALS:
     case HF_QUERY_SUBSCRIPTION:
+    case HF_QUERY_SAGA:
+    case HF_QUERY_SAGA_DEFINITION:
     case HF_QUERY_TYPE_COUNT:
         break;
     }

@@ -34,11 +34,15 @@ enum hf_index_kind {
         12, /* uids of subscription and line, number in the line -> the message; flags: its bytes */
     HF_INDEX_DELIVERY =
         13, /* subscription's uid and message's position, its index -> newest event about it */
+    HF_INDEX_SAGA = 14, /* saga id -> newest of its STARTED and ENDED; with its version as sub (each
+               HF_SAGA_STRIDE-th) -> that event */
     HF_INDEX_KIND_COUNT,
 };
 
 /* Entries between two of them are reached by the chain of previous positions. */
 #define HF_ENTRY_STRIDE 32u
+
+#define HF_SAGA_STRIDE 32u /* the same of a saga's events */
 
 #define HF_INDEX_SPENT 1u /* flag: the id was spent by a refusal */
 

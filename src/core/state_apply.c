@@ -105,6 +105,11 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     case HF_EVENT_MESSAGES_SETTLED:
     case HF_EVENT_DELIVERY_EXTENDED:
     case HF_EVENT_MESSAGES_REDRIVEN:
+    case HF_EVENT_SAGA_DEFINED:
+    case HF_EVENT_SAGA_STARTED:
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+    case HF_EVENT_SAGA_VERBS:
     case HF_EVENT_TYPE_COUNT:
         return true;
     }
@@ -581,6 +586,11 @@ static bool apply_event(struct hf_applying *a)
     case HF_EVENT_DELIVERY_EXTENDED:
     case HF_EVENT_MESSAGES_REDRIVEN:
         return hf_queue_apply_event(a);
+    case HF_EVENT_SAGA_DEFINED:
+    case HF_EVENT_SAGA_STARTED:
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+    case HF_EVENT_SAGA_VERBS:
     case HF_EVENT_TYPE_COUNT:
         break;
     }

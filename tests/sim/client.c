@@ -77,6 +77,13 @@ static enum hf_kind kind_of_query(enum hf_query_type type)
     case HF_QUERY_SUBSCRIPTIONS:
     case HF_QUERY_MESSAGES:
     case HF_QUERY_COMMIT:
+    case HF_QUERY_SAGA:
+    case HF_QUERY_SAGA_HISTORY:
+    case HF_QUERY_SAGAS:
+    case HF_QUERY_SAGA_DEFINITION:
+    case HF_QUERY_SAGA_DEFINITIONS:
+    case HF_QUERY_SAGA_COUNTS:
+    case HF_QUERY_SAGA_WORK:
     case HF_QUERY_TYPE_COUNT:
         break;
     case HF_QUERY_SUBSCRIPTION:

@@ -215,6 +215,8 @@ struct hf_entity hf_model_entity(const struct hf_model_thing *thing)
     case HF_KIND_SUBSCRIPTION:
         entity.subscription = thing->subscription;
         break;
+    case HF_KIND_SAGA:
+    case HF_KIND_SAGA_DEFINITION:
     case HF_KIND_NONE:
     case HF_KIND_EVENT:
     case HF_KIND_KEY:

@@ -52,6 +52,20 @@ const char *run_query_name(enum hf_query_type type)
         return "history of a message";
     case HF_QUERY_MESSAGES:
         return "messages";
+    case HF_QUERY_SAGA:
+        return "saga";
+    case HF_QUERY_SAGA_HISTORY:
+        return "history of a saga";
+    case HF_QUERY_SAGAS:
+        return "sagas";
+    case HF_QUERY_SAGA_DEFINITION:
+        return "saga definition";
+    case HF_QUERY_SAGA_DEFINITIONS:
+        return "saga definitions";
+    case HF_QUERY_SAGA_COUNTS:
+        return "counts of sagas";
+    case HF_QUERY_SAGA_WORK:
+        return "work of sagas";
     case HF_QUERY_TYPE_COUNT:
         break;
     }
@@ -114,6 +128,8 @@ static void copy_entity(struct hf_arena *arena, struct hf_entity *entity)
     case HF_KIND_KEY:
     case HF_KIND_MESSAGE:
     case HF_KIND_SUBSCRIPTION:
+    case HF_KIND_SAGA:
+    case HF_KIND_SAGA_DEFINITION:
     case HF_KIND_COUNT:
         return;
     }

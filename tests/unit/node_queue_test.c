@@ -201,7 +201,7 @@ static void the_feature_level_is_recorded(void **state)
     (void)state;
     struct fixture f = begin();
     assert_int_equal(hf_node_state(f.node)->feature_level, HF_FEATURE_LEVEL);
-    assert_int_equal(HF_FEATURE_LEVEL, 2);
+    assert_int_equal(HF_FEATURE_LEVEL, 3);
     uint64_t position = hf_node_state(f.node)->position;
     stop(&f);
     start(&f);
