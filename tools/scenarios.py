@@ -46,7 +46,7 @@ class Row:
             seed = f"{options.seed}/{round_number}/{self.kind.number}"
             story = self.kind(random.Random(seed), options.small)
             with tempfile.TemporaryDirectory(prefix="holdfast-scenario-") as directory:
-                with scenarios_run.World(story, naive, options.build, directory) as world:
+                with self.kind.world(story, naive, options.build, directory) as world:
                     verdict, retries = story.play(world)
             if naive or only:
                 self.requests += len(story.requests)
@@ -71,8 +71,9 @@ class Row:
         return self.retries[variant] / max(1, self.accepted[variant])
 
     def as_json(self):
-        return {"scenario": self.kind.number, "title": self.kind.title, "requests": self.requests,
-                "model_allows": self.allowed, "ok": not self.off, "off": self.off} | {
+        return {"scenario": self.kind.number, "title": self.kind.title, "note": self.kind.note(),
+                "requests": self.requests, "model_allows": self.allowed, "ok": not self.off,
+                "off": self.off} | {
                     variant: {"failures": self.failed[variant],
                               "kinds": dict(+self.kinds[variant]),
                               "accepted": self.accepted[variant],
@@ -99,6 +100,8 @@ def print_row(row):
     print_line(cells)
     kinds = ", ".join(f"{count} {kind}" for kind, count in row.kinds["naive"].most_common() if count)
     print(f"     naive: {kinds or 'no failure'}")
+    if row.kind.note():
+        print(f"     {row.kind.note()}")
     for line in row.off:
         print(f"     OFF: {line}", flush=True)
 

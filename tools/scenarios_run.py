@@ -114,9 +114,9 @@ class Service(Process):
 class Server(Process):
     """A `holdfast serve`. Two of them on one directory are an owner and its standby."""
 
-    def __init__(self, program, directory, log):
+    def __init__(self, program, directory, log, options=()):
         self.port = free_port()
-        super().__init__([program, "serve", "--data", directory, "--listen", self.address], log)
+        super().__init__([program, "serve", "--data", directory, "--listen", self.address, *options], log)
 
     @property
     def address(self):

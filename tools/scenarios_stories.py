@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 
+import scenarios_run
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "model"))
 import scenario_model as model  # noqa: E402  (a folder of its own: it must share no code with us)
 
@@ -24,6 +26,12 @@ class Story:
     workers = 0        # …and its instances
     connections = 16   # at once
     asset = "USD/2"
+    world = scenarios_run.World
+
+    @staticmethod
+    def note():
+        """Something about this machine that changes what is run; "" if there is nothing to say."""
+        return ""
 
     def __init__(self, random, small):
         self.random = random

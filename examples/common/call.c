@@ -9,11 +9,17 @@
 
 #include "service.h"
 
-#define URL_BYTES    1024
-#define WAIT_SECONDS 60L /* longer than any pause that the scenarios make */
+#define URL_BYTES 1024
+#define WAIT_MS   60000L /* longer than any pause that the scenarios make */
 
 static pthread_key_t handles; /* CURL of a thread */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static long limit_ms = WAIT_MS;
+
+void call_limit(long milliseconds)
+{
+    limit_ms = milliseconds;
+}
 
 static void start(void)
 {
@@ -62,7 +68,7 @@ int call(struct reply *reply, const char *method, const char *format, ...)
     (void)curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, method);
     (void)curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
-    (void)curl_easy_setopt(handle, CURLOPT_TIMEOUT, WAIT_SECONDS);
+    (void)curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, limit_ms);
     (void)curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take);
     (void)curl_easy_setopt(handle, CURLOPT_WRITEDATA, reply);
     if (curl_easy_perform(handle) == CURLE_OK) {

@@ -18,6 +18,9 @@ struct reply {
 int call(struct reply *reply, const char *method, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* How long calls of this process wait for an answer from now on; before it is set: a minute. */
+void call_limit(long milliseconds);
+
 /* The number behind "name=" in a reply's text; -1 if there is none. */
 long long reply_number(const struct reply *reply, const char *name);
 

@@ -11,6 +11,12 @@
 
 static pthread_key_t connections; /* sqlite3 of a thread */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool synced;
+
+void database_sync_each_commit(void)
+{
+    synced = true;
+}
 
 static void close_connection(void *connection)
 {
@@ -33,8 +39,9 @@ static sqlite3 *connection_of_thread(void)
         if (sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
                 SQLITE_OK ||
             sqlite3_busy_timeout(connection, BUSY_MS) != SQLITE_OK ||
-            sqlite3_exec(connection, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL) !=
-                SQLITE_OK ||
+            sqlite3_exec(connection,
+                         synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL,
+                         NULL, NULL) != SQLITE_OK ||
             pthread_setspecific(connections, connection) != 0) {
             die("open %s: %s", path, sqlite3_errmsg(connection));
         }
@@ -118,4 +125,9 @@ void database_begin(void)
 void database_commit(void)
 {
     (void)database_change("COMMIT", "");
+}
+
+void database_rollback(void)
+{
+    (void)database_change("ROLLBACK", "");
 }

@@ -12,15 +12,18 @@
 
 #include "holdfast_client.h"
 
-#define PEERS_MAX     8
-#define ADDRESSES_MAX 8
-#define ANSWER_BYTES  1024
-#define NUMBER_DIGITS 15
+#define PEERS_MAX      8
+#define ADDRESSES_MAX  8
+#define ANSWER_BYTES   1024
+#define NUMBER_DIGITS  15
+#define BODY_BYTES_MAX 4095
 
 struct request {
     struct MHD_Connection *connection;
-    int status;
-    char text[ANSWER_BYTES]; /* of the answer */
+    int status;                    /* of the answer */
+    size_t body_bytes;             /* that came, also of a body that is too long to keep */
+    char body[BODY_BYTES_MAX + 1]; /* ends with NUL */
+    char text[ANSWER_BYTES];       /* of the answer */
 };
 
 static struct settings settings;
@@ -48,6 +51,9 @@ const struct settings *service_settings(void)
 
 struct holdfast_client *service_holdfast(void)
 {
+    if (holdfast == NULL) {
+        die("--holdfast URL is needed");
+    }
     return holdfast;
 }
 
@@ -97,6 +103,17 @@ long long request_number(struct request *request, const char *name)
     return whole ? strtoll(text, NULL, 10) : -1;
 }
 
+const char *request_header(struct request *request, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+    return value == NULL ? "" : value;
+}
+
+const char *request_body(struct request *request)
+{
+    return request->body;
+}
+
 void respond(struct request *request, int status, const char *format, ...)
 {
     va_list arguments;
@@ -117,31 +134,59 @@ static void handle(struct request *request, const char *method, const char *path
     }
 }
 
-/* libmicrohttpd calls this once for the head, then for pieces of a body (ignored), then at the end. */
+static void take_body(struct request *request, const char *piece, size_t bytes)
+{
+    if (request->body_bytes + bytes <= BODY_BYTES_MAX) {
+        memcpy(request->body + request->body_bytes, piece, bytes);
+    }
+    request->body_bytes += bytes;
+}
+
+static enum MHD_Result answer(struct request *request)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        strlen(request->text), request->text, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    enum MHD_Result result =
+        MHD_queue_response(request->connection, (unsigned)request->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* libmicrohttpd calls this once for the head, then for pieces of a body, then at the end. */
 static enum MHD_Result serve(void *context, struct MHD_Connection *connection, const char *path,
                              const char *method, const char *version, const char *upload,
                              size_t *upload_size, void **state)
 {
-    static char head_seen;
-    (void)context, (void)version, (void)upload;
-    if (*state == NULL) {
-        *state = &head_seen;
-        return MHD_YES;
+    struct request *request = *state;
+    (void)context, (void)version;
+    if (request == NULL) {
+        request = calloc(1, sizeof(*request));
+        *state = request;
+        return request == NULL ? MHD_NO : MHD_YES;
     }
     if (*upload_size > 0) {
+        take_body(request, upload, *upload_size);
         *upload_size = 0;
         return MHD_YES;
     }
-    struct request request = {.connection = connection};
-    handle(&request, method, path);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(request.text), request.text, MHD_RESPMEM_MUST_COPY);
-    if (response == NULL) {
-        return MHD_NO;
+    request->connection = connection;
+    if (request->body_bytes > BODY_BYTES_MAX) {
+        respond(request, 413, "a body has at most %d bytes", BODY_BYTES_MAX);
+    } else {
+        handle(request, method, path);
     }
-    enum MHD_Result result = MHD_queue_response(connection, (unsigned)request.status, response);
-    MHD_destroy_response(response);
-    return result;
+    return answer(request);
+}
+
+static void forget(void *context, struct MHD_Connection *connection, void **state,
+                   enum MHD_RequestTerminationCode code)
+{
+    (void)context, (void)connection, (void)code;
+    free(*state);
+    *state = NULL;
 }
 
 static unsigned long parse_options(int argc, char **argv)
@@ -184,8 +229,8 @@ static unsigned long parse_options(int argc, char **argv)
             exit(2);
         }
     }
-    if (port > UINT16_MAX || (settings.naive ? settings.database == NULL : holdfast == NULL)) {
-        die("usage: %s --naive --database FILE | --holdfast URL[,URL]  [--port N] "
+    if (port > UINT16_MAX || (settings.database == NULL && (settings.naive || holdfast == NULL))) {
+        die("usage: %s [--naive] --database FILE | --holdfast URL[,URL]  [--port N] "
             "[--peer NAME=ADDRESS]...",
             argv[0]);
     }
@@ -208,7 +253,8 @@ int service_run(int argc, char **argv, const struct route *service_routes, size_
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG, 0,
         NULL, NULL, serve, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE,
-        1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 512u, MHD_OPTION_END);
+        1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 512u, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL,
+        MHD_OPTION_END);
     if (daemon == NULL) {
         die("%s: can't listen", argv[0]);
     }

@@ -8,7 +8,7 @@
  *           [--deaths DIR] [--mended]
  *
  * 1. Requests carry their parameters in the query and are answered by one line of text, so that the
- *    examples show the story and not a codec.
+ *    examples show the story and not a codec. Only a saga's calls have a body (store/step.c).
  * 2. Every connection has a thread of its own; a handler may block.
  * 3. The first line on standard output is "listening PORT"; whoever started the service waits for it.
  */
@@ -20,7 +20,7 @@
 
 struct settings {
     bool naive;           /* do what such services do today, else ask Holdfast */
-    const char *database; /* SQLite file of the naive variant */
+    const char *database; /* SQLite file: of the naive variant; a store's service has one in both */
     const char *deaths;   /* folder with a file for each message that a process has died of */
     bool mended;          /* the service is deployed with its fix */
 };
@@ -52,6 +52,10 @@ const char *service_peer(const char *name);
 const char *request_text(struct request *request, const char *name);
 /* A parameter that is a whole number ≥ 0; -1 if it is none. */
 long long request_number(struct request *request, const char *name);
+
+/* A header as it came, "" if it is absent; the body, "" if there is none. Both live as long as the request. */
+const char *request_header(struct request *request, const char *name);
+const char *request_body(struct request *request);
 
 /* Answers. Status by the services' own convention: 200 done, 400 asked wrongly, 402 refused, 409 gave up, 503
  * unknown. */

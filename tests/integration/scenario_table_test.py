@@ -79,6 +79,53 @@ def judge_queues():
     check(verdict(right, ("a", "b")).failures["told, not DONE"] == 1, "refunds: told, not DONE")
 
 
+class Books:
+    """All is well: a confirmed, b cancelled, c refused at once."""
+
+    def __init__(self, **other):
+        self.states = {"a": "confirmed", "b": "cancelled"}
+        self.reserved = [("a", "i", 2), ("b", "i", 1), ("b", "i", -1)]
+        self.paid = [("a", "u", 20, 1)]
+        self.mails = [("a", 1)]
+        self.stock, self.money = {"i": 3}, {"u": 80, "v": 1}
+        vars(self).update(other)
+
+
+def judge_store():
+    orders = {"a": ("u", "i", 2, 20, False), "b": ("u", "i", 1, 10, True), "c": ("v", "i", 1, 10, False)}
+    answers = {"a": {202}, "b": {402}, "c": {402}}
+
+    def seen(books, answers=answers):
+        verdict = model.judge_store(orders, ({"i": 5}, {"u": 100, "v": 1}), answers, books)
+        return verdict.accepted, verdict.allowed, dict(+verdict.failures)
+    pay = [("a", "u", 20, 1)]
+    check(seen(Books()) == (1, 1, {}), "store: all is well", seen(Books()))
+    for name, books, expected in (
+            ("pending for ever", Books(states={"a": "confirmed", "b": "pending"}), (1, {"pending for ever": 1})),
+            ("never begun", Books(states={"b": "cancelled"}, reserved=[], paid=[], mails=[], stock={"i": 5}, money={"u": 100, "v": 1}),
+             (0, {"pending for ever": 1})),
+            ("reserved for nothing", Books(reserved=[("a", "i", 2), ("b", "i", 1)], stock={"i": 2}), (1, {"reserved for nothing": 1})),
+            ("reserved twice", Books(reserved=[("a", "i", 2)] * 2, stock={"i": 1}), (0, {"reserved twice": 1})),
+            ("not reserved", Books(reserved=[], stock={"i": 5}), (0, {"confirmed, not reserved": 1})),
+            ("given back twice", Books(reserved=[("a", "i", 2), ("b", "i", -1)], stock={"i": 4}), (1, {"given back twice": 1})),
+            ("charged twice", Books(paid=pay * 2, money={"u": 60, "v": 1}), (0, {"charged twice": 1})),
+            ("not charged", Books(paid=[], mails=[("a", 1)], money={"u": 100, "v": 1}),
+             (0, {"confirmed, not charged": 1, "mail about another payment": 1})),
+            ("charged, not confirmed", Books(paid=pay + [("b", "u", 10, 2)], money={"u": 70, "v": 1}), (1, {"charged, not confirmed": 1})),
+            ("paid back twice", Books(paid=pay + [("b", "u", -10, 2)], money={"u": 90, "v": 1}), (1, {"paid back twice": 1})),
+            ("no mail", Books(mails=[]), (0, {"confirmed, no mail": 1})),
+            ("mailed twice", Books(mails=[("a", 1)] * 2), (0, {"mailed twice": 1})),
+            ("mailed, not confirmed", Books(paid=pay + [("b", "u", 10, 2), ("b", "u", -10, 3)], mails=[("a", 1), ("b", 2)]),
+             (1, {"mailed, not confirmed": 1})),
+            ("stock", Books(stock={"i": 2}), (1, {"stock does not add up": 1})),
+            ("money", Books(money={"u": 81, "v": 1}), (1, {"money does not add up": 1})),
+            ("unasked", Books(states={"a": "confirmed", "b": "cancelled", "x": "cancelled"}), (1, {"done unasked": 1}))):
+        check(seen(books) == (expected[0], 1, expected[1]), f"store: {name}", seen(books))
+    check(seen(Books(), {**answers, "a": {402}}) == (0, 1, {"told cancelled, is confirmed": 1}) and
+          seen(Books(), {**answers, "b": {200}}) == (1, 1, {"told confirmed, is not": 1}) and
+          seen(Books(), {**answers, "c": {0}}) == (1, 1, {"no answer": 1}), "store: what was told")
+
+
 def table():
     if not os.path.exists(os.path.join(BUILD, "examples", "scenario-load")):
         tap.skip("the scenarios", "not built: -Dscenarios=true")
@@ -98,5 +145,6 @@ def table():
 
 judge()
 judge_queues()
+judge_store()
 table()
 sys.exit(tap.end())

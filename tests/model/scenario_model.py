@@ -1,13 +1,13 @@
 """What the scenarios may come to, without our C: judges requests, answers and effects.
 
 An effect is what the books say was done: (request's id, account, amount, token), in the order in which it
-was done. An answer is the status that the caller got: 200 done, 402 refused, 409 gave up, 503 or 0 none.
+was done. An answer is the status that the caller got: 200 done, 202 in hand, 402 refused, 409 gave up, 503 or 0 none.
 Each judge returns a Verdict: what went wrong, by kind, how many requests were done once as asked, and how
 many could have been.
 """
 import collections
 
-DONE, REFUSED, GAVE_UP = 200, 402, 409
+DONE, IN_HAND, REFUSED, GAVE_UP = 200, 202, 402, 409
 
 
 class Verdict:
@@ -102,6 +102,62 @@ def judge_jobs(requests, opening, answers, effects, balances):
     verdict.failures["balances without what was added"] += sum(
         balances[account] != expected[account] for account in opening)
     return verdict
+
+
+def judge_store(orders, opening, answers, books):
+    """P9: the books of order, inventory, payment and notification agree.
+
+    orders: {id: (customer, item, units, amount, refused by plan)}; opening: ({item: units}, {customer: money}). books: states
+    {order: state}, reserved [(order, item, units)], paid [(order, customer, amount, number)], mails [(order, payment)], and what
+    is left: stock, money. What was given back is a row below 0.
+    """
+    stock, money = opening
+    fitting = collections.defaultdict(list)
+    for customer, item, units, amount, refused in orders.values():
+        if not refused and money[customer] >= amount:
+            fitting[item].append(units)
+    verdict = Verdict(sum(most_that_fit(units, stock[item]) for item, units in fitting.items()))
+    failures = verdict.failures
+    reserved, paid, mails = collections.Counter(), collections.Counter(), collections.Counter()
+    stock_left, money_left = collections.Counter(stock), collections.Counter(money)
+    payments = collections.defaultdict(set)
+    for order, item, units in books.reserved:
+        reserved[order] += units
+        stock_left[item] -= units
+    for order, customer, amount, number in books.paid:
+        paid[order] += amount
+        money_left[customer] -= amount
+        payments[order].add(number)
+    for order, payment in books.mails:
+        mails[order] += 1
+        failures["mail about another payment"] += payment not in payments[order]
+    for order, (_, _, units, amount, _) in orders.items():
+        before = sum(failures.values())
+        statuses, state = answers.get(order, set()), books.states.get(order)
+        confirmed = state == "confirmed"
+        failures["no answer"] += not statuses & {DONE, IN_HAND, REFUSED}
+        failures["pending for ever"] += state == "pending" or (state is None and bool(statuses & {DONE, IN_HAND}))
+        failures["told confirmed, is not"] += DONE in statuses and not confirmed
+        failures["told cancelled, is confirmed"] += REFUSED in statuses and confirmed
+        judge_part(failures, reserved[order], units if confirmed else 0,
+                   ("reserved twice" if confirmed else "reserved for nothing",
+                    "confirmed, not reserved" if confirmed else "given back twice"))
+        judge_part(failures, paid[order], amount if confirmed else 0,
+                   ("charged twice" if confirmed else "charged, not confirmed",
+                    "confirmed, not charged" if confirmed else "paid back twice"))
+        judge_part(failures, mails[order], int(confirmed),
+                   ("mailed twice" if confirmed else "mailed, not confirmed", "confirmed, no mail"))
+        verdict.accepted += confirmed and sum(failures.values()) == before
+    failures["done unasked"] += len((set(reserved) | set(paid) | set(mails) | set(books.states)) - set(orders))
+    failures["stock does not add up"] += sum(books.stock[item] != stock_left[item] or books.stock[item] < 0 for item in stock)
+    failures["money does not add up"] += sum(books.money[name] != money_left[name] for name in money)
+    return verdict
+
+
+def judge_part(failures, is_there, should_be, kinds):
+    """kinds: of too much and of too little."""
+    failures[kinds[0]] += is_there > should_be
+    failures[kinds[1]] += is_there < should_be
 
 
 def judge_profiles(requests, answers, profiles):
