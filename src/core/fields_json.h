@@ -1,0 +1,82 @@
+/*
+ * JSON objects into structs of flat fields, strictly: a table says which members there are.
+ *
+ * Owns: the JSON forms of members, and the pointer to the place that is being read. Must never: know what the
+ * fields mean, accept a member or a form that the table does not have. Called by: decoders of commits, operations,
+ * resources and saga definitions.
+ *
+ * A refusal is HF_ERR_INVALID_REQUEST (or the text's own error) at the place where it was found.
+ */
+#ifndef HF_CORE_FIELDS_JSON_H
+#define HF_CORE_FIELDS_JSON_H
+
+#include "base/json.h"
+#include "core/command.h"
+
+enum hf_member_form {
+    HF_FORM_TEXT,       /* a string */
+    HF_FORM_AMOUNT,     /* a decimal string, or an integer without sign */
+    HF_FORM_LIMIT,      /* a decimal string or integer, perhaps signed, or null */
+    HF_FORM_INTEGER,    /* an integer below 2^53 */
+    HF_FORM_BOOL,       /* true or false */
+    HF_FORM_RAW,        /* any value, its bytes */
+    HF_FORM_COMPARISON, /* {"gte":"1500"} */
+};
+
+/* How a member goes into a struct of fields. */
+struct hf_member {
+    struct hf_str name;
+    enum hf_member_form form;
+    size_t
+        value; /* offset of the value: a struct hf_str; INTEGER: uint64_t; BOOL: bool; COMPARISON: hf_str[] */
+    size_t
+        flag; /* offset of a bool that is set: LIMIT: it is null; INTEGER, BOOL, COMPARISON: it is there */
+};
+
+#define HF_MEMBER(type, name, form)                                                                \
+    {                                                                                              \
+        {#name, sizeof(#name) - 1}, form, offsetof(struct type, name), 0                           \
+    }
+#define HF_MEMBER_FLAGGED(type, name, form, flag)                                                  \
+    {                                                                                              \
+        {#name, sizeof(#name) - 1}, form, offsetof(struct type, name), offsetof(struct type, flag) \
+    }
+
+#define HF_PLACE_BYTES 64
+
+/* A text that is being read. Not to be copied or moved. */
+struct hf_fields_json {
+    struct hf_json json;            /* where we are in the text */
+    struct hf_arena *arena;         /* for strings with escapes */
+    struct hf_malformed *malformed; /* filled on failure */
+    char place
+        [HF_PLACE_BYTES]; /* JSON pointer to the value that is being read; what does not fit is cut */
+};
+
+/* place: where the text stands in a larger one, or "". No token is read yet. */
+void hf_fields_init(struct hf_fields_json *reading, struct hf_str text, const char *place,
+                    struct hf_arena *arena, struct hf_malformed *malformed);
+
+/* Down by an ASCII step without '~' and '/', or by an index; returns what hf_fields_leave goes back to. */
+size_t hf_fields_enter(struct hf_fields_json *reading, struct hf_str step);
+size_t hf_fields_enter_index(struct hf_fields_json *reading, size_t index);
+void hf_fields_leave(struct hf_fields_json *reading, size_t before);
+
+/* Each fills malformed and returns false: what is wrong with the value at the place; with the text itself; with the
+ * token (another than wanted, or bad text); a member that is not known (the current token, NAME, is its name). */
+bool hf_fields_refuse(struct hf_fields_json *reading, const char *what);
+bool hf_fields_refuse_text(struct hf_fields_json *reading);
+bool hf_fields_refuse_token(struct hf_fields_json *reading, const char *wanted);
+bool hf_fields_refuse_member(struct hf_fields_json *reading);
+
+/* The member that the current token, NAME, names; NULL: none of them. */
+const struct hf_member *hf_fields_find(const struct hf_fields_json *reading,
+                                       const struct hf_member *members, size_t count);
+/* The next value into the fields. */
+bool hf_fields_take(struct hf_fields_json *reading, const struct hf_member *member,
+                    void *fields) HF_WARN_UNUSED;
+/* The members of the object that the current token begins. */
+bool hf_fields_object(struct hf_fields_json *reading, const struct hf_member *members, size_t count,
+                      void *fields) HF_WARN_UNUSED;
+
+#endif
