@@ -13,6 +13,7 @@ static const struct hf_member condition_members[] = {
     IF(lease),
     IF(hold),
     IF(subscription),
+    IF(saga),
     IF(modified_at),
     IF(state),
     IF(receipt),

@@ -277,7 +277,8 @@ static void encode_condition(struct hf_buffer *to, const struct hf_condition *co
     encode_comparison(to, &condition->available);
     encode_comparison(to, &condition->posted);
     hf_buffer_varint(to, condition->token);
-    hf_buffer_u8(to, (uint8_t)condition->state);
+    hf_buffer_u8(to, condition->kind == HF_CONDITION_SAGA ? condition->saga_state
+                                                          : (uint8_t)condition->state);
     if (condition->receipt != NULL) {
         const struct hf_receipt *receipt = condition->receipt;
         hf_buffer_varint(to, receipt->uid);

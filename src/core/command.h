@@ -49,7 +49,14 @@
     X(RECEIVE, "receive")                                                                          \
     X(ACK_BATCH, "ack_batch")                                                                      \
     X(REDRIVE, "redrive")                                                                          \
-    X(SEEK, "seek")
+    X(SEEK, "seek")                                                                                \
+    X(DEFINE_SAGA, "define_saga")                                                                  \
+    X(START_SAGA, "start_saga")                                                                    \
+    X(COMPLETE_STEP, "complete_step")                                                              \
+    X(FAIL_STEP, "fail_step")                                                                      \
+    X(SAGA_ANSWER, "saga_answer")                                                                  \
+    X(SAGA_VERB, "saga_verb")                                                                      \
+    X(SAGA_VERBS, "saga_verbs")
 
 enum hf_op_type {
     HF_OP_NONE = 0,
@@ -69,11 +76,12 @@ struct hf_payload {
     struct hf_hash hash; /* of text */
 };
 
-struct hf_queue_op; /* core/queue_op.h */
+struct hf_queue_op;     /* core/queue_op.h */
+struct hf_saga_command; /* core/saga_op.h */
 
 struct hf_op {
     enum hf_op_type type;
-    bool has_id;               /* a new transfer, hold or event id is named */
+    bool has_id;               /* a new transfer, hold, event, message or saga id is named */
     bool has_amount;           /* else all that is left */
     bool up_to;                /* balancing transfer */
     bool final;                /* capture */
@@ -85,7 +93,7 @@ struct hf_op {
     bool has_effective_at;     /* transfer */
     bool has_timeout;          /* hold, extend: timeout_ms; acquire, renew: ttl_ms */
     struct hf_name
-        subject; /* account, from, transfer, hold, stream, document, lease, topic, subscription: the thing it acts on */
+        subject; /* account, from, transfer, hold, stream, document, lease, topic, subscription, saga: the thing it acts on */
     struct hf_name to;          /* transfer, hold: the credited account */
     struct hf_name id;          /* new id, if has_id */
     struct hf_asset asset;      /* open_account, transfer, hold */
@@ -99,9 +107,11 @@ struct hf_op {
     struct hf_str type_text;    /* append: the event's type; acquire: the owner */
     struct hf_payload data;     /* append, put, patch */
     struct hf_payload metadata; /* open_account, set_metadata, transfer; absent = none given */
-    uint8_t content_hash[16]; /* append, publish with an id: of the operation's own fields, without
-                                   expected_version */
-    const struct hf_queue_op *queue; /* publish and everything behind it; in the arena */
+    uint8_t
+        content_hash[16]; /* append, publish, start_saga with an id: of the operation's own fields,
+                                   without expected_version */
+    const struct hf_queue_op *queue;    /* publish … seek; in the arena */
+    const struct hf_saga_command *saga; /* define_saga … saga_verbs; in the arena */
 };
 
 enum hf_condition_kind {
@@ -112,6 +122,7 @@ enum hf_condition_kind {
     HF_CONDITION_LEASE,
     HF_CONDITION_HOLD,
     HF_CONDITION_SUBSCRIPTION, /* a receipt of it is live */
+    HF_CONDITION_SAGA,         /* it is there and in this state */
 };
 
 /* Bits of a comparison with a value. */
@@ -156,6 +167,7 @@ struct hf_condition {
     struct hf_comparison posted;      /* account */
     uint64_t token;                   /* lease */
     enum hf_hold_state state;         /* hold */
+    uint8_t saga_state;               /* saga: an enum hf_saga_state (core/saga_event.h) */
     const struct hf_receipt *receipt; /* subscription; in arena */
 };
 
@@ -180,8 +192,11 @@ struct hf_command {
     uint32_t op_count;
     uint32_t op_capacity;
     struct hf_payload metadata; /* of the commit, or absent */
-    bool dry_run;               /* decide only */
-    bool spends_ids;            /* some op names a new transfer or hold id: a refusal is recorded */
+    uint8_t secret
+        [16]; /* random, by the door before operations are added: callback tokens of sagas that are started here
+                           come of it; no part of a fingerprint */
+    bool dry_run;    /* decide only */
+    bool spends_ids; /* some op names a new transfer or hold id: a refusal is recorded */
     bool
         replays_by_id; /* no conditions, some op names a new id, and every one names one or a receipt */
     bool key_free;     /* every op names a new id or a receipt: repeating it does nothing twice */
@@ -206,6 +221,8 @@ struct hf_op_fields {
     struct hf_str account, id, from, to, asset, amount, transfer, hold, stream, document, lease,
         owner, topic, subscription, receipt;
     struct hf_str type, data, metadata, floor, ceiling, effective_at, key, deliver_at, error;
+    struct hf_str saga, definition, input, business_key, tags, not_before, step, callback_token,
+        result;        /* definition: name@version, or an object */
     bool floor_null;   /* "floor": null */
     bool ceiling_null; /* "ceiling": null */
     bool has_up_to, up_to;
@@ -215,7 +232,7 @@ struct hf_op_fields {
 };
 
 struct hf_condition_fields {
-    struct hf_str account, stream, document, transfer, lease, hold, subscription;
+    struct hf_str account, stream, document, transfer, lease, hold, subscription, saga;
     struct hf_str modified_at, state, receipt;
     struct hf_str available[HF_COMPARE_COUNT], posted[HF_COMPARE_COUNT]; /* by enum hf_compare */
     bool has_available, has_posted; /* the member was there (an empty object is malformed) */
@@ -247,7 +264,8 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
 /* Does the operation name a new transfer or hold id, which a refusal spends? */
 static inline bool hf_op_spends_id(const struct hf_op *op)
 {
-    return op->has_id && op->type != HF_OP_APPEND && op->type != HF_OP_PUBLISH;
+    return op->has_id && op->type != HF_OP_APPEND && op->type != HF_OP_PUBLISH &&
+           op->type != HF_OP_START_SAGA;
 }
 
 /* Of one receipt, in a commit. */

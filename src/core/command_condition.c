@@ -5,6 +5,7 @@
 #include "core/command.h"
 #include "core/command_priv.h"
 #include "core/receipt.h"
+#include "core/saga_wire.h"
 
 static bool refuse(const struct hf_command *command, struct hf_malformed *malformed,
                    const char *field, const char *text)
@@ -31,6 +32,7 @@ static const char *find_subject(const struct hf_condition_fields *fields, struct
         {fields->lease, "lease", HF_CONDITION_LEASE},
         {fields->hold, "hold", HF_CONDITION_HOLD},
         {fields->subscription, "subscription", HF_CONDITION_SUBSCRIPTION},
+        {fields->saga, "saga", HF_CONDITION_SAGA},
     };
     const char *found = NULL;
     for (size_t i = 0; i < HF_ARRAY_COUNT(subjects); i++) {
@@ -80,6 +82,7 @@ static unsigned allowed_tests(enum hf_condition_kind kind)
     case HF_CONDITION_LEASE:
         return T_TOKEN;
     case HF_CONDITION_HOLD:
+    case HF_CONDITION_SAGA:
         return T_STATE;
     case HF_CONDITION_SUBSCRIPTION:
         return T_RECEIPT;
@@ -136,7 +139,7 @@ static bool take_comparison(struct hf_command *command, const struct hf_str *ope
     return true;
 }
 
-static bool take_state(struct hf_str text, enum hf_hold_state *state)
+static bool take_hold_state(struct hf_str text, enum hf_hold_state *state)
 {
     static const char *const names[] = {"open", "captured", "voided", "expired"};
     for (size_t i = 0; i < HF_ARRAY_COUNT(names); i++) {
@@ -146,6 +149,23 @@ static bool take_state(struct hf_str text, enum hf_hold_state *state)
         }
     }
     return false;
+}
+
+static bool take_state(struct hf_command *command, const struct hf_condition_fields *fields,
+                       struct hf_condition *condition, struct hf_malformed *malformed)
+{
+    if (condition->kind == HF_CONDITION_HOLD &&
+        !take_hold_state(fields->state, &condition->state)) {
+        return refuse(command, malformed, "state", "open, captured, voided or expired");
+    }
+    enum hf_saga_state state = 0;
+    if (condition->kind == HF_CONDITION_SAGA && !hf_saga_state_parse(fields->state, &state)) {
+        return refuse(command, malformed, "state",
+                      "scheduled, running, waiting, compensating, parked, paused, succeeded, "
+                      "compensated or abandoned");
+    }
+    condition->saga_state = (uint8_t)state;
+    return true;
 }
 
 static bool take_versions(struct hf_command *command, const struct hf_condition_fields *fields,
@@ -203,10 +223,8 @@ static bool take_values(struct hf_command *command, const struct hf_condition_fi
         return refuse(command, malformed, "modified_at",
                       "a time is RFC 3339 in UTC, for example 2020-08-30T17:44:25.000000Z");
     }
-    if (condition->kind == HF_CONDITION_HOLD && !take_state(fields->state, &condition->state)) {
-        return refuse(command, malformed, "state", "open, captured, voided or expired");
-    }
-    return take_receipt(command, fields, condition, malformed) &&
+    return take_state(command, fields, condition, malformed) &&
+           take_receipt(command, fields, condition, malformed) &&
            take_versions(command, fields, condition, malformed) &&
            take_comparison(command, fields->available, fields->has_available, "available",
                            &condition->available, malformed) &&
@@ -249,11 +267,11 @@ bool hf_command_add_condition(struct hf_command *command, const struct hf_condit
     const char *field = find_subject(fields, &text, &condition->kind);
     if (field == NULL) {
         return refuse(command, malformed, NULL,
-                      "a condition names one account, stream, document, transfer, lease, hold or "
-                      "subscription");
+                      "a condition names one account, stream, document, transfer, lease, hold, "
+                      "subscription or saga");
     }
-    bool reference =
-        condition->kind == HF_CONDITION_TRANSFER || condition->kind == HF_CONDITION_HOLD;
+    bool reference = condition->kind == HF_CONDITION_TRANSFER ||
+                     condition->kind == HF_CONDITION_HOLD || condition->kind == HF_CONDITION_SAGA;
     if (reference ? !hf_name_valid_reference(text) : !hf_name_valid(text)) {
         return refuse(command, malformed, field, "this is no name");
     }

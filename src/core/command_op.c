@@ -318,7 +318,8 @@ static bool take_texts(struct adding *adding)
 static bool take_queue(struct adding *adding)
 {
     const char *field;
-    if (adding->op->type < HF_OP_PUBLISH ||
+    enum hf_op_type type = adding->op->type;
+    if (type < HF_OP_PUBLISH || type > HF_OP_SEEK ||
         hf_command_take_queue(adding->command, adding->fields, adding->op, &field,
                               adding->malformed)) {
         return true;

@@ -347,6 +347,13 @@ static enum hf_step decide_op(struct hf_deciding *d, const struct hf_op *op)
     case HF_OP_REDRIVE:
     case HF_OP_SEEK:
         return hf_decide_subscription_op(d, op);
+    case HF_OP_DEFINE_SAGA:
+    case HF_OP_START_SAGA:
+    case HF_OP_COMPLETE_STEP:
+    case HF_OP_FAIL_STEP:
+    case HF_OP_SAGA_ANSWER:
+    case HF_OP_SAGA_VERB:
+    case HF_OP_SAGA_VERBS:
     case HF_OP_NONE:
     case HF_OP_COUNT:
         break;

@@ -12,12 +12,13 @@
 #include "core/saga_answer.h"
 
 enum hf_call_kind {
-    HF_CALL_NONE = 0, /* compensation: there is nothing to undo; action: a point where branches meet */
+    HF_CALL_NONE =
+        0, /* compensation: there is nothing to undo; action: a point where branches meet */
     HF_CALL_HTTP,
     HF_CALL_NATIVE,
-    HF_CALL_SLEEP,    /* action alone: sleep_ms */
-    HF_CALL_UNTIL,    /* action alone: until */
-    HF_CALL_EVENT,    /* action alone: event_type, event_key */
+    HF_CALL_SLEEP, /* action alone: sleep_ms */
+    HF_CALL_UNTIL, /* action alone: until */
+    HF_CALL_EVENT, /* action alone: event_type, event_key */
 };
 
 /* A JSON text with `$` and `$join`. */
@@ -35,12 +36,12 @@ struct hf_saga_header {
 struct hf_saga_call {
     enum hf_call_kind kind;
     struct hf_str url;
-    struct hf_str target;       /* "http://host:port": what limits and breakers go by */
+    struct hf_str target; /* "http://host:port": what limits and breakers go by */
     bool envelope;
-    struct hf_template body;    /* absent: {} */
+    struct hf_template body; /* absent: {} */
     uint32_t header_count;
     const struct hf_saga_header *headers;
-    uint32_t op_count;          /* NATIVE; 1–16 */
+    uint32_t op_count; /* NATIVE; 1–16 */
     const struct hf_template *ops;
     uint64_t sleep_ms;
     struct hf_template until;
@@ -55,8 +56,8 @@ struct hf_saga_status_rules {
 };
 
 struct hf_saga_retry {
-    uint32_t attempts_max;          /* 0 = no end */
-    bool then_park;                 /* else compensate */
+    uint32_t attempts_max; /* 0 = no end */
+    bool then_park;        /* else compensate */
     uint32_t conflict_attempts_max;
     uint64_t backoff_first_ms, backoff_max_ms;
 };
@@ -64,18 +65,26 @@ struct hf_saga_retry {
 struct hf_saga_when {
     bool present;
     struct hf_template value;
-    enum hf_saga_compare { HF_WHEN_EQ = 1, HF_WHEN_NE, HF_WHEN_GT, HF_WHEN_GTE, HF_WHEN_LT, HF_WHEN_LTE } compare;
-    struct hf_str operand; /* canonical JSON: any for eq and ne, a number or string for the others */
+    enum hf_saga_compare {
+        HF_WHEN_EQ = 1,
+        HF_WHEN_NE,
+        HF_WHEN_GT,
+        HF_WHEN_GTE,
+        HF_WHEN_LT,
+        HF_WHEN_LTE
+    } compare;
+    struct hf_str
+        operand; /* canonical JSON: any for eq and ne, a number or string for the others */
 };
 
 struct hf_saga_step_definition {
     struct hf_str name;
-    uint64_t after;     /* bit i: step i comes directly before */
-    uint64_t before;    /* bit i: step i comes before, directly or not */
+    uint64_t after;  /* bit i: step i comes directly before */
+    uint64_t before; /* bit i: step i comes before, directly or not */
     bool pivot, async_poll;
-    uint64_t poll_every_ms;      /* 0: the default */
+    uint64_t poll_every_ms; /* 0: the default */
     uint64_t attempt_timeout_ms;
-    uint64_t timeout_ms;         /* 0 = none told */
+    uint64_t timeout_ms; /* 0 = none told */
     struct hf_saga_call action, compensation;
     struct hf_saga_when when;
     struct hf_saga_retry retry;
@@ -85,7 +94,7 @@ struct hf_saga_step_definition {
 struct hf_saga_definition {
     struct hf_arena arena;
     bool dtm;
-    uint64_t timeout_ms;         /* 0 = none */
+    uint64_t timeout_ms; /* 0 = none */
     uint64_t keep_ms;
     uint32_t step_count;
     struct hf_saga_step_definition *steps; /* in the order given */
@@ -105,7 +114,7 @@ void hf_saga_definition_release(struct hf_saga_definition *definition);
 struct hf_saga_scope {
     struct hf_str saga_id, definition_name, business_key;
     uint64_t definition_version;
-    struct hf_str input;         /* JSON */
+    struct hf_str input; /* JSON */
     const struct hf_saga_definition *definition;
     const struct hf_str *results; /* by step; JSON or absent */
 };
@@ -118,11 +127,14 @@ enum hf_render {
 };
 
 /* Appends the rendered JSON. what: for MISSING, the pointer (into the template's text). */
-enum hf_render hf_template_render(const struct hf_template *template_, const struct hf_saga_scope *scope,
-                                  size_t most, struct hf_buffer *out, struct hf_str *what) HF_WARN_UNUSED;
+enum hf_render hf_template_render(const struct hf_template *template_,
+                                  const struct hf_saga_scope *scope, size_t most,
+                                  struct hf_buffer *out, struct hf_str *what) HF_WARN_UNUSED;
 /* Bit i: the template copies from step i's result. */
-uint64_t hf_template_steps(const struct hf_template *template_, const struct hf_saga_definition *definition);
+uint64_t hf_template_steps(const struct hf_template *template_,
+                           const struct hf_saga_definition *definition);
 /* Does `when` hold? What can't be compared (a string with a number) does not. */
-bool hf_saga_when_holds(const struct hf_saga_when *when, const struct hf_saga_scope *scope, bool *short_memory);
+bool hf_saga_when_holds(const struct hf_saga_when *when, const struct hf_saga_scope *scope,
+                        bool *short_memory);
 
 #endif

@@ -48,11 +48,11 @@ static size_t line(struct hf_buffer *out, const char *what, const char *name, co
 }
 
 /* Every operation can be refused but for append without id and version, and put: those two are refused
- * by event_exists and expected_version. */
+ * by event_exists and expected_version. Operations on sagas are not those of the naive model. */
 size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *out)
 {
     size_t zero = 0;
-    for (int type = 1; type < HF_OP_COUNT; type++) {
+    for (int type = 1; type < HF_OP_DEFINE_SAGA; type++) {
         const char *name = hf_op_wire((enum hf_op_type)type);
         zero += line(out, "operation", name, "accepted", counts->op_accepted[type]);
         zero += line(out, "operation", name, "refused", counts->op_refused[type]);
