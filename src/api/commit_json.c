@@ -52,11 +52,11 @@ static bool take_list(struct decoding *d, bool (*take_item)(struct decoding *))
         return hf_fields_refuse_token(&d->in, "must be an array");
     }
     for (size_t index = 0; hf_json_next(&d->in.json) != HF_JSON_ARRAY_END; index++) {
-        size_t before = hf_fields_enter_index(&d->in, index);
+        size_t before = hf_place_enter_index(d->in.place, index);
         if (!take_item(d)) {
             return false;
         }
-        hf_fields_leave(&d->in, before);
+        hf_place_leave(d->in.place, before);
     }
     return true;
 }
@@ -80,10 +80,10 @@ static bool take_member(struct decoding *d)
     if (i == HF_ARRAY_COUNT(names)) {
         return hf_fields_refuse_member(&d->in);
     }
-    size_t before = hf_fields_enter(&d->in, names[i]);
+    size_t before = hf_place_enter(d->in.place, names[i]);
     bool ok = i == 2 ? take_metadata(d) : take_list(d, i == 0 ? take_condition : take_operation);
     if (ok) {
-        hf_fields_leave(&d->in, before);
+        hf_place_leave(d->in.place, before);
     }
     return ok;
 }
@@ -116,7 +116,7 @@ bool hf_commit_json_decode(struct hf_str text, struct hf_command *command,
 
 /* An account's state travels in `type`, which no account has. */
 static const struct hf_member state_member = {
-    {"state", 5}, HF_FORM_TEXT, offsetof(struct hf_op_fields, type), 0};
+    .name = {"state", 5}, .form = HF_FORM_TEXT, .value = offsetof(struct hf_op_fields, type)};
 
 /* The member of that name if the resource has it. */
 static const struct hf_member *resource_member(const struct hf_fields_json *in,
@@ -142,11 +142,11 @@ static bool take_resource(struct hf_fields_json *in, hf_resource_members members
         if (member == NULL) {
             return hf_fields_refuse_member(in);
         }
-        size_t before = hf_fields_enter(in, member->name);
+        size_t before = hf_place_enter(in->place, member->name);
         if (!hf_fields_take(in, member, fields)) {
             return false;
         }
-        hf_fields_leave(in, before);
+        hf_place_leave(in->place, before);
     }
     return in->json.token == HF_JSON_OBJECT_END || hf_fields_refuse_text(in);
 }
@@ -168,11 +168,11 @@ bool hf_resource_json_decode(struct hf_str text, hf_resource_members members, bo
     uint32_t index = 0;
     while (!list || in->json.token != HF_JSON_ARRAY_END) {
         struct hf_op_fields fields = {0};
-        size_t before = list ? hf_fields_enter_index(in, index) : 0;
+        size_t before = list ? hf_place_enter_index(in->place, index) : 0;
         if (!take_resource(in, members, &fields) || !each(context, index, &fields, malformed)) {
             return false;
         }
-        hf_fields_leave(in, before);
+        hf_place_leave(in->place, before);
         index++;
         if (!list) {
             break;

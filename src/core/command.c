@@ -23,8 +23,10 @@ const char *hf_op_wire(enum hf_op_type type)
 
 enum hf_op_type hf_op_from_wire(struct hf_str wire)
 {
-    for (int type = 1; type <= HF_OP_NACK; type++) {
-        if (hf_str_equal(wire, op_wires[type])) {
+    for (int type = 1; type < HF_OP_COUNT; type++) {
+        bool in_commits = type <= HF_OP_NACK || type == HF_OP_START_SAGA ||
+                          type == HF_OP_COMPLETE_STEP || type == HF_OP_FAIL_STEP;
+        if (in_commits && hf_str_equal(wire, op_wires[type])) {
             return (enum hf_op_type)type;
         }
     }
@@ -146,7 +148,7 @@ struct hf_id hf_key_id(struct hf_str principal, struct hf_str key)
     return id;
 }
 
-static void tag_payload(struct hf_buffer *to, const struct hf_payload *payload)
+void hf_command_tag_payload(struct hf_buffer *to, const struct hf_payload *payload)
 {
     hf_buffer_u8(to, hf_str_present(payload->text));
     if (hf_str_present(payload->text)) {
@@ -226,10 +228,13 @@ static void encode_op(struct hf_buffer *buffer, const struct hf_op *op)
     to = put_text(to, op->type_text);
     buffer->size_bytes = (size_t)(to - buffer->data);
     HF_CHECK(buffer->size_bytes <= buffer->capacity_bytes);
-    tag_payload(buffer, &op->data);
-    tag_payload(buffer, &op->metadata);
+    hf_command_tag_payload(buffer, &op->data);
+    hf_command_tag_payload(buffer, &op->metadata);
     if (op->queue != NULL) {
         hf_command_encode_queue(buffer, op);
+    }
+    if (op->saga != NULL) {
+        hf_command_encode_saga(buffer, op);
     }
 }
 
@@ -241,7 +246,9 @@ bool hf_command_encode_op(struct hf_command *command, struct hf_op *op,
     if (command->scratch.failed) {
         return hf_command_short_memory(malformed);
     }
-    if ((op->type == HF_OP_APPEND || op->type == HF_OP_PUBLISH) && op->has_id) {
+    bool replays =
+        op->type == HF_OP_APPEND || op->type == HF_OP_PUBLISH || op->type == HF_OP_START_SAGA;
+    if (replays && op->has_id) {
         struct hf_hash hash =
             hf_sha256(command->scratch.data + start, command->scratch.size_bytes - start);
         memcpy(op->content_hash, hash.bytes, sizeof(op->content_hash));
@@ -305,7 +312,7 @@ static bool compute_fingerprint(struct hf_command *command)
     for (uint32_t i = 0; i < command->op_count; i++) {
         tag_number(encoded, command->ops[i].has_expected_version, command->ops[i].expected_version);
     }
-    tag_payload(encoded, &command->metadata);
+    hf_command_tag_payload(encoded, &command->metadata);
     if (encoded->failed) {
         return false;
     }

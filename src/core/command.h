@@ -222,9 +222,9 @@ struct hf_op_fields {
         owner, topic, subscription, receipt;
     struct hf_str type, data, metadata, floor, ceiling, effective_at, key, deliver_at, error;
     struct hf_str saga, definition, input, business_key, tags, not_before, step, callback_token,
-        result;        /* definition: name@version, or an object */
-    bool floor_null;   /* "floor": null */
-    bool ceiling_null; /* "ceiling": null */
+        result, reason, actor; /* definition: name@version, or an object */
+    bool floor_null;           /* "floor": null */
+    bool ceiling_null;         /* "ceiling": null */
     bool has_up_to, up_to;
     bool has_final, final;
     bool has_timeout_ms, has_ttl_ms, has_token, has_expected_version, has_delay_ms;

@@ -38,16 +38,28 @@ enum field {
     F_RECEIPT,
     F_DELAY_MS,
     F_ERROR,
+    F_SAGA,
+    F_DEFINITION,
+    F_INPUT,
+    F_BUSINESS_KEY,
+    F_TAGS,
+    F_NOT_BEFORE,
+    F_STEP,
+    F_CALLBACK_TOKEN,
+    F_RESULT,
+    F_REASON,
+    F_ACTOR,
     F_COUNT,
 };
 
 static const char *const field_names[F_COUNT] = {
-    "account",  "id",    "from",       "to",           "asset",   "amount",
-    "transfer", "hold",  "stream",     "document",     "lease",   "owner",
-    "type",     "data",  "metadata",   "floor",        "ceiling", "effective_at",
-    "up_to",    "final", "timeout_ms", "ttl_ms",       "token",   "expected_version",
-    "topic",    "key",   "deliver_at", "subscription", "receipt", "delay_ms",
-    "error",
+    "account",    "id",    "from",       "to",           "asset",        "amount",
+    "transfer",   "hold",  "stream",     "document",     "lease",        "owner",
+    "type",       "data",  "metadata",   "floor",        "ceiling",      "effective_at",
+    "up_to",      "final", "timeout_ms", "ttl_ms",       "token",        "expected_version",
+    "topic",      "key",   "deliver_at", "subscription", "receipt",      "delay_ms",
+    "error",      "saga",  "definition", "input",        "business_key", "tags",
+    "not_before", "step",  "token",      "result",       "reason",       "actor",
 };
 
 #define B(field) (UINT64_C(1) << F_##field)
@@ -80,6 +92,11 @@ static const struct {
     [HF_OP_PUBLISH] = {B(TOPIC) | B(KEY) | B(TYPE) | B(DATA), B(ID) | B(DELIVER_AT)},
     [HF_OP_ACK] = {B(SUBSCRIPTION) | B(RECEIPT), 0},
     [HF_OP_NACK] = {B(SUBSCRIPTION) | B(RECEIPT), B(DELAY_MS) | B(ERROR)},
+    [HF_OP_START_SAGA] = {B(DEFINITION),
+                          B(SAGA) | B(INPUT) | B(BUSINESS_KEY) | B(TAGS) | B(NOT_BEFORE)},
+    [HF_OP_COMPLETE_STEP] = {B(SAGA) | B(STEP),
+                             B(CALLBACK_TOKEN) | B(RESULT) | B(REASON) | B(ACTOR)},
+    [HF_OP_FAIL_STEP] = {B(SAGA) | B(STEP), B(CALLBACK_TOKEN) | B(ERROR) | B(REASON) | B(ACTOR)},
 };
 
 struct adding {
@@ -125,7 +142,15 @@ static uint64_t given_fields(const struct hf_op_fields *f)
            GIVEN(hf_str_present(f->deliver_at), DELIVER_AT) |
            GIVEN(hf_str_present(f->subscription), SUBSCRIPTION) |
            GIVEN(hf_str_present(f->receipt), RECEIPT) | GIVEN(f->has_delay_ms, DELAY_MS) |
-           GIVEN(hf_str_present(f->error), ERROR);
+           GIVEN(hf_str_present(f->error), ERROR) | GIVEN(hf_str_present(f->saga), SAGA) |
+           GIVEN(hf_str_present(f->definition), DEFINITION) |
+           GIVEN(hf_str_present(f->input), INPUT) |
+           GIVEN(hf_str_present(f->business_key), BUSINESS_KEY) |
+           GIVEN(hf_str_present(f->tags), TAGS) | GIVEN(hf_str_present(f->not_before), NOT_BEFORE) |
+           GIVEN(hf_str_present(f->step), STEP) |
+           GIVEN(hf_str_present(f->callback_token), CALLBACK_TOKEN) |
+           GIVEN(hf_str_present(f->result), RESULT) | GIVEN(hf_str_present(f->reason), REASON) |
+           GIVEN(hf_str_present(f->actor), ACTOR);
 }
 
 /* The first field whose bit is set. */
@@ -139,7 +164,14 @@ static bool check_shape(struct adding *adding)
     uint64_t given = given_fields(adding->fields);
     enum hf_op_type type = adding->op->type;
     uint64_t missing = shapes[type].needed & ~given;
-    uint64_t foreign = given & ~(shapes[type].needed | shapes[type].optional);
+    uint64_t known = shapes[type].needed | shapes[type].optional;
+    uint64_t foreign = given & ~known;
+    if ((foreign & B(CALLBACK_TOKEN)) != 0 && (known & B(TOKEN)) != 0) {
+        return refuse(adding, "token", "must be an integer from 0 to 2^53 - 1");
+    }
+    if ((foreign & B(TOKEN)) != 0 && (known & B(CALLBACK_TOKEN)) != 0) {
+        return refuse(adding, "token", "must be a string");
+    }
     if (missing != 0) {
         return hf_malformed_set(adding->malformed, HF_ERR_INVALID_REQUEST,
                                 pointer_to(adding, first_field(missing)), "%s needs the member %s",
@@ -186,7 +218,8 @@ static bool take_names(struct adding *adding)
 {
     const struct hf_op_fields *f = adding->fields;
     struct hf_op *op = adding->op;
-    op->has_id = hf_str_present(f->id);
+    bool starts = op->type == HF_OP_START_SAGA;
+    op->has_id = hf_str_present(f->id) || (starts && hf_str_present(f->saga));
     return take_name(adding, f->account, "account", THING, &op->subject) &&
            take_name(adding, f->from, "from", THING, &op->subject) &&
            take_name(adding, f->transfer, "transfer", REFERENCE, &op->subject) &&
@@ -196,6 +229,8 @@ static bool take_names(struct adding *adding)
            take_name(adding, f->lease, "lease", THING, &op->subject) &&
            take_name(adding, f->topic, "topic", THING, &op->subject) &&
            take_name(adding, f->subscription, "subscription", THING, &op->subject) &&
+           take_name(adding, f->saga, "saga", starts ? NEW_ID : REFERENCE, &op->subject) &&
+           take_name(adding, starts ? f->saga : HF_STR_NONE, "saga", NEW_ID, &op->id) &&
            take_name(adding, f->to, "to", THING, &op->to) &&
            take_name(adding, f->id, "id", NEW_ID, &op->id);
 }
@@ -331,6 +366,13 @@ static bool take_queue(struct adding *adding)
     return false;
 }
 
+static bool take_saga(struct adding *adding)
+{
+    enum hf_op_type type = adding->op->type;
+    return type < HF_OP_START_SAGA || type > HF_OP_FAIL_STEP ||
+           hf_command_take_saga(adding->command, adding->fields, adding->op, adding->malformed);
+}
+
 static bool grow(struct hf_command *command)
 {
     if (command->op_count < command->op_capacity) {
@@ -381,7 +423,8 @@ bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fi
                                                  : "which operation? op is missing");
     }
     if (!check_shape(&adding) || !take_names(&adding) || !take_amounts(&adding) ||
-        !take_numbers(&adding) || !take_texts(&adding) || !take_queue(&adding)) {
+        !take_numbers(&adding) || !take_texts(&adding) || !take_queue(&adding) ||
+        !take_saga(&adding)) {
         return false;
     }
     bool moves = op->type == HF_OP_TRANSFER || op->type == HF_OP_HOLD;

@@ -1,5 +1,5 @@
 /*
- * What command.c, command_op.c and command_condition.c share.
+ * What the files of commands and operations share.
  */
 #ifndef HF_CORE_COMMAND_PRIV_H
 #define HF_CORE_COMMAND_PRIV_H
@@ -26,6 +26,12 @@ bool hf_command_take_queue(struct hf_command *command, const struct hf_op_fields
                            struct hf_malformed *malformed) HF_WARN_UNUSED;
 /* Appends the frozen encoding of op->queue. */
 void hf_command_encode_queue(struct hf_buffer *to, const struct hf_op *op);
+/* The same of start_saga, complete_step and fail_step: op->saga; pointers are whole. */
+bool hf_command_take_saga(struct hf_command *command, const struct hf_op_fields *fields,
+                          struct hf_op *op, struct hf_malformed *malformed) HF_WARN_UNUSED;
+void hf_command_encode_saga(struct hf_buffer *to, const struct hf_op *op);
+/* Appends whether there is one, and its canonical form. */
+void hf_command_tag_payload(struct hf_buffer *to, const struct hf_payload *payload);
 /* Appends the operation's frozen encoding to command->scratch, of which ops_hash is made. */
 bool hf_command_encode_op(struct hf_command *command, struct hf_op *op,
                           struct hf_malformed *malformed) HF_WARN_UNUSED;

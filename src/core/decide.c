@@ -354,6 +354,7 @@ static enum hf_step decide_op(struct hf_deciding *d, const struct hf_op *op)
     case HF_OP_SAGA_ANSWER:
     case HF_OP_SAGA_VERB:
     case HF_OP_SAGA_VERBS:
+        return hf_refuse(d, HF_ERR_INVALID_REQUEST, HF_KIND_NONE, NULL); /* no rules yet */
     case HF_OP_NONE:
     case HF_OP_COUNT:
         break;

@@ -1,9 +1,57 @@
 #include "core/fields_json.h"
 
+#define NAME_SHOWN_MAX 32 /* bytes; a longer name is not shown in a pointer */
+
 static const struct hf_str compare_names[HF_COMPARE_COUNT] = {
     [HF_COMPARE_EQ] = {"eq", 2}, [HF_COMPARE_GT] = {"gt", 2},   [HF_COMPARE_GTE] = {"gte", 3},
     [HF_COMPARE_LT] = {"lt", 2}, [HF_COMPARE_LTE] = {"lte", 3},
 };
+
+/* ---- places ---- */
+
+size_t hf_place_enter(char place[HF_PLACE_BYTES], struct hf_str step)
+{
+    size_t before = strlen(place);
+    size_t room = HF_PLACE_BYTES - 1 - before;
+    if (room > 0) {
+        size_t taken = hf_min_u64(step.len, room - 1);
+        place[before] = '/';
+        memcpy(place + before + 1, step.ptr, taken);
+        place[before + 1 + taken] = '\0';
+    }
+    return before;
+}
+
+size_t hf_place_enter_name(char place[HF_PLACE_BYTES], struct hf_str name)
+{
+    size_t before = strlen(place);
+    char steps[2 * NAME_SHOWN_MAX];
+    size_t used = 0;
+    if (name.len >= NAME_SHOWN_MAX) {
+        return before;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (c == '\0') {
+            return before;
+        }
+        if (c == '~' || c == '/') {
+            steps[used++] = '~';
+            c = c == '~' ? '0' : '1';
+        }
+        steps[used++] = c;
+    }
+    return before + 1 + used < HF_PLACE_BYTES ? hf_place_enter(place, (struct hf_str){steps, used})
+                                              : before;
+}
+
+size_t hf_place_enter_index(char place[HF_PLACE_BYTES], size_t index)
+{
+    char digits[HF_U128_TEXT_BYTES];
+    return hf_place_enter(place, (struct hf_str){digits, hf_u128_format(index, digits)});
+}
+
+/* ---- refusals ---- */
 
 void hf_fields_init(struct hf_fields_json *reading, struct hf_str text, const char *place,
                     struct hf_arena *arena, struct hf_malformed *malformed)
@@ -15,8 +63,6 @@ void hf_fields_init(struct hf_fields_json *reading, struct hf_str text, const ch
     reading->malformed = malformed;
     hf_json_init(&reading->json, text, arena);
 }
-
-/* ---- refusals ---- */
 
 bool hf_fields_refuse(struct hf_fields_json *reading, const char *what)
 {
@@ -42,56 +88,11 @@ static bool short_memory(struct hf_fields_json *reading)
                             "out of memory while decoding");
 }
 
-/* The name goes into the pointer (RFC 6901: ~ and / escaped) if it is whole there, else the pointer stays at the
- * object. */
 bool hf_fields_refuse_member(struct hf_fields_json *reading)
 {
     struct hf_str name = hf_json_string(&reading->json, reading->arena);
-    char steps[2 * HF_PLACE_BYTES];
-    size_t used = 0;
-    if (name.len < HF_PLACE_BYTES / 2) {
-        for (size_t i = 0; i < name.len; i++) {
-            char c = name.ptr[i];
-            if (c == '\0') {
-                return hf_fields_refuse(reading, "unknown member");
-            }
-            if (c == '~' || c == '/') {
-                steps[used++] = '~';
-                c = c == '~' ? '0' : '1';
-            }
-            steps[used++] = c;
-        }
-        if (strlen(reading->place) + 1 + used < HF_PLACE_BYTES) {
-            (void)hf_fields_enter(reading, (struct hf_str){steps, used});
-        }
-    }
+    (void)hf_place_enter_name(reading->place, name);
     return hf_fields_refuse(reading, "unknown member");
-}
-
-/* ---- places ---- */
-
-size_t hf_fields_enter(struct hf_fields_json *reading, struct hf_str step)
-{
-    size_t before = strlen(reading->place);
-    size_t room = sizeof(reading->place) - 1 - before;
-    if (room > 0) {
-        size_t taken = hf_min_u64(step.len, room - 1);
-        reading->place[before] = '/';
-        memcpy(reading->place + before + 1, step.ptr, taken);
-        reading->place[before + 1 + taken] = '\0';
-    }
-    return before;
-}
-
-size_t hf_fields_enter_index(struct hf_fields_json *reading, size_t index)
-{
-    char digits[HF_U128_TEXT_BYTES];
-    return hf_fields_enter(reading, (struct hf_str){digits, hf_u128_format(index, digits)});
-}
-
-void hf_fields_leave(struct hf_fields_json *reading, size_t before)
-{
-    reading->place[before] = '\0';
 }
 
 /* ---- values ---- */
@@ -134,10 +135,10 @@ static bool take_limit(struct hf_fields_json *reading, struct hf_str *text, bool
     return take_decimal(reading, true, text);
 }
 
-static bool take_integer(struct hf_fields_json *reading, uint64_t *value)
+/* The current token. */
+static bool integer_of(struct hf_fields_json *reading, uint64_t *value)
 {
-    if (hf_json_next(&reading->json) != HF_JSON_NUMBER ||
-        !hf_json_integer(reading->json.raw, value)) {
+    if (reading->json.token != HF_JSON_NUMBER || !hf_json_integer(reading->json.raw, value)) {
         return hf_fields_refuse_token(reading, "must be an integer from 0 to 2^53 - 1");
     }
     return true;
@@ -165,14 +166,50 @@ static bool take_comparison(struct hf_fields_json *reading, struct hf_str *opera
         if (i == HF_COMPARE_COUNT) {
             return hf_fields_refuse_member(reading);
         }
-        size_t before = hf_fields_enter(reading, compare_names[i]);
+        size_t before = hf_place_enter(reading->place, compare_names[i]);
         (void)hf_json_next(&reading->json);
         if (!take_decimal(reading, true, &operands[i])) {
             return false;
         }
-        hf_fields_leave(reading, before);
+        hf_place_leave(reading->place, before);
     }
     return reading->json.token == HF_JSON_OBJECT_END || hf_fields_refuse_text(reading);
+}
+
+static bool take_text_or_object(struct hf_fields_json *reading, struct hf_str *text)
+{
+    switch (hf_json_next(&reading->json)) {
+    case HF_JSON_STRING:
+        *text = hf_json_string(&reading->json, reading->arena);
+        return hf_str_present(*text) || short_memory(reading);
+    case HF_JSON_OBJECT_BEGIN:
+        return hf_json_skip(&reading->json, text) || hf_fields_refuse_text(reading);
+    case HF_JSON_NONE:
+    case HF_JSON_OBJECT_END:
+    case HF_JSON_ARRAY_BEGIN:
+    case HF_JSON_ARRAY_END:
+    case HF_JSON_NAME:
+    case HF_JSON_NUMBER:
+    case HF_JSON_TRUE:
+    case HF_JSON_FALSE:
+    case HF_JSON_NULL:
+    case HF_JSON_END:
+    case HF_JSON_ERROR:
+        break;
+    }
+    return hf_fields_refuse_token(reading, "must be a string or an object");
+}
+
+static bool take_integer_or_text(struct hf_fields_json *reading, uint64_t *value, bool *flag,
+                                 struct hf_str *text)
+{
+    enum hf_json_token token = hf_json_next(&reading->json);
+    if (token == HF_JSON_STRING) {
+        *text = hf_json_string(&reading->json, reading->arena);
+        return hf_str_present(*text) || short_memory(reading);
+    }
+    *flag = true;
+    return integer_of(reading, value);
 }
 
 bool hf_fields_take(struct hf_fields_json *reading, const struct hf_member *member, void *fields)
@@ -189,7 +226,8 @@ bool hf_fields_take(struct hf_fields_json *reading, const struct hf_member *memb
         return take_limit(reading, value, flag);
     case HF_FORM_INTEGER:
         *flag = true;
-        return take_integer(reading, value);
+        (void)hf_json_next(&reading->json);
+        return integer_of(reading, value);
     case HF_FORM_BOOL:
         *flag = true;
         return take_bool(reading, value);
@@ -198,6 +236,11 @@ bool hf_fields_take(struct hf_fields_json *reading, const struct hf_member *memb
     case HF_FORM_COMPARISON:
         *flag = true;
         return take_comparison(reading, value);
+    case HF_FORM_TEXT_OR_OBJECT:
+        return take_text_or_object(reading, value);
+    case HF_FORM_INTEGER_OR_TEXT:
+        return take_integer_or_text(reading, value, flag,
+                                    (struct hf_str *)(void *)((char *)fields + member->text));
     }
     return false;
 }
@@ -226,11 +269,11 @@ bool hf_fields_object(struct hf_fields_json *reading, const struct hf_member *me
         if (member == NULL) {
             return hf_fields_refuse_member(reading);
         }
-        size_t before = hf_fields_enter(reading, member->name);
+        size_t before = hf_place_enter(reading->place, member->name);
         if (!hf_fields_take(reading, member, fields)) {
             return false;
         }
-        hf_fields_leave(reading, before);
+        hf_place_leave(reading->place, before);
     }
     return reading->json.token == HF_JSON_OBJECT_END || hf_fields_refuse_text(reading);
 }

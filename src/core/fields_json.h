@@ -14,53 +14,65 @@
 #include "core/command.h"
 
 enum hf_member_form {
-    HF_FORM_TEXT,       /* a string */
-    HF_FORM_AMOUNT,     /* a decimal string, or an integer without sign */
-    HF_FORM_LIMIT,      /* a decimal string or integer, perhaps signed, or null */
-    HF_FORM_INTEGER,    /* an integer below 2^53 */
-    HF_FORM_BOOL,       /* true or false */
-    HF_FORM_RAW,        /* any value, its bytes */
-    HF_FORM_COMPARISON, /* {"gte":"1500"} */
+    HF_FORM_TEXT,            /* a string */
+    HF_FORM_AMOUNT,          /* a decimal string, or an integer without sign */
+    HF_FORM_LIMIT,           /* a decimal string or integer, perhaps signed, or null */
+    HF_FORM_INTEGER,         /* an integer below 2^53 */
+    HF_FORM_BOOL,            /* true or false */
+    HF_FORM_RAW,             /* any value, its bytes */
+    HF_FORM_COMPARISON,      /* {"gte":"1500"} */
+    HF_FORM_TEXT_OR_OBJECT,  /* a string, or an object's bytes, which begin with '{' */
+    HF_FORM_INTEGER_OR_TEXT, /* as INTEGER; a string goes to `text` */
 };
 
-/* How a member goes into a struct of fields. */
+/* How a member goes into a struct of fields: by offsets. */
 struct hf_member {
     struct hf_str name;
     enum hf_member_form form;
     size_t
-        value; /* offset of the value: a struct hf_str; INTEGER: uint64_t; BOOL: bool; COMPARISON: hf_str[] */
-    size_t
-        flag; /* offset of a bool that is set: LIMIT: it is null; INTEGER, BOOL, COMPARISON: it is there */
+        value; /* of a struct hf_str; INTEGER: uint64_t; BOOL: bool; COMPARISON: struct hf_str[] */
+    size_t flag; /* of a bool: LIMIT: it is null; INTEGER, BOOL, COMPARISON: it is there */
+    size_t text; /* INTEGER_OR_TEXT: of a struct hf_str */
 };
 
-#define HF_MEMBER(type, name, form)                                                                \
+#define HF_MEMBER(type, member, of_form)                                                           \
     {                                                                                              \
-        {#name, sizeof(#name) - 1}, form, offsetof(struct type, name), 0                           \
+        .name = {#member, sizeof(#member) - 1}, .form = (of_form),                                 \
+        .value = offsetof(struct type, member)                                                     \
     }
-#define HF_MEMBER_FLAGGED(type, name, form, flag)                                                  \
+#define HF_MEMBER_FLAGGED(type, member, of_form, is_there)                                         \
     {                                                                                              \
-        {#name, sizeof(#name) - 1}, form, offsetof(struct type, name), offsetof(struct type, flag) \
+        .name = {#member, sizeof(#member) - 1}, .form = (of_form),                                 \
+        .value = offsetof(struct type, member), .flag = offsetof(struct type, is_there)            \
     }
 
+/* ---- places: JSON pointers to the value that is looked at; what does not fit is cut ---- */
+
 #define HF_PLACE_BYTES 64
+
+/* Down by an ASCII step without '~' and '/'; by a member's name, which anybody may have given: escaped (RFC 6901), not at all if
+ * it is not whole then; by an index. Returns what hf_place_leave goes back to. */
+size_t hf_place_enter(char place[HF_PLACE_BYTES], struct hf_str step);
+size_t hf_place_enter_name(char place[HF_PLACE_BYTES], struct hf_str name);
+size_t hf_place_enter_index(char place[HF_PLACE_BYTES], size_t index);
+static inline void hf_place_leave(char place[HF_PLACE_BYTES], size_t before)
+{
+    place[before] = '\0';
+}
+
+/* ---- reading ---- */
 
 /* A text that is being read. Not to be copied or moved. */
 struct hf_fields_json {
     struct hf_json json;            /* where we are in the text */
     struct hf_arena *arena;         /* for strings with escapes */
     struct hf_malformed *malformed; /* filled on failure */
-    char place
-        [HF_PLACE_BYTES]; /* JSON pointer to the value that is being read; what does not fit is cut */
+    char place[HF_PLACE_BYTES];     /* of the value that is being read */
 };
 
 /* place: where the text stands in a larger one, or "". No token is read yet. */
 void hf_fields_init(struct hf_fields_json *reading, struct hf_str text, const char *place,
                     struct hf_arena *arena, struct hf_malformed *malformed);
-
-/* Down by an ASCII step without '~' and '/', or by an index; returns what hf_fields_leave goes back to. */
-size_t hf_fields_enter(struct hf_fields_json *reading, struct hf_str step);
-size_t hf_fields_enter_index(struct hf_fields_json *reading, size_t index);
-void hf_fields_leave(struct hf_fields_json *reading, size_t before);
 
 /* Each fills malformed and returns false: what is wrong with the value at the place; with the text itself; with the
  * token (another than wanted, or bad text); a member that is not known (the current token, NAME, is its name). */

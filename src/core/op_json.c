@@ -27,7 +27,11 @@ static const struct hf_member members[] = {
     OP_FLAGGED(final, HF_FORM_BOOL, has_final),
     OP_FLAGGED(timeout_ms, HF_FORM_INTEGER, has_timeout_ms),
     OP_FLAGGED(ttl_ms, HF_FORM_INTEGER, has_ttl_ms),
-    OP_FLAGGED(token, HF_FORM_INTEGER, has_token),
+    {.name = {"token", 5}, /* a lease's number, or a callback's text */
+     .form = HF_FORM_INTEGER_OR_TEXT,
+     .value = offsetof(struct hf_op_fields, token),
+     .flag = offsetof(struct hf_op_fields, has_token),
+     .text = offsetof(struct hf_op_fields, callback_token)},
     OP_FLAGGED(expected_version, HF_FORM_INTEGER, has_expected_version),
     OP(topic, HF_FORM_TEXT),
     OP(key, HF_FORM_TEXT),
@@ -36,6 +40,16 @@ static const struct hf_member members[] = {
     OP(receipt, HF_FORM_TEXT),
     OP_FLAGGED(delay_ms, HF_FORM_INTEGER, has_delay_ms),
     OP(error, HF_FORM_TEXT),
+    OP(saga, HF_FORM_TEXT),
+    OP(definition, HF_FORM_TEXT_OR_OBJECT),
+    OP(input, HF_FORM_RAW),
+    OP(business_key, HF_FORM_TEXT),
+    OP(tags, HF_FORM_RAW),
+    OP(not_before, HF_FORM_TEXT),
+    OP(step, HF_FORM_TEXT),
+    OP(result, HF_FORM_RAW),
+    OP(reason, HF_FORM_TEXT),
+    OP(actor, HF_FORM_TEXT),
 };
 
 const struct hf_member *hf_op_member(struct hf_str name)

@@ -122,6 +122,8 @@ bool hf_saga_definition_parse_into(struct hf_saga_definition *definition, struct
                                    struct hf_malformed *malformed) HF_WARN_UNUSED;
 void hf_saga_definition_release(struct hf_saga_definition *definition);
 
+/* [a-z0-9-]{1,64} */
+bool hf_saga_step_name_valid(struct hf_str name);
 /* The step of that name, or UINT32_MAX. */
 uint32_t hf_saga_definition_step(const struct hf_saga_definition *definition, struct hf_str name);
 /* May it be sent as a header's value: visible ASCII, spaces and tabs inside, at most HF_SAGA_HEADER_BYTES_MAX? */

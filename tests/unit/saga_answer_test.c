@@ -46,11 +46,11 @@ static enum hf_saga_outcome table(int status, enum hf_saga_op op)
 /* "200 success, 409 fail, 425 pending, everything else retry"; a compensation never fails. */
 static enum hf_saga_outcome dtm(int status, enum hf_saga_op op)
 {
-    return status == 200   ? HF_OUTCOME_SUCCESS
-           : status == 425 ? HF_OUTCOME_AGAIN
-           : status != 409 ? HF_OUTCOME_RETRY
-           : op == ACTION  ? HF_OUTCOME_FAIL
-                           : HF_OUTCOME_PARK;
+    return status == 200          ? HF_OUTCOME_SUCCESS
+           : status == 425        ? HF_OUTCOME_AGAIN
+           : status != 409        ? HF_OUTCOME_RETRY
+           : op == HF_SAGA_ACTION ? HF_OUTCOME_FAIL
+                                  : HF_OUTCOME_PARK;
 }
 
 static const struct {
