@@ -23,10 +23,11 @@
 #define HF_DELIVER_TARGET_H
 
 #include "base/errors.h"
+#include "base/url.h"
 #include "core/saga_answer.h"
 
-#define HF_TARGET_KEY_BYTES          300 /* "https://host:port" and NUL; a host is at most 253 */
-#define HF_TARGET_URL_BYTES_MAX      2048
+#define HF_TARGET_KEY_BYTES          HF_URL_TARGET_BYTES
+#define HF_TARGET_URL_BYTES_MAX      HF_URL_BYTES_MAX
 #define HF_TARGET_RETRY_AFTER_US_MAX (86400ull * 1000000)
 #define HF_TARGET_WINDOW             64 /* ended calls that failure_percent looks at */
 
@@ -83,9 +84,11 @@ struct hf_targets *hf_targets_new(const struct hf_target_limits *limits, uint64_
 /* No wait may be queued or in flight. NULL is fine. */
 void hf_targets_free(struct hf_targets *targets);
 
-/* "HTTP://Example.com/a?b" → "http://example.com:80". false: no http or https URL, user or password in it, a fragment, or too
- * long; *why (static) says so. */
-bool hf_target_key(struct hf_str url, char key[HF_TARGET_KEY_BYTES], const char **why);
+/* A URL's target (base/url.h), by which all here goes. */
+static inline bool hf_target_key(struct hf_str url, char key[HF_TARGET_KEY_BYTES], const char **why)
+{
+    return hf_url_target(url, key, why);
+}
 
 /* Queues a wait for the target of a URL that hf_target_key takes. NO_MEMORY; OVERLOADED: targets_max are busy. */
 enum hf_err hf_targets_queue(struct hf_targets *targets, struct hf_str url,
