@@ -10,7 +10,9 @@
 struct hf_engine {
     struct hf_outside *outside;  /* owned */
     struct hf_node *node;        /* owned; owns the log */
-    pthread_t thread;            /* steps the node */
+    pthread_t thread;            /* steps the node… */
+    pthread_mutex_t baton;       /* …as others may in its place: whoever has this */
+    uint64_t sleeps_until_us;    /* monotonic; under the baton */
     atomic_bool stopping;        /* the thread is to stop the node and end */
     atomic_uint_fast64_t rounds; /* of the thread */
 };
@@ -22,6 +24,34 @@ static bool has_ended(struct hf_engine *engine)
     return status.phase != HF_NODE_LEADING && status.phase != HF_NODE_STOPPING;
 }
 
+static void take_baton(struct hf_engine *engine)
+{
+    HF_CHECK(pthread_mutex_lock(&engine->baton) == 0);
+}
+
+static void give_baton(struct hf_engine *engine)
+{
+    HF_CHECK(pthread_mutex_unlock(&engine->baton) == 0);
+}
+
+/* A short step in the place of the node's thread, which sleeps; false: it is to be woken. */
+static bool step_in(void *context)
+{
+    struct hf_engine *engine = context;
+    if (atomic_load(&engine->stopping) || pthread_mutex_trylock(&engine->baton) != 0) {
+        return false;
+    }
+    bool stepped = hf_node_is_light(engine->node);
+    if (stepped) {
+        atomic_fetch_add_explicit(&engine->rounds, 1, memory_order_relaxed);
+        while (hf_node_step(engine->node)) {
+        }
+        stepped = hf_node_next_step_us(engine->node) >= engine->sleeps_until_us;
+    }
+    give_baton(engine);
+    return stepped;
+}
+
 static void *run_node(void *context)
 {
     struct hf_engine *engine = context;
@@ -30,16 +60,21 @@ static void *run_node(void *context)
     for (;;) {
         atomic_fetch_add_explicit(&engine->rounds, 1, memory_order_relaxed);
         if (!told && atomic_load(&engine->stopping)) {
+            take_baton(engine);
             hf_node_stop(engine->node);
+            give_baton(engine);
             told = true;
         }
+        take_baton(engine);
         while (hf_node_step(engine->node)) {
         }
+        uint64_t next_us = hf_node_next_step_us(engine->node);
+        engine->sleeps_until_us = next_us;
+        give_baton(engine);
         if (told && has_ended(engine)) {
             return NULL;
         }
         uint64_t now_us = outside->monotonic_us(outside);
-        uint64_t next_us = hf_node_next_step_us(engine->node);
         if (next_us > now_us) {
             hf_outside_linux_wait(outside, next_us == UINT64_MAX ? UINT64_MAX : next_us - now_us);
         }
@@ -50,6 +85,7 @@ static void discard(struct hf_engine *engine)
 {
     hf_node_free(engine->node);
     hf_outside_linux_free(engine->outside);
+    HF_CHECK(pthread_mutex_destroy(&engine->baton) == 0);
     hf_free(engine);
 }
 
@@ -97,6 +133,8 @@ enum hf_err hf_engine_open(const struct hf_engine_options *options, struct hf_en
         hf_free(opening);
         return hf_error_set(error, HF_ERR_NO_MEMORY, "open: out of memory");
     }
+    HF_CHECK(pthread_mutex_init(&opening->baton, NULL) == 0);
+    hf_outside_linux_lend(opening->outside, step_in, opening);
     enum hf_err err = open_node(opening, options, error);
     if (err == HF_ERR_OK && pthread_create(&opening->thread, NULL, run_node, opening) != 0) {
         err = hf_error_set(error, HF_ERR_NO_MEMORY, "open: can't start a thread");

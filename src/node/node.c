@@ -53,6 +53,10 @@ void hf_list_prepend(struct hf_request_list *list, struct hf_request_list *front
     front->first = NULL;
 }
 
+/* More than these under way are better decided by the node's thread while another writes. */
+#define LIGHT_REQUESTS 2u
+#define LIGHT_BYTES    65536u
+
 static char *copy_text(const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -394,6 +398,13 @@ bool hf_node_step(struct hf_node *node)
         hf_node_publish(node);
     }
     return did;
+}
+
+bool hf_node_is_light(const struct hf_node *node)
+{
+    return node->phase == HF_NODE_LEADING && node->read_only_until_us == 0 &&
+           atomic_load_explicit(&node->open_count, memory_order_relaxed) <= LIGHT_REQUESTS &&
+           atomic_load_explicit(&node->open_bytes, memory_order_relaxed) <= LIGHT_BYTES;
 }
 
 /* When a receive that waits is to be looked at again. */

@@ -10,20 +10,23 @@
 
 #include "outside/outside.h"
 
+struct linux_outside;
+
 /* A worker: a queue and the thread that empties it. */
 struct worker {
-    pthread_mutex_t mutex;     /* guards what follows */
-    pthread_cond_t work_there; /* the queue is not empty, or stop is set */
-    pthread_cond_t job_done;   /* finished_count has grown while drainers > 0 */
-    pthread_t thread;          /* valid if started */
-    struct hf_job *first;      /* the queue; NULL = empty */
-    struct hf_job **last;      /* where the next job is hung in */
-    bool started;              /* the thread exists */
-    bool stop;                 /* the thread shall end */
-    bool asleep;               /* the thread waits on work_there */
-    uint32_t drainers;         /* callers that wait on job_done */
-    uint64_t submitted_count;  /* jobs ever submitted */
-    uint64_t finished_count;   /* jobs ever finished */
+    pthread_mutex_t mutex;         /* guards what follows */
+    pthread_cond_t work_there;     /* the queue is not empty, or stop is set */
+    pthread_cond_t job_done;       /* finished_count has grown while drainers > 0 */
+    pthread_t thread;              /* valid if started */
+    struct hf_job *first;          /* the queue; NULL = empty */
+    struct hf_job **last;          /* where the next job is hung in */
+    bool started;                  /* the thread exists */
+    bool stop;                     /* the thread shall end */
+    bool asleep;                   /* the thread waits on work_there */
+    uint32_t drainers;             /* callers that wait on job_done */
+    uint64_t submitted_count;      /* jobs ever submitted */
+    uint64_t finished_count;       /* jobs ever finished */
+    struct linux_outside *outside; /* whose it is */
 };
 
 /* The doorbell is one futex word. */
@@ -37,6 +40,8 @@ struct linux_outside {
     struct hf_outside base;                 /* the table; first, so that one pointer is both */
     struct worker workers[HF_WORKER_COUNT]; /* by enum hf_worker */
     _Atomic uint32_t bell;                  /* enum bell */
+    bool (*step)(void *context);            /* in the owner's place; may be NULL */
+    void *step_context;
 };
 
 /* linux.c: sets error from errno `number` ("<what> <path>: <why>"); returns the code. */

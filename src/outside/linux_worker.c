@@ -16,6 +16,11 @@
 
 #include "base/check.h"
 
+/* Of this thread: it runs a job, in which a ring is only noted; it steps in the owner's place. */
+static _Thread_local bool in_job;
+static _Thread_local bool job_rang;
+static _Thread_local bool stepping;
+
 static void lock(struct worker *worker)
 {
     HF_CHECK(pthread_mutex_lock(&worker->mutex) == 0);
@@ -55,11 +60,19 @@ static void *work(void *context)
             break;
         }
         unlock(worker);
+        in_job = true;
         job->run(job); /* the job's memory may be gone when this returns */
+        in_job = false;
         lock(worker);
         worker->finished_count++;
         if (worker->drainers > 0) {
             HF_CHECK(pthread_cond_broadcast(&worker->job_done) == 0);
+        }
+        if (job_rang) {
+            job_rang = false;
+            unlock(worker);
+            hf_linux_ring(&worker->outside->base);
+            lock(worker);
         }
     }
     unlock(worker);
@@ -87,6 +100,7 @@ void hf_linux_workers_init(struct linux_outside *outside)
         HF_CHECK(pthread_cond_init(&worker->work_there, NULL) == 0);
         HF_CHECK(pthread_cond_init(&worker->job_done, NULL) == 0);
         worker->last = &worker->first;
+        worker->outside = outside;
     }
 }
 
@@ -144,12 +158,31 @@ void hf_linux_drain(struct hf_outside *o, enum hf_worker kind)
 void hf_linux_ring(struct hf_outside *o)
 {
     struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
+    if (in_job) {
+        job_rang = true;
+        return;
+    }
+    if (outside->step != NULL && !stepping && atomic_load(&outside->bell) == BELL_WAITING) {
+        stepping = true;
+        bool stepped = outside->step(outside->step_context);
+        stepping = false;
+        if (stepped) {
+            return;
+        }
+    }
     /* Always an exchange, never "is it rung already?": the exchange orders what the caller wrote
      * before it, so that the owner sees it after its next wait. */
     uint32_t before = atomic_exchange(&outside->bell, BELL_RUNG);
     if (before == BELL_WAITING) {
         (void)syscall(SYS_futex, &outside->bell, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
+}
+
+void hf_outside_linux_lend(struct hf_outside *o, bool (*step)(void *context), void *context)
+{
+    struct linux_outside *outside = HF_CONTAINER_OF(o, struct linux_outside, base);
+    outside->step = step;
+    outside->step_context = context;
 }
 
 /* Sleeps while the bell says BELL_WAITING, until the monotonic time given. */

@@ -105,6 +105,12 @@ struct hf_outside {
  */
 struct hf_outside *hf_outside_linux_new(void); /* NULL: memory is short */
 void hf_outside_linux_free(struct hf_outside *outside);
+/*
+ * Whoever rings while the owner sleeps may do the owner's work in its place: waking a thread takes longer than a short step.
+ * `step` says whether it did; if not, the owner is woken. It is called by the thread that rings; of a ring from inside a job,
+ * when the job has returned. Never twice at once by one thread. To be set before the first job.
+ */
+void hf_outside_linux_lend(struct hf_outside *outside, bool (*step)(void *context), void *context);
 /* Blocks until ring() was called since the last return or until timeout_us has passed. */
 void hf_outside_linux_wait(struct hf_outside *outside, uint64_t timeout_us);
 

@@ -287,6 +287,71 @@ static void no_ring_is_lost(void **state)
     hf_outside_linux_wait(o, 0);
 }
 
+struct stand_in {
+    _Atomic bool willing;   /* steps in the owner's place… */
+    _Atomic uint32_t asked; /* …when asked */
+    _Atomic bool over;      /* the owner shall end */
+    _Atomic uint32_t woken; /* how often the owner's wait has ended */
+};
+
+static bool stand_in(void *context)
+{
+    struct stand_in *self = context;
+    atomic_fetch_add(&self->asked, 1);
+    return atomic_load(&self->willing);
+}
+
+static void *be_owner(void *context)
+{
+    struct stand_in *self = context;
+    while (!atomic_load(&self->over)) {
+        hf_outside_linux_wait(o, 30000000);
+        atomic_fetch_add(&self->woken, 1);
+    }
+    return NULL;
+}
+
+/* Rings from a job until somebody was asked to step in. */
+static void ring_until_asked(struct stand_in *self, struct ringer *ringer)
+{
+    uint32_t asked = atomic_load(&self->asked);
+    uint64_t before = o->monotonic_us(o);
+    while (atomic_load(&self->asked) == asked) {
+        o->submit(o, HF_WORKER_LOG, &ringer->job);
+        o->drain(o, HF_WORKER_LOG); /* the ring comes when the job has returned */
+        (void)usleep(1000);
+        assert_true(o->monotonic_us(o) - before < 20000000);
+    }
+}
+
+/* Whoever rings while the owner sleeps is asked to step; the owner is woken only if it does not. */
+static void a_ring_may_step_in(void **state)
+{
+    (void)state;
+    struct stand_in self = {.willing = true};
+    struct ringer ringer = {.job = {ring_job, NULL}};
+    hf_outside_linux_lend(o, stand_in, &self);
+    o->ring(o); /* nobody sleeps: nobody is asked */
+    assert_int_equal(atomic_load(&self.asked), 0);
+
+    pthread_t owner;
+    assert_int_equal(pthread_create(&owner, NULL, be_owner, &self), 0);
+    ring_until_asked(&self, &ringer); /* so it sleeps now */
+    uint32_t woken = atomic_load(&self.woken);
+    ring_until_asked(&self, &ringer);
+    uint32_t asked = atomic_load(&self.asked);
+    o->ring(o);
+    assert_int_equal(atomic_load(&self.asked), asked + 1);
+    assert_int_equal(atomic_load(&self.woken), woken);
+
+    atomic_store(&self.over, true);
+    atomic_store(&self.willing, false);
+    o->ring(o);
+    assert_int_equal(pthread_join(owner, NULL), 0);
+    assert_int_equal(atomic_load(&self.asked), asked + 2);
+    assert_int_equal(atomic_load(&self.woken), woken + 1);
+}
+
 static void clocks_and_random(void **state)
 {
     (void)state;
@@ -312,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lock_needs_its_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(jobs_run_in_order_and_drain_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(no_ring_is_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_ring_may_step_in, setup, teardown),
         cmocka_unit_test_setup_teardown(clocks_and_random, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
