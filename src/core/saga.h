@@ -15,6 +15,7 @@
 #ifndef HF_CORE_SAGA_H
 #define HF_CORE_SAGA_H
 
+#include "base/buffer.h"
 #include "base/table.h"
 #include "core/names.h"
 #include "core/saga_definition.h"
@@ -36,6 +37,7 @@ struct hf_saga_stored_definition {
     /* the state's */
     struct hf_name order;      /* text: the name, a zero byte, the version in 8 bytes, big-endian */
     struct hf_names_node node; /* of `order` */
+    struct hf_saga_stored_definition *next_spare;
 };
 
 /* A step that waits for an event. */
@@ -69,7 +71,7 @@ struct hf_saga {
     uint8_t content_hash[16];
     struct hf_str input;        /* in RAM (owned), or absent: from the log at started_position */
     uint32_t input_index;       /* of the STARTED event */
-    struct hf_str *results;     /* by step, in RAM (owned) or absent; NULL: none yet */
+    struct hf_str *results;     /* by step, in RAM (owned) or absent */
     struct hf_saga_step *steps; /* definition->parsed.step_count */
     /* the state's */
     struct hf_names_node state_node;
@@ -100,12 +102,17 @@ struct hf_sagas {
     uint32_t wait_types
         [HF_SAGA_WAIT_BUCKETS]; /* how many waits are of a type with this hash: most events are of none */
     uint64_t wait_count;
+    size_t reserved_waits;                    /* of the commit that is reserved for */
     uint64_t attempts[HF_SAGA_OUTCOME_COUNT]; /* by outcome, of all times */
+    struct hf_saga_stored_definition *spares; /* parsed by reserve for evolve to take, in order */
     /* while canonical records are read */
+    bool has_sums;
+    uint64_t loading_definitions;              /* that are still to come */
     struct hf_saga_stored_definition *loading; /* whose text is not whole yet */
-    struct hf_buffer loading_text;
-    uint64_t loading_bytes; /* of the whole text */
-    uint64_t loading_sagas; /* sagas that its record told of */
+    struct hf_buffer loading_text;             /* its text so far… */
+    uint64_t loading_bytes;                    /* …and its size as a whole */
+    bool has_loaded;                           /* a saga was read… */
+    struct hf_id loaded_id;                    /* …this one last */
 };
 
 void hf_sagas_init(struct hf_sagas *sagas, uint64_t seed);
@@ -143,6 +150,10 @@ struct hf_saga_stored_definition *hf_saga_definition_new(const struct hf_name *n
 void hf_saga_definition_free(struct hf_saga_stored_definition *definition);
 bool hf_sagas_enter_definition(struct hf_sagas *sagas,
                                struct hf_saga_stored_definition *definition) HF_WARN_UNUSED;
+/* Definitions that reserve has made for evolve. */
+void hf_sagas_add_spare(struct hf_sagas *sagas, struct hf_saga_stored_definition *definition);
+struct hf_saga_stored_definition *hf_sagas_take_spare(struct hf_sagas *sagas);
+void hf_sagas_drop_spares(struct hf_sagas *sagas);
 void hf_sagas_drop_definition(struct hf_sagas *sagas, struct hf_saga_stored_definition *definition);
 
 /* ---- awaited events ---- */

@@ -12,6 +12,7 @@ void hf_state_init(struct hf_state *state, uint64_t seed)
     hf_table_init(&state->documents, seed);
     hf_table_init(&state->leases, seed);
     hf_queue_init(&state->queue, seed);
+    hf_sagas_init(&state->sagas, seed);
     hf_assets_init(&state->assets, seed);
     hf_recent_init(&state->recent, seed);
 }
@@ -34,6 +35,7 @@ void hf_state_release(struct hf_state *state)
     release_table(&state->documents);
     release_table(&state->leases);
     hf_queue_release(&state->queue);
+    hf_sagas_release(&state->sagas);
     hf_assets_release(&state->assets);
     hf_recent_release(&state->recent);
     for (size_t i = state->spare_used; i < state->spare_count; i++) {
@@ -144,6 +146,10 @@ static bool is_current(const struct hf_state *state, const struct hf_due *due)
         const struct hf_subscription *subscription = hf_table_get(&state->queue.by_uid, &due->id);
         return subscription != NULL && subscription->due_us == due->due_us;
     }
+    if (due->kind == HF_KIND_SAGA) {
+        const struct hf_saga *saga = hf_sagas_get(&state->sagas, &due->id);
+        return saga != NULL && saga->due_us == due->due_us;
+    }
     const struct hf_lease *lease = hf_state_lease(state, &due->id);
     return lease != NULL && lease->expires_at_us == due->due_us;
 }
@@ -167,7 +173,7 @@ void hf_due_compact(struct hf_state *state)
 {
     struct hf_due_heap *heap = &state->due;
     size_t things = state->holds.count + state->leases.count + state->queue.delayed.count +
-                    state->queue.subscriptions.count;
+                    state->queue.subscriptions.count + state->sagas.by_id.count;
     if (heap->count < 1024 || heap->count / 4 < things) {
         return;
     }
@@ -343,6 +349,7 @@ void hf_state_verify(const struct hf_state *state)
     hf_table_verify(&state->documents);
     hf_table_verify(&state->leases);
     hf_queue_verify(&state->queue);
+    hf_sagas_verify(&state->sagas);
     verify_holds(state);
     verify_names(state);
     for (size_t i = 1; i < state->due.count; i++) {

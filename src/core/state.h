@@ -10,8 +10,8 @@
  * 1. position and time_us are those of the newest commit applied; times strictly increase.
  * 2. Every hold in `holds` is open; every lease in `leases` is held; a document stays after deletion.
  * 3. due holds (due time, kind, id) of every hold with an expiry, every lease, every delayed message (id: its
- *    place) and every subscription that has something to book (id: its uid), perhaps outdated
- *    entries too (the thing's own time decides).
+ *    place), every subscription that has something to book (id: its uid) and every saga with a
+ *    due_us, perhaps outdated entries too (the thing's own time decides).
  * 4. Per asset, the sum of debits posted equals the sum of credits posted, and pending likewise; `assets`
  *    has these sums.
  * 5. Each account, stream and document (deleted ones, too) is in the ordered names of its kind.
@@ -26,11 +26,13 @@
 #include "core/names.h"
 #include "core/queue.h"
 #include "core/recent.h"
+#include "core/saga.h"
 
 struct hf_due {
-    uint64_t due_us;   /* when */
-    enum hf_kind kind; /* HOLD, LEASE, MESSAGE (delayed), SUBSCRIPTION (a time-out or a redrive) */
-    struct hf_id id;   /* which: of its name, hf_place_id, hf_uid_id */
+    uint64_t due_us; /* when */
+    enum hf_kind
+        kind; /* HOLD, LEASE, MESSAGE (delayed), SUBSCRIPTION (a time-out or a redrive), SAGA */
+    struct hf_id id; /* which: of its name, hf_place_id, hf_uid_id */
 };
 
 struct hf_due_heap {
@@ -57,6 +59,7 @@ struct hf_state {
     struct hf_names document_names;
     struct hf_assets assets; /* sums over all accounts */
     struct hf_queue queue;   /* delayed messages, subscriptions */
+    struct hf_sagas sagas;   /* and their definitions */
     struct hf_due_heap due;
     struct hf_recent recent;
     void **spares; /* things allocated by reserve for evolve to fill, in order */
@@ -110,7 +113,7 @@ struct hf_state_loader {
     uint64_t left;            /* records left of that kind */
     struct hf_id last_id;     /* ids of a kind strictly ascend */
     bool has_last;
-    bool queue; /* delayed messages and subscriptions follow the numbers */
+    uint32_t sections; /* what follows the numbers */
 };
 void hf_state_loader_init(struct hf_state_loader *loader, struct hf_state *state);
 enum hf_err hf_state_loader_feed(struct hf_state_loader *loader, const void *data,

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "core/queue_apply.h"
+#include "core/saga_apply.h"
 #include "core/state_priv.h"
 
 #define PREFETCH_AHEAD    8u /* events whose memory is asked for early */
@@ -51,6 +52,7 @@ static void drop_spares(struct hf_state *state)
     }
     state->spare_count = 0;
     state->spare_used = 0;
+    hf_sagas_drop_spares(&state->sagas);
 }
 
 /* Allocates what the event will put into a table; texts are copied now, values by evolve. */
@@ -105,7 +107,7 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     case HF_EVENT_MESSAGES_SETTLED:
     case HF_EVENT_DELIVERY_EXTENDED:
     case HF_EVENT_MESSAGES_REDRIVEN:
-    case HF_EVENT_SAGA_DEFINED:
+    case HF_EVENT_SAGA_DEFINED: /* hf_saga_reserve_event */
     case HF_EVENT_SAGA_STARTED:
     case HF_EVENT_SAGA_CHANGED:
     case HF_EVENT_SAGA_ENDED:
@@ -123,6 +125,7 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
     size_t dues = 0;
     bool ok = true;
     hf_due_compact(state);
+    state->sagas.reserved_waits = 0;
     for (uint32_t i = 0; ok && i < commit->event_count; i++) {
         const struct hf_event *event = commit->events[i];
         records += RECORDS_PER_EVENT;
@@ -132,9 +135,15 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
         } else if (event->type == HF_EVENT_TAKEOVER) {
             dues += state->leases.count + state->queue.subscriptions.count;
         }
-        ok = event->type >= HF_EVENT_MESSAGE_PUBLISHED ? hf_queue_reserve_event(state, commit, i)
-                                                       : reserve_thing(state, event);
+        if (event->type >= HF_EVENT_SAGA_DEFINED && event->type <= HF_EVENT_SAGA_VERBS) {
+            ok = hf_saga_reserve_event(state, event);
+        } else if (event->type >= HF_EVENT_MESSAGE_PUBLISHED) {
+            ok = hf_queue_reserve_event(state, commit, i);
+        } else {
+            ok = reserve_thing(state, event);
+        }
     }
+    hf_saga_reserve(state, commit, &dues);
     ok = ok && hf_queue_reserve(state, commit, &records);
     ok = ok && hf_recent_reserve(&state->recent, records) && hf_due_reserve(&state->due, dues);
     if (!ok) {
@@ -591,6 +600,7 @@ static bool apply_event(struct hf_applying *a)
     case HF_EVENT_SAGA_CHANGED:
     case HF_EVENT_SAGA_ENDED:
     case HF_EVENT_SAGA_VERBS:
+        return hf_saga_apply_event(a);
     case HF_EVENT_TYPE_COUNT:
         break;
     }
@@ -614,6 +624,9 @@ enum hf_err hf_state_apply(struct hf_state *state, const struct hf_commit *commi
             prefetch(state, commit->events[a.index + PREFETCH_AHEAD]);
         }
         ok = apply_event(&a);
+        if (ok) {
+            hf_saga_note_event(&a);
+        }
     }
     ok = ok && hf_queue_arrivals(&a);
     if (!ok) {

@@ -3,14 +3,15 @@
  *
  * Layout (docs/disk-format.md): for each kind (accounts, holds, streams, documents, leases): u64 count,
  * then records u32 length + bytes, ascending by id; then one record: space, position, time, epoch,
- * feature level, checkpoint position and hash. A state that has delayed messages or subscriptions goes on: a varint
- * 1 ends that record, and then come the delayed messages, ascending by place, and the subscriptions. A
- * state without them has the same bytes as before there were any. Integers little-endian or LEB128.
+ * feature level, checkpoint position and hash. A state that has more goes on: a byte of section bits ends that record, and
+ * then come, if their bit is set: (1) the delayed messages, ascending by place, and the subscriptions; (2) sagas and their
+ * definitions. A state without a section has the same bytes as before there was any of its kind. Integers little-endian or LEB128.
  */
 #include "base/alloc.h"
 #include "base/check.h"
 #include "core/codec_priv.h"
 #include "core/queue_apply.h"
+#include "core/saga_apply.h"
 #include "core/state_priv.h"
 
 enum stage {
@@ -20,12 +21,30 @@ enum stage {
     STAGE_DOCUMENTS,
     STAGE_LEASES,
     STAGE_NUMBERS,
-    STAGE_DELAYED, /* if the numbers say so */
+    STAGE_DELAYED, /* from here on if the numbers say so */
     STAGE_SUBSCRIPTIONS,
+    STAGE_SAGAS,
     STAGE_DONE,
 };
 
-#define QUEUE_SECTIONS 1u /* what the numbers say then */
+/* What the numbers say of what follows them. */
+#define SECTION_QUEUE 1u
+#define SECTION_SAGAS 2u
+#define SECTIONS      (SECTION_QUEUE | SECTION_SAGAS)
+
+/* The section that a stage belongs to; 0: it is always there. */
+static uint32_t section_of(enum stage stage)
+{
+    return stage == STAGE_DELAYED || stage == STAGE_SUBSCRIPTIONS ? SECTION_QUEUE
+           : stage == STAGE_SAGAS                                 ? SECTION_SAGAS
+                                                                  : 0;
+}
+
+static uint32_t sections_of(const struct hf_state *state)
+{
+    bool queue = state->queue.delayed.count > 0 || state->queue.subscriptions.count > 0;
+    return (queue ? SECTION_QUEUE : 0) | (hf_sagas_any(&state->sagas) ? SECTION_SAGAS : 0);
+}
 
 /* Every thing begins with its name, and a name with its id. */
 static int compare_things(const void *a, const void *b)
@@ -80,14 +99,15 @@ static void code_thing(struct hf_codec *codec, enum stage stage, void *thing)
         return;
     case STAGE_NUMBERS:
     case STAGE_SUBSCRIPTIONS:
+    case STAGE_SAGAS:
     case STAGE_DONE:
         break;
     }
     hf_codec_fail(codec, "kind of record");
 }
 
-/* *queue: do delayed messages and subscriptions follow? */
-static void code_numbers(struct hf_codec *codec, struct hf_state *state, bool *queue)
+/* *sections: what follows. */
+static void code_numbers(struct hf_codec *codec, struct hf_state *state, uint32_t *sections)
 {
     hf_code_u32(codec, &state->space, UINT32_MAX, "space");
     hf_code_u64(codec, &state->position, UINT64_MAX, "position");
@@ -98,11 +118,13 @@ static void code_numbers(struct hf_codec *codec, struct hf_state *state, bool *q
     hf_code_bytes(codec, state->checkpoint_hash.bytes, sizeof(state->checkpoint_hash.bytes),
                   "checkpoint hash");
     if (!hf_codec_writing(codec)) {
-        *queue = hf_reader_left(&codec->in) > 0;
+        *sections = hf_reader_left(&codec->in) > 0;
     }
-    if (*queue) {
-        uint32_t sections = QUEUE_SECTIONS;
-        hf_code_enum_number(codec, &sections, QUEUE_SECTIONS, "queue sections");
+    if (*sections != 0) {
+        hf_code_enum_number(codec, sections, SECTIONS, "sections");
+    }
+    if ((*sections & ~SECTIONS) != 0) {
+        hf_codec_fail(codec, "sections");
     }
 }
 
@@ -179,10 +201,17 @@ static bool save_queue(struct hf_saving *saving, const struct hf_state *state)
            hf_subscription_save(state, saving);
 }
 
+static bool save_sagas(struct hf_saving *saving, const struct hf_state *state)
+{
+    uint8_t head[8];
+    hf_put_u64(head, hf_saga_records(state));
+    return saving->sink(saving->context, head, sizeof(head)) && hf_saga_save(state, saving);
+}
+
 bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *context)
 {
     struct hf_saving saving = {.sink = sink, .context = context};
-    bool queue = state->queue.delayed.count > 0 || state->queue.subscriptions.count > 0;
+    uint32_t sections = sections_of(state);
     bool ok = true;
     for (enum stage stage = STAGE_ACCOUNTS; ok && stage < STAGE_NUMBERS; stage++) {
         ok = save_table(&saving, table_of(state, stage), stage);
@@ -190,10 +219,11 @@ bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *conte
     if (ok) {
         struct hf_codec codec = hf_saving_begin(&saving);
         struct hf_state numbers = *state;
-        code_numbers(&codec, &numbers, &queue);
+        code_numbers(&codec, &numbers, &sections);
         ok = hf_saving_emit(&saving, &codec);
     }
-    ok = ok && (!queue || save_queue(&saving, state));
+    ok = ok && ((sections & SECTION_QUEUE) == 0 || save_queue(&saving, state));
+    ok = ok && ((sections & SECTION_SAGAS) == 0 || save_sagas(&saving, state));
     hf_buffer_release(&saving.record);
     hf_buffer_release(&saving.payload);
     return ok;
@@ -295,9 +325,11 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
     enum hf_err err = HF_ERR_OK;
     enum stage stage = (enum stage)loader->stage;
     if (stage == STAGE_NUMBERS) {
-        code_numbers(&codec, loader->state, &loader->queue);
+        code_numbers(&codec, loader->state, &loader->sections);
     } else if (stage == STAGE_SUBSCRIPTIONS) {
         err = hf_subscription_load(loader->state, &codec, error);
+    } else if (stage == STAGE_SAGAS) {
+        err = hf_saga_load(loader->state, &codec, error);
     } else {
         code_thing(&codec, stage, &thing);
     }
@@ -315,7 +347,7 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a hold that has ended");
     } else if (stage == STAGE_LEASES && !thing.lease.held) {
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a lease that nobody holds");
-    } else if (stage != STAGE_NUMBERS && stage != STAGE_SUBSCRIPTIONS) {
+    } else if (stage != STAGE_NUMBERS && stage < STAGE_SUBSCRIPTIONS) {
         struct hf_id id = id_of(stage, &thing);
         if (loader->has_last && hf_id_compare(&loader->last_id, &id) >= 0) {
             err = hf_error_set(error, HF_ERR_CORRUPT, "load state: records out of order");
@@ -351,11 +383,15 @@ static enum hf_err next_stage(struct hf_state_loader *loader, struct hf_error *e
     if (err == HF_ERR_OK && loader->state->queue.loading != NULL) {
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a subscription lacks lines");
     }
-    loader->stage++;
-    loader->has_last = false;
-    if (loader->stage == STAGE_DELAYED && !loader->queue) {
-        loader->stage = STAGE_DONE;
+    if (err == HF_ERR_OK && loader->stage == STAGE_SAGAS) {
+        err = hf_saga_load_end(loader->state, error);
     }
+    uint32_t section;
+    do {
+        loader->stage++;
+        section = section_of((enum stage)loader->stage);
+    } while (section != 0 && (loader->sections & section) == 0);
+    loader->has_last = false;
     loader->left = loader->stage == STAGE_NUMBERS ? 1 : UINT64_MAX;
     return err;
 }
