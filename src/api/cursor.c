@@ -2,31 +2,56 @@
 
 #include "base/base64url.h"
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/sha256.h"
 #include "base/u128.h"
 
-#define FORM         1u /* of what is encoded */
-#define HEAD_BYTES   6u /* form, query type, list */
-#define NUMBER_BYTES 8u /* place: a version */
-#define SUM_BYTES    4u /* checksum */
-#define BYTES_MAX    (HEAD_BYTES + HF_NAME_BYTES_MAX + SUM_BYTES)
+#define FORM         1u                             /* of what is encoded */
+#define HEAD_BYTES   6u                             /* form, query type, list */
+#define NUMBER_BYTES 8u                             /* place: a version */
+#define SUM_BYTES    4u                             /* checksum */
+#define PLACE_MAX    (HF_NAME_BYTES_MAX + 1u + 16u) /* a name, or "name@version" of a definition */
+#define BYTES_MAX    (HEAD_BYTES + PLACE_MAX + SUM_BYTES)
 
-_Static_assert(HF_NAME_BYTES_MAX >= NUMBER_BYTES, "a place is a name or a number");
+_Static_assert(PLACE_MAX >= NUMBER_BYTES, "a place is a name or a number");
 
 static bool by_name(enum hf_query_type type)
 {
     return type == HF_QUERY_ACCOUNTS || type == HF_QUERY_STREAMS || type == HF_QUERY_DOCUMENTS ||
-           type == HF_QUERY_SUBSCRIPTIONS;
+           type == HF_QUERY_SUBSCRIPTIONS || type == HF_QUERY_SAGAS ||
+           type == HF_QUERY_SAGA_DEFINITIONS;
 }
 
 static bool in_digits(enum hf_query_type type)
 {
-    return type == HF_QUERY_ENTRIES || type == HF_QUERY_STREAM_EVENTS;
+    return type == HF_QUERY_ENTRIES || type == HF_QUERY_STREAM_EVENTS ||
+           type == HF_QUERY_SAGA_HISTORY;
+}
+
+/* Of a list of sagas: each text with its length. */
+static struct hf_hash saga_filter_hash(const struct hf_saga_filter *filter)
+{
+    uint8_t numbers[8 * 3];
+    hf_put_u64(numbers, filter->has_state ? filter->state : 0);
+    hf_put_u64(numbers + 8, filter->failing);
+    hf_put_u64(numbers + 16, filter->older_than_us);
+    const struct hf_str texts[] = {filter->definition, filter->tag_key, filter->tag_value,
+                                   filter->business_key, filter->step};
+    struct hf_sha256_part parts[1 + 2 * HF_ARRAY_COUNT(texts)] = {{numbers, sizeof(numbers)}};
+    uint8_t lengths[HF_ARRAY_COUNT(texts)][8];
+    for (size_t i = 0; i < HF_ARRAY_COUNT(texts); i++) {
+        hf_put_u64(lengths[i], texts[i].len);
+        parts[1 + 2 * i] = (struct hf_sha256_part){lengths[i], sizeof(lengths[i])};
+        parts[2 + 2 * i] = (struct hf_sha256_part){texts[i].ptr, texts[i].len};
+    }
+    return hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
 }
 
 /* What makes it this list and no other: four bytes. */
 static void list_hash(const struct hf_query *query, uint8_t hash[4])
 {
+    struct hf_hash filter = {0};
+    bool filtered = query->saga_filter != NULL;
     uint8_t numbers[8 * 4];
     hf_put_u64(numbers, query->hold_state);
     hf_put_u64(numbers + 8, query->clock);
@@ -38,7 +63,11 @@ static void list_hash(const struct hf_query *query, uint8_t hash[4])
         {"\n", 1}, /* in no name */
         {query->prefix.ptr, query->prefix.len},
         {query->error_contains.ptr, query->error_contains.len},
+        {filter.bytes, filtered ? sizeof(filter.bytes) : 0},
     };
+    if (filtered) {
+        filter = saga_filter_hash(query->saga_filter);
+    }
     struct hf_hash whole = hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
     memcpy(hash, whole.bytes, 4);
 }
@@ -64,6 +93,7 @@ void hf_cursor_encode(struct hf_buffer *to, const struct hf_query *query,
     list_hash(query, bytes + 2);
     if (by_name(query->type)) {
         place_bytes = reading->next_after.len;
+        HF_CHECK(place_bytes <= PLACE_MAX);
         memcpy(bytes + HEAD_BYTES, reading->next_after.ptr, place_bytes);
     } else {
         hf_put_u64(bytes + HEAD_BYTES, reading->next_from);
@@ -98,6 +128,23 @@ static bool belongs(const uint8_t *bytes, size_t count, const struct hf_query *q
            memcmp(bytes + count - SUM_BYTES, sum, SUM_BYTES) == 0;
 }
 
+/* A name of the list's kind. */
+static bool is_place(enum hf_query_type type, struct hf_str text)
+{
+    if (type == HF_QUERY_SAGAS) { /* the server may have made it */
+        return hf_name_valid_reference(text);
+    }
+    if (type != HF_QUERY_SAGA_DEFINITIONS) {
+        return hf_name_valid(text);
+    }
+    const char *at = memchr(text.ptr, '@', text.len);
+    struct hf_str name = {text.ptr, at == NULL ? 0 : (size_t)(at - text.ptr)};
+    hf_u128 version = 0;
+    return at != NULL && hf_name_valid(name) &&
+           hf_u128_parse((struct hf_str){at + 1, text.len - name.len - 1}, &version) &&
+           version > 0 && version <= HF_JSON_INTEGER_MAX;
+}
+
 enum hf_cursor_result hf_cursor_decode(struct hf_str text, struct hf_arena *arena,
                                        struct hf_query *query)
 {
@@ -117,7 +164,7 @@ enum hf_cursor_result hf_cursor_decode(struct hf_str text, struct hf_arena *aren
     size_t place_bytes = count - HEAD_BYTES - SUM_BYTES;
     if (by_name(query->type)) {
         struct hf_str name = {(const char *)bytes + HEAD_BYTES, place_bytes};
-        if (!hf_name_valid(name)) {
+        if (!is_place(query->type, name)) {
             return HF_CURSOR_MALFORMED;
         }
         query->after = hf_arena_copy(arena, name);

@@ -14,6 +14,7 @@ struct hf_door *hf_door_new(const struct hf_door_options *options)
         door->options = *options;
         hf_histogram_init_latency(&door->answer_us);
         door->started_us = options->outside->wall_us(options->outside);
+        options->outside->random(options->outside, &door->secret, sizeof(door->secret));
     }
     if (door != NULL && options->node != NULL) {
         door->feed = hf_feed_new(hf_node_tail(options->node), options->outside);
@@ -36,15 +37,20 @@ void hf_door_free(struct hf_door *door)
 
 /* ---- who, which route, which method, which media type ---- */
 
-/* true: let in. */
-static bool check_access(struct hf_call *call, bool open)
+/* true: let in. A stranger is somebody without scopes and names. */
+static bool check_access(struct hf_call *call, unsigned flags)
 {
-    if (open) {
+    if ((flags & HF_ROUTE_OPEN) != 0) {
         return true;
     }
     const char *detail = "";
     enum hf_err err =
         hf_access_check(call->door->options.access, call->exchange, &call->caller, &detail);
+    if (err == HF_ERR_UNAUTHORIZED && (flags & HF_ROUTE_STRANGER) != 0) {
+        call->stranger = detail;
+        call->caller = (struct hf_caller){.principal = HF_STR("stranger")};
+        err = HF_ERR_OK;
+    }
     if (err != HF_ERR_OK) {
         (void)hf_call_problem(call, err, detail, "");
     }
@@ -119,8 +125,7 @@ static bool admit_call(struct hf_call *call)
     if (readable) {
         call->route = hf_route_find(&call->path, exchange->method, &known);
     }
-    bool open = call->route != NULL && (call->route->flags & HF_ROUTE_OPEN) != 0;
-    if (!check_access(call, open)) {
+    if (!check_access(call, call->route == NULL ? 0 : call->route->flags)) {
         return false;
     }
     if (!readable) {

@@ -2,6 +2,7 @@
 #include "api/door_priv.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "core/saga_op.h"
 
 /* ---- permission ---- */
 
@@ -10,8 +11,57 @@ static enum hf_scope scope_of(enum hf_op_type type)
     bool operates = type == HF_OP_SET_LIMITS || type == HF_OP_FREEZE || type == HF_OP_UNFREEZE ||
                     type == HF_OP_CLOSE_ACCOUNT || type == HF_OP_PUT_SUBSCRIPTION ||
                     type == HF_OP_DELETE_SUBSCRIPTION || type == HF_OP_REDRIVE ||
-                    type == HF_OP_SEEK;
+                    type == HF_OP_SEEK || type == HF_OP_DEFINE_SAGA ||
+                    type == HF_OP_COMPLETE_STEP || type == HF_OP_FAIL_STEP ||
+                    type == HF_OP_SAGA_VERB || type == HF_OP_SAGA_VERBS;
     return operates ? HF_SCOPE_OPERATE : HF_SCOPE_COMMIT;
+}
+
+/* '!' stands in no name: only a token for all names covers it. */
+static bool may_everywhere(const struct hf_caller *caller, enum hf_scope scope)
+{
+    return hf_caller_may(caller, scope, HF_STR("!"));
+}
+
+static bool call_reaches_far(const struct hf_saga_call *call)
+{
+    bool far = call->kind == HF_CALL_NATIVE;
+    for (uint32_t i = 0; i < call->header_count; i++) {
+        far = far || hf_str_present(call->headers[i].secret);
+    }
+    return far;
+}
+
+/* Native steps act on whatever their templates name, and a secret goes wherever its URL leads: such a definition can do what its
+ * author may not, unless that is everything. */
+static bool may_define(const struct hf_caller *caller, const struct hf_saga_definition *definition)
+{
+    bool far = false;
+    for (uint32_t i = 0; i < definition->step_count; i++) {
+        far = far || call_reaches_far(&definition->steps[i].action) ||
+              call_reaches_far(&definition->steps[i].compensation);
+    }
+    return !far || may_everywhere(caller, HF_SCOPE_OPERATE);
+}
+
+/* What an operation on a saga needs besides scope and names. A callback token is an authorization of its own. */
+static bool may_saga_op(const struct hf_caller *caller, const struct hf_op *op)
+{
+    const struct hf_saga_command *saga = op->saga;
+    if (op->type == HF_OP_SAGA_VERBS) {
+        return may_everywhere(caller, HF_SCOPE_OPERATE);
+    }
+    if (saga->parsed != NULL) {
+        return may_define(caller, saga->parsed);
+    }
+    return op->type != HF_OP_START_SAGA ||
+           hf_caller_may(caller, HF_SCOPE_COMMIT, saga->definition.text);
+}
+
+static bool has_callback_token(const struct hf_op *op)
+{
+    return (op->type == HF_OP_COMPLETE_STEP || op->type == HF_OP_FAIL_STEP) &&
+           hf_str_present(op->saga->fields.token);
 }
 
 /* Every name that a commit mentions must be covered, also new ids: they are spent for everybody. */
@@ -24,7 +74,11 @@ bool hf_call_may_commit(const struct hf_call *call, const struct hf_command *com
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
         enum hf_scope scope = scope_of(op->type);
-        if (!hf_caller_may(caller, scope, op->subject.text) ||
+        if (has_callback_token(op)) {
+            continue;
+        }
+        if ((op->saga != NULL && !may_saga_op(caller, op)) ||
+            !hf_caller_may(caller, scope, op->subject.text) ||
             !hf_caller_may(caller, scope, op->to.text) ||
             !hf_caller_may(caller, scope, op->id.text)) {
             return false;
@@ -76,6 +130,8 @@ bool hf_call_command(struct hf_call *call, enum hf_command_kind kind)
 {
     hf_command_init(&call->command, kind);
     call->has_command = true;
+    call->door->secret++;
+    memcpy(call->command.secret, &call->door->secret, sizeof(call->command.secret));
     bool ok = hf_command_set_principal(&call->command, call->caller.principal, &call->malformed) &&
               (!hf_str_present(call->key) ||
                hf_command_set_key(&call->command, call->key, &call->malformed));
@@ -195,6 +251,8 @@ static bool creates(const struct hf_call *call, const struct hf_event *event)
         return call->precondition.none_match.given;
     case HF_EVENT_SUBSCRIPTION_PUT:
         return event->subscription->version == 1;
+    case HF_EVENT_SAGA_DEFINED:
+        return true;
     default:
         return false;
     }

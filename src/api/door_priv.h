@@ -37,6 +37,7 @@ enum hf_route_flags {
     HF_ROUTE_MATCH_OR_KEY = 1u << 7,  /* one of both or a key must be there: 428 */
     HF_ROUTE_KEY_FREE = 1u << 8,      /* a POST that needs no key */
     HF_ROUTE_BARE_BODY = 1u << 9,     /* the body is the data itself: nothing points into it */
+    HF_ROUTE_STRANGER = 1u << 10, /* who has no token of ours may have another one, in the body */
 };
 
 /* How a body (and the path's name) becomes operations. */
@@ -63,6 +64,8 @@ struct hf_door {
     uint64_t started_us;            /* wall clock */
     struct hf_commit_cache commits; /* loop\'s thread */
     struct hf_feed *feed;           /* owned; NULL: without a node */
+    hf_u128
+        secret; /* random at first, then one more for each command: callback tokens are hashes of it */
     struct hf_histogram answer_us; /* from the node's answer until it was composed; loop's thread */
 };
 
@@ -78,15 +81,18 @@ struct hf_call {
     struct hf_precondition precondition; /* If-Match, If-None-Match */
     struct hf_str key;                   /* Idempotency-Key, or absent */
     enum hf_media media;                 /* of the body */
+    const char
+        *stranger; /* why the caller is nobody, on a route that lets strangers in; else NULL */
     bool admitted; /* by an earlier look: who, route, method and media are fine */
     bool dry_run;  /* ?dry_run=true */
 
     /* towards the node */
-    struct hf_command command;       /* of a change */
-    bool has_command;                /* command is to be released */
-    struct hf_request request;       /* the one under way, or the last one */
-    bool has_answer;                 /* request.answer is to be released */
-    uint64_t deadline_us;            /* of a receive that waits: hf_request's; else 0 */
+    struct hf_command command; /* of a change */
+    bool has_command;          /* command is to be released */
+    struct hf_request request; /* the one under way, or the last one */
+    bool has_answer;           /* request.answer is to be released */
+    uint64_t
+        deadline_us; /* of a receive, or the read of a saga, that waits: hf_request's; else 0 */
     struct hf_shared_bytes **frames; /* of commits that are rendered; owned references */
     size_t frame_count;              /* of frames */
     void *reading_frames;            /* door_queue.c's own */
@@ -211,6 +217,8 @@ bool hf_call_take_cursor(struct hf_call *call, struct hf_query *query);
 /* "open" …; "recorded" or "effective". */
 bool hf_hold_state_parse(struct hf_str text, enum hf_hold_state *state);
 bool hf_clock_parse(struct hf_str text, enum hf_query_clock *clock);
+/* ?wait=10s of a saga that is read: the node answers when it has ended or is parked. false: call->malformed. (route_saga.c) */
+bool hf_call_take_saga_wait(struct hf_call *call, struct hf_query *query);
 /* The ETag of what was read, if it has one. */
 bool hf_query_etag(const struct hf_query *query, const struct hf_reading *reading, uint64_t *etag);
 
@@ -241,6 +249,14 @@ enum hf_progress hf_route_extend(struct hf_call *call);
 enum hf_progress hf_route_park(struct hf_call *call);
 enum hf_progress hf_route_dead(struct hf_call *call);
 enum hf_progress hf_route_message(struct hf_call *call);
+enum hf_progress hf_route_saga_put(struct hf_call *call);
+enum hf_progress hf_route_saga_post(struct hf_call *call);
+enum hf_progress hf_route_sagas(struct hf_call *call);
+enum hf_progress hf_route_saga_verb(struct hf_call *call);
+enum hf_progress hf_route_saga_verbs(struct hf_call *call);
+enum hf_progress hf_route_saga_step(struct hf_call *call);
+enum hf_progress hf_route_saga_definition_put(struct hf_call *call);
+enum hf_progress hf_route_saga_definition(struct hf_call *call);
 enum hf_progress hf_route_thing(struct hf_call *call);
 enum hf_progress hf_route_list(struct hf_call *call);
 enum hf_progress hf_route_balance(struct hf_call *call);

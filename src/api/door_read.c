@@ -47,7 +47,9 @@ enum hf_progress hf_call_read(struct hf_call *call, const struct hf_query *queri
         .queries = queries,
         .query_count = count,
         .min_position = min_position,
-        .deadline_us = min_position == 0 ? 0 : outside->monotonic_us(outside) + wait_us,
+        .deadline_us = call->deadline_us != 0 ? call->deadline_us
+                       : min_position == 0    ? 0
+                                              : outside->monotonic_us(outside) + wait_us,
         .render = render,
         .done = read_done,
         .context = call,
@@ -109,6 +111,9 @@ bool hf_query_etag(const struct hf_query *query, const struct hf_reading *readin
         return true;
     case HF_QUERY_SUBSCRIPTION:
         *etag = reading->subscription.subscription->version;
+        return true;
+    case HF_QUERY_SAGA:
+        *etag = reading->saga.saga->version;
         return true;
     case HF_QUERY_STREAM:
         *etag = entity->stream.version;
@@ -185,12 +190,14 @@ enum hf_progress hf_route_thing(struct hf_call *call)
     }
     query->type = call->route->query;
     bool named = query->type != HF_QUERY_KEY && query->type != HF_QUERY_COMMIT;
-    bool reference = query->type == HF_QUERY_TRANSFER || query->type == HF_QUERY_HOLD;
+    bool reference = query->type == HF_QUERY_TRANSFER || query->type == HF_QUERY_HOLD ||
+                     query->type == HF_QUERY_SAGA;
     if (named ? !hf_call_query_name(call, query, reference) : !take_other_subject(call, query)) {
         return HF_CALL_ANSWERED;
     }
     query->has_version = hf_str_present(hf_http_query_get(&call->query, "version"));
-    if (!hf_http_query_number(&call->query, "version", &query->version, &call->malformed)) {
+    if (!hf_http_query_number(&call->query, "version", &query->version, &call->malformed) ||
+        (query->type == HF_QUERY_SAGA && !hf_call_take_saga_wait(call, query))) {
         return hf_call_malformed(call);
     }
     return may_read(call, query) ? hf_call_read(call, query, 1, render_thing) : forbidden(call);
@@ -293,8 +300,10 @@ enum hf_progress hf_route_list(struct hf_call *call)
         return short_memory(call);
     }
     query->type = call->route->query;
-    bool of_one = query->type == HF_QUERY_ENTRIES || query->type == HF_QUERY_STREAM_EVENTS;
-    if (of_one && !hf_call_query_name(call, query, false)) {
+    bool of_saga = query->type == HF_QUERY_SAGA_HISTORY;
+    bool of_one =
+        query->type == HF_QUERY_ENTRIES || query->type == HF_QUERY_STREAM_EVENTS || of_saga;
+    if (of_one && !hf_call_query_name(call, query, of_saga)) {
         return HF_CALL_ANSWERED;
     }
     if (!take_filters(call, query)) {

@@ -1,6 +1,7 @@
 #include "api/entity_json.h"
 
 #include "api/queue_json.h"
+#include "api/saga_json.h"
 #include "base/check.h"
 #include "core/saga_wire.h"
 
@@ -278,6 +279,9 @@ const char *hf_event_operation(const struct hf_event *event)
     if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
         return account_change_wire(event->changed.change);
     }
+    if (event->type >= HF_EVENT_SAGA_DEFINED && event->type <= HF_EVENT_SAGA_VERBS) {
+        return hf_saga_event_operation(event);
+    }
     if (event->type == HF_EVENT_TRANSFER_POSTED &&
         event->posting.transfer.kind == HF_TRANSFER_REVERSAL) {
         return hf_op_wire(HF_OP_REVERSE);
@@ -459,6 +463,8 @@ void hf_event_json(struct hf_json_writer *w, const struct hf_event *event)
     case HF_EVENT_SAGA_CHANGED:
     case HF_EVENT_SAGA_ENDED:
     case HF_EVENT_SAGA_VERBS:
+        hf_saga_event_json(w, event);
+        return;
     case HF_EVENT_TYPE_COUNT:
         break;
     }
@@ -489,5 +495,7 @@ void hf_event_texts_json(struct hf_json_writer *w, const struct hf_event *event)
         hf_json_put_text(w, "key", event->published.key);
         hf_json_put_text(w, "event", event->published.type);
         put_given(w, "data", &event->published.data);
+    } else if (event->type >= HF_EVENT_SAGA_DEFINED && event->type <= HF_EVENT_SAGA_VERBS) {
+        hf_saga_event_texts_json(w, event);
     }
 }

@@ -3,6 +3,7 @@
 #include "api/answer_json.h"
 #include "api/entity_json.h"
 #include "api/reading_list_json.h"
+#include "api/saga_json.h"
 #include "api/subscription_json.h"
 #include "base/check.h"
 
@@ -163,17 +164,27 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
     case HF_QUERY_SUBSCRIPTIONS:
         hf_subscription_list_json(&w, query, reading);
         return 200;
+    case HF_QUERY_SAGA:
+        hf_saga_json(&w, &reading->saga);
+        return 200;
+    case HF_QUERY_SAGA_HISTORY:
+        hf_saga_history_json(&w, reading);
+        return 200;
+    case HF_QUERY_SAGAS:
+        hf_saga_list_json(&w, query, reading);
+        return 200;
+    case HF_QUERY_SAGA_DEFINITION:
+        hf_saga_definition_json(&w, reading);
+        return 200;
+    case HF_QUERY_SAGA_DEFINITIONS:
+        hf_saga_definition_list_json(&w, query, reading);
+        return 200;
     case HF_QUERY_TOTALS:
         hf_asset_sums_json(&w, &reading->totals);
         return 200;
     case HF_QUERY_DEAD:
     case HF_QUERY_MESSAGE_HISTORY:
     case HF_QUERY_MESSAGES:
-    case HF_QUERY_SAGA:
-    case HF_QUERY_SAGA_HISTORY:
-    case HF_QUERY_SAGAS:
-    case HF_QUERY_SAGA_DEFINITION:
-    case HF_QUERY_SAGA_DEFINITIONS:
     case HF_QUERY_SAGA_COUNTS:
     case HF_QUERY_SAGA_WORK:
     case HF_QUERY_TYPE_COUNT:

@@ -84,6 +84,9 @@ static void put_node(struct hf_json_writer *w, const struct hf_node_status *s)
     hf_json_put_number(w, "streams", s->streams);
     hf_json_put_number(w, "documents", s->documents);
     hf_json_put_number(w, "leases", s->leases);
+    hf_json_put_number(w, "sagas", s->sagas);
+    hf_json_put_number(w, "parked_sagas", s->sagas_parked);
+    hf_json_put_number(w, "failing_sagas", s->sagas_failing);
     hf_json_end_object(w);
     hf_json_begin_object(w, "since_start");
     hf_json_put_number(w, "commits", s->commits);
@@ -163,6 +166,11 @@ enum hf_progress hf_route_limits(struct hf_call *call)
         {"receive_bytes", HF_RECEIVE_BYTES_MAX},
         {"receive_wait_ms", HF_RECEIVE_WAIT_MS_MAX},
         {"waiting_receives", limits->waiting_receives_max},
+        {"saga_definition_bytes", HF_SAGA_DEFINITION_BYTES_MAX},
+        {"saga_steps", HF_SAGA_STEPS_MAX},
+        {"saga_input_bytes", HF_SAGA_INPUT_BYTES_MAX},
+        {"saga_result_bytes", HF_SAGA_RESULT_BYTES_MAX},
+        {"saga_verbs", HF_SAGA_VERBS_MAX},
         {"delivery_lease_ms", HF_DELIVERY_MS_MAX},
         {"min_position_wait_ms", call->door->options.min_position_ms_max},
         {"head_bytes", http->head_bytes_max},

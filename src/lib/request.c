@@ -89,7 +89,9 @@ enum holdfast_error holdfast_commit_json(struct holdfast *db, const struct holdf
     *answer = NULL;
     struct hf_malformed malformed = {0};
     struct hf_command command;
+    struct hf_outside *outside = hf_engine_outside(db->engine);
     hf_command_init(&command, HF_COMMAND_COMMIT);
+    outside->random(outside, command.secret, sizeof(command.secret)); /* of sagas that it starts */
     bool built = set_caller(&command, caller == NULL ? &nobody : caller, &malformed) &&
                  hf_commit_json_decode((struct hf_str){json, json_bytes}, &command, &malformed);
     return run_command(db, &command, built, &malformed, answer, failure);

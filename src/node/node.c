@@ -286,6 +286,12 @@ void hf_node_publish(struct hf_node *node)
     s->streams = node->state.streams.count;
     s->documents = node->state.documents.count;
     s->leases = node->state.leases.count;
+    s->sagas = 0;
+    for (size_t state = HF_SAGA_SCHEDULED; state < HF_SAGA_SUCCEEDED; state++) {
+        s->sagas += node->state.sagas.by_state[state].count;
+    }
+    s->sagas_parked = node->state.sagas.by_state[HF_SAGA_PARKED].count;
+    s->sagas_failing = node->state.sagas.failing.count;
     s->checkpoint_position = node->state.checkpoint_position;
     s->read_only = node->read_only_until_us != 0;
     s->commits = node->counts.commits;

@@ -174,14 +174,15 @@ struct hf_node_status {
     uint64_t durable_position;
     uint64_t seq; /* durable batches */
     uint64_t accounts, holds, streams, documents, leases;
-    uint64_t checkpoint_position;               /* newest recorded */
-    uint64_t commits, refusals, replays, reads; /* since start */
-    uint64_t batches;                           /* since start */
-    uint64_t fetches;                           /* requests that needed cold records */
-    uint64_t rebuilds;                          /* states thrown away */
-    uint64_t recovered_commits;                 /* replayed at start, behind the checkpoint */
-    bool read_only;                             /* the disk is full */
-    bool torn_tail;                             /* recovery cut one */
+    uint64_t sagas, sagas_parked, sagas_failing; /* that have not ended; of them */
+    uint64_t checkpoint_position;                /* newest recorded */
+    uint64_t commits, refusals, replays, reads;  /* since start */
+    uint64_t batches;                            /* since start */
+    uint64_t fetches;                            /* requests that needed cold records */
+    uint64_t rebuilds;                           /* states thrown away */
+    uint64_t recovered_commits;                  /* replayed at start, behind the checkpoint */
+    bool read_only;                              /* the disk is full */
+    bool torn_tail;                              /* recovery cut one */
     struct hf_log_recovery recovery;
     char error[HF_ERROR_TEXT_BYTES]; /* why FAILED, or the last checkpoint's error */
 };

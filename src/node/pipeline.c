@@ -55,26 +55,30 @@ static void evolve(struct hf_node *node)
     }
 }
 
-/* The subscription that an event is about, or NULL. */
-static const struct hf_name *subscription_of(const struct hf_event *event)
+/* What an event is about that somebody may wait for; id NULL: nothing of that kind. */
+static struct hf_wait_subject subject_of(const struct hf_event *event)
 {
     switch ((unsigned)event->type) {
     case HF_EVENT_SUBSCRIPTION_PUT:
     case HF_EVENT_SUBSCRIPTION_DELETED:
     case HF_EVENT_SUBSCRIPTION_SOUGHT:
-        return &event->subscription->subscription;
+        return (struct hf_wait_subject){HF_KIND_SUBSCRIPTION,
+                                        &event->subscription->subscription.id};
     case HF_EVENT_SUBSCRIPTION_SCANNED:
-        return &event->scanned.subscription;
+        return (struct hf_wait_subject){HF_KIND_SUBSCRIPTION, &event->scanned.subscription.id};
     case HF_EVENT_MESSAGES_SETTLED:
-        return &event->settled.subscription;
+        return (struct hf_wait_subject){HF_KIND_SUBSCRIPTION, &event->settled.subscription.id};
     case HF_EVENT_MESSAGES_REDRIVEN:
-        return &event->redriven.subscription;
+        return (struct hf_wait_subject){HF_KIND_SUBSCRIPTION, &event->redriven.subscription.id};
+    case HF_EVENT_SAGA_CHANGED:
+    case HF_EVENT_SAGA_ENDED:
+        return (struct hf_wait_subject){HF_KIND_SAGA, &event->saga->saga.id};
     default:
-        return NULL;
+        return (struct hf_wait_subject){HF_KIND_NONE, NULL};
     }
 }
 
-/* Which subscriptions does this commit touch? Those that wait at them are to be looked at when it is applied. */
+/* Which subscriptions and sagas does this commit touch? Those that wait at them are to be looked at when it is applied. */
 static void stir_waits(struct hf_node *node)
 {
     const struct hf_commit *commit = &node->draft.commit;
@@ -85,13 +89,13 @@ static void stir_waits(struct hf_node *node)
     for (size_t i = 0; i < node->state.queue.match_count; i++) {
         const struct hf_subscription *subscription = node->state.queue.matches[i].subscription;
         if (subscription != NULL) {
-            hf_waits_stir(waits, &subscription->name.id);
+            hf_waits_stir(waits, HF_KIND_SUBSCRIPTION, &subscription->name.id);
         }
     }
     for (uint32_t i = 0; i < commit->event_count; i++) {
-        const struct hf_name *subject = subscription_of(commit->events[i]);
-        if (subject != NULL) {
-            hf_waits_stir(waits, &subject->id);
+        struct hf_wait_subject subject = subject_of(commit->events[i]);
+        if (subject.id != NULL) {
+            hf_waits_stir(waits, subject.kind, subject.id);
         }
     }
 }
@@ -219,17 +223,32 @@ static void answer_commit(struct hf_node *node, struct hf_request *request)
     wait_for_durable(node, request, request->command->dry_run);
 }
 
-/* A receive that found nothing, and has time. Waiting requests count neither as load nor as a reason not to stop. */
-static bool wait_for_message(struct hf_node *node, struct hf_request *request, uint64_t now_us)
+/* Has it time, and room? Waiting requests count neither as load nor as a reason not to stop. */
+static bool wait_on(struct hf_node *node, struct hf_request *request, uint64_t now_us)
 {
-    bool empty = hf_wait_subject(request) != NULL && code_of(&node->draft.commit) == HF_ERR_OK;
-    if (!empty || request->deadline_us == 0 || node->phase != HF_NODE_LEADING ||
+    if (request->deadline_us == 0 || node->phase != HF_NODE_LEADING ||
         node->outside->monotonic_us(node->outside) >= request->deadline_us ||
         !hf_waits_keep(&node->waits, request, &node->state, now_us)) {
         return false;
     }
     hf_node_count_out(node, request);
     return true;
+}
+
+/* A receive that found nothing. */
+static bool wait_for_message(struct hf_node *node, struct hf_request *request, uint64_t now_us)
+{
+    bool empty = hf_wait_subject_of(request).kind == HF_KIND_SUBSCRIPTION &&
+                 code_of(&node->draft.commit) == HF_ERR_OK;
+    return empty && wait_on(node, request, now_us);
+}
+
+/* The read of a saga that has neither ended nor is parked. */
+static bool wait_for_saga(struct hf_node *node, struct hf_request *request)
+{
+    struct hf_wait_subject subject = hf_wait_subject_of(request);
+    return subject.kind == HF_KIND_SAGA && hf_wait_saga_goes_on(&node->state, subject.id) &&
+           wait_on(node, request, hf_clock_now(&node->clock, node->outside));
 }
 
 static void answer_unrecorded(struct hf_node *node, struct hf_request *request)
@@ -365,7 +384,7 @@ static void decide_request(struct hf_node *node, struct hf_request *request)
         hf_node_read_frames(node, request);
     } else if (request->query_count == 0) {
         decide_command(node, request);
-    } else if (!wait_for_position(node, request)) {
+    } else if (!wait_for_position(node, request) && !wait_for_saga(node, request)) {
         decide_read(node, request);
     }
 }
@@ -411,7 +430,7 @@ static bool look_again_later(struct hf_node *node)
     return true;
 }
 
-/* Receives that wait and may find something now, or have waited long enough, or whose peer has gone. */
+/* Requests that wait and may find something now, or have waited long enough, or whose peer has gone. */
 static bool wake_some(struct hf_node *node)
 {
     struct hf_waits *waits = &node->waits;

@@ -5,7 +5,8 @@
 #include "base/check.h"
 
 struct hf_wait_queue {
-    struct hf_id subscription;
+    enum hf_kind kind;        /* SUBSCRIPTION or SAGA */
+    struct hf_id id;          /* of which */
     struct hf_request *first; /* longest waiting; by `next` */
     struct hf_request *last;
     size_t under_way;           /* taken by next and not back */
@@ -100,28 +101,53 @@ void hf_waits_init(struct hf_waits *waits, uint64_t seed, size_t count_max)
 {
     *waits = (struct hf_waits){.count_max = count_max};
     hf_table_init(&waits->queues, seed);
+    hf_table_init(&waits->saga_queues, seed);
     atomic_init(&waits->shown, 0);
+}
+
+static struct hf_table *queues_of(struct hf_waits *waits, enum hf_kind kind)
+{
+    return kind == HF_KIND_SAGA ? &waits->saga_queues : &waits->queues;
+}
+
+static void free_queues(struct hf_table *queues)
+{
+    size_t at = 0;
+    struct hf_wait_queue *queue;
+    while ((queue = hf_table_next(queues, &at)) != NULL) {
+        hf_free(queue);
+    }
+    hf_table_release(queues);
 }
 
 void hf_waits_release(struct hf_waits *waits)
 {
-    size_t at = 0;
-    struct hf_wait_queue *queue;
     HF_CHECK(waits->count == 0);
-    while ((queue = hf_table_next(&waits->queues, &at)) != NULL) {
-        hf_free(queue);
-    }
-    hf_table_release(&waits->queues);
+    free_queues(&waits->queues);
+    free_queues(&waits->saga_queues);
     hf_free(waits->deadlines.items);
     hf_free(waits->ready.items);
 }
 
-const struct hf_id *hf_wait_subject(const struct hf_request *request)
+struct hf_wait_subject hf_wait_subject_of(const struct hf_request *request)
 {
     const struct hf_command *command = request->command;
-    bool receives = command != NULL && command->kind == HF_COMMAND_COMMIT &&
-                    command->op_count == 1 && command->ops[0].type == HF_OP_RECEIVE;
-    return receives ? &command->ops[0].subject.id : NULL;
+    if (command != NULL) {
+        bool receives = command->kind == HF_COMMAND_COMMIT && command->op_count == 1 &&
+                        command->ops[0].type == HF_OP_RECEIVE;
+        return (struct hf_wait_subject){receives ? HF_KIND_SUBSCRIPTION : HF_KIND_NONE,
+                                        receives ? &command->ops[0].subject.id : NULL};
+    }
+    bool of_saga = request->query_count == 1 && request->queries[0].type == HF_QUERY_SAGA &&
+                   request->queries[0].until_settled;
+    return (struct hf_wait_subject){of_saga ? HF_KIND_SAGA : HF_KIND_NONE,
+                                    of_saga ? &request->queries[0].name.id : NULL};
+}
+
+bool hf_wait_saga_goes_on(const struct hf_state *state, const struct hf_id *saga)
+{
+    const struct hf_saga *found = hf_sagas_get(&state->sagas, saga);
+    return found != NULL && !hf_saga_ended(found->state) && found->state != HF_SAGA_PARKED;
 }
 
 static void show_count(struct hf_waits *waits)
@@ -167,7 +193,7 @@ static void drop_if_empty(struct hf_waits *waits, struct hf_wait_queue *queue)
         unstir(waits, queue);
     }
     untime(waits, queue);
-    HF_CHECK(hf_table_remove(&waits->queues, &queue->subscription) == queue);
+    HF_CHECK(hf_table_remove(queues_of(waits, queue->kind), &queue->id) == queue);
     hf_free(queue);
 }
 
@@ -186,20 +212,22 @@ static void time_queue(struct hf_waits *waits, struct hf_wait_queue *queue,
     }
 }
 
-static struct hf_wait_queue *queue_for(struct hf_waits *waits, const struct hf_id *subscription)
+static struct hf_wait_queue *queue_for(struct hf_waits *waits, struct hf_wait_subject subject)
 {
-    struct hf_wait_queue *queue = hf_table_get(&waits->queues, subscription);
+    struct hf_table *queues = queues_of(waits, subject.kind);
+    struct hf_wait_queue *queue = hf_table_get(queues, subject.id);
     if (queue != NULL) {
         return queue;
     }
     queue = hf_calloc(1, sizeof(*queue));
-    if (queue == NULL || !hf_table_reserve(&waits->queues, 1) ||
+    if (queue == NULL || !hf_table_reserve(queues, 1) ||
         !heap_reserve(&waits->ready, waits->queues.count + 1)) {
         hf_free(queue);
         return NULL;
     }
-    queue->subscription = *subscription;
-    (void)hf_table_put(&waits->queues, subscription, queue);
+    queue->kind = subject.kind;
+    queue->id = *subject.id;
+    (void)hf_table_put(queues, subject.id, queue);
     return queue;
 }
 
@@ -226,8 +254,8 @@ static void insert(struct hf_wait_queue *queue, struct hf_request *request)
 bool hf_waits_keep(struct hf_waits *waits, struct hf_request *request, const struct hf_state *state,
                    uint64_t now_us)
 {
-    const struct hf_id *subject = hf_wait_subject(request);
-    HF_CHECK(subject != NULL && !request->waits);
+    struct hf_wait_subject subject = hf_wait_subject_of(request);
+    HF_CHECK(subject.kind != HF_KIND_NONE && !request->waits);
     if (waits->count >= waits->count_max) {
         return false;
     }
@@ -254,8 +282,8 @@ bool hf_waits_keep(struct hf_waits *waits, struct hf_request *request, const str
     heap_add(&waits->deadlines, &request->wait_timer);
     waits->count++;
     show_count(waits);
-    if (!queue->timed) {
-        time_queue(waits, queue, hf_queue_subscription(&state->queue, subject), now_us);
+    if (subject.kind == HF_KIND_SUBSCRIPTION && !queue->timed) {
+        time_queue(waits, queue, hf_queue_subscription(&state->queue, subject.id), now_us);
     }
     return true;
 }
@@ -279,10 +307,17 @@ static void take_out(struct hf_waits *waits, struct hf_wait_queue *queue,
     show_count(waits);
 }
 
+static struct hf_wait_queue *queue_of(struct hf_waits *waits, const struct hf_request *request)
+{
+    struct hf_wait_subject subject = hf_wait_subject_of(request);
+    struct hf_wait_queue *queue = hf_table_get(queues_of(waits, subject.kind), subject.id);
+    HF_CHECK(queue != NULL);
+    return queue;
+}
+
 static void take_out_anywhere(struct hf_waits *waits, struct hf_request *request)
 {
-    struct hf_wait_queue *queue = hf_table_get(&waits->queues, hf_wait_subject(request));
-    HF_CHECK(queue != NULL);
+    struct hf_wait_queue *queue = queue_of(waits, request);
     struct hf_request *before = NULL;
     for (struct hf_request *r = queue->first; r != request; r = r->next) {
         HF_CHECK(r != NULL);
@@ -297,8 +332,8 @@ void hf_waits_settled(struct hf_waits *waits, struct hf_request *request)
     if (!request->woken) {
         return;
     }
-    struct hf_wait_queue *queue = hf_table_get(&waits->queues, hf_wait_subject(request));
-    HF_CHECK(queue != NULL && queue->under_way > 0);
+    struct hf_wait_queue *queue = queue_of(waits, request);
+    HF_CHECK(queue->under_way > 0);
     request->woken = false;
     queue->under_way--;
     if (queue->first != NULL) {
@@ -307,21 +342,27 @@ void hf_waits_settled(struct hf_waits *waits, struct hf_request *request)
     drop_if_empty(waits, queue);
 }
 
-void hf_waits_stir(struct hf_waits *waits, const struct hf_id *subscription)
+void hf_waits_stir(struct hf_waits *waits, enum hf_kind kind, const struct hf_id *id)
 {
-    struct hf_wait_queue *queue = hf_table_get(&waits->queues, subscription);
+    struct hf_wait_queue *queue = hf_table_get(queues_of(waits, kind), id);
     if (queue != NULL && queue->first != NULL) {
+        stir(waits, queue);
+    }
+}
+
+static void stir_table(struct hf_waits *waits, struct hf_table *queues)
+{
+    size_t at = 0;
+    struct hf_wait_queue *queue;
+    while ((queue = hf_table_next(queues, &at)) != NULL) {
         stir(waits, queue);
     }
 }
 
 void hf_waits_stir_all(struct hf_waits *waits)
 {
-    size_t at = 0;
-    struct hf_wait_queue *queue;
-    while ((queue = hf_table_next(&waits->queues, &at)) != NULL) {
-        stir(waits, queue);
-    }
+    stir_table(waits, &waits->queues);
+    stir_table(waits, &waits->saga_queues);
 }
 
 /* Queues whose subscription has become ready by time. */
@@ -336,11 +377,14 @@ static void stir_due(struct hf_waits *waits, uint64_t now_us)
 }
 
 /* Would another receive find something? A subscription that is gone is told to all that wait for it. */
-static bool worth_asking(const struct hf_wait_queue *queue,
+static bool worth_asking(const struct hf_wait_queue *queue, const struct hf_state *state,
                          const struct hf_subscription *subscription, uint64_t now_us)
 {
     if (queue->first == NULL) {
         return false;
+    }
+    if (queue->kind == HF_KIND_SAGA) {
+        return !hf_wait_saga_goes_on(state, &queue->id);
     }
     if (subscription == NULL) {
         return true;
@@ -356,8 +400,8 @@ struct hf_request *hf_waits_next(struct hf_waits *waits, const struct hf_state *
     while (waits->stirred != NULL) {
         struct hf_wait_queue *queue = waits->stirred;
         const struct hf_subscription *subscription =
-            hf_queue_subscription(&state->queue, &queue->subscription);
-        if (worth_asking(queue, subscription, now_us)) {
+            queue->kind == HF_KIND_SAGA ? NULL : hf_queue_subscription(&state->queue, &queue->id);
+        if (worth_asking(queue, state, subscription, now_us)) {
             struct hf_request *request = queue->first;
             take_out(waits, queue, request, NULL);
             request->woken = true;
@@ -420,30 +464,41 @@ static void verify_heap(const struct hf_wait_heap *heap)
     }
 }
 
-void hf_waits_verify(const struct hf_waits *waits)
+struct found {
+    size_t count, timed, stirred;
+};
+
+static void verify_queues(const struct hf_table *queues, enum hf_kind kind, struct found *found)
 {
     size_t at = 0;
-    size_t count = 0;
-    size_t timed = 0;
-    size_t stirred = 0;
     const struct hf_wait_queue *queue;
-    verify_heap(&waits->deadlines);
-    verify_heap(&waits->ready);
-    while ((queue = hf_table_next(&waits->queues, &at)) != NULL) {
-        HF_CHECK(queue->first != NULL || queue->under_way > 0);
+    while ((queue = hf_table_next(queues, &at)) != NULL) {
+        HF_CHECK(queue->kind == kind && (queue->first != NULL || queue->under_way > 0));
+        HF_CHECK(kind == HF_KIND_SUBSCRIPTION || !queue->timed);
         for (const struct hf_request *r = queue->first; r != NULL; r = r->next) {
+            struct hf_wait_subject subject = hf_wait_subject_of(r);
             HF_CHECK(r->waits && !r->woken);
             HF_CHECK(r->next == NULL ? queue->last == r : r->wait_order < r->next->wait_order);
-            HF_CHECK(hf_id_equal(hf_wait_subject(r), &queue->subscription));
-            count++;
+            HF_CHECK(subject.kind == kind && hf_id_equal(subject.id, &queue->id));
+            found->count++;
         }
-        timed += queue->timed;
-        stirred += queue->is_stirred;
+        found->timed += queue->timed;
+        found->stirred += queue->is_stirred;
     }
+}
+
+void hf_waits_verify(const struct hf_waits *waits)
+{
+    struct found found = {0};
+    verify_heap(&waits->deadlines);
+    verify_heap(&waits->ready);
+    verify_queues(&waits->queues, HF_KIND_SUBSCRIPTION, &found);
+    verify_queues(&waits->saga_queues, HF_KIND_SAGA, &found);
     for (const struct hf_wait_queue *q = waits->stirred; q != NULL; q = q->stirred_next) {
-        HF_CHECK(q->is_stirred && stirred > 0);
-        stirred--;
+        HF_CHECK(q->is_stirred && found.stirred > 0);
+        found.stirred--;
     }
-    HF_CHECK(count == waits->count && count == waits->deadlines.count && stirred == 0);
-    HF_CHECK(timed == waits->ready.count && count <= waits->count_max);
+    HF_CHECK(found.count == waits->count && found.count == waits->deadlines.count);
+    HF_CHECK(found.stirred == 0);
+    HF_CHECK(found.timed == waits->ready.count && found.count <= waits->count_max);
 }

@@ -63,6 +63,18 @@ void hf_metric_sample(struct hf_metric_text *text, const char *label, struct hf_
     put_number(text->to, value, false);
 }
 
+void hf_metric_sample_of_two(struct hf_metric_text *text, const char *label,
+                             struct hf_str label_value, const char *second,
+                             struct hf_str second_value, uint64_t value)
+{
+    hf_buffer_format(text->to, "holdfast_%s{%s=\"", text->name, label);
+    put_label_value(text->to, label_value);
+    hf_buffer_format(text->to, "\",%s=\"", second);
+    put_label_value(text->to, second_value);
+    hf_buffer_text(text->to, "\"} ");
+    put_number(text->to, value, false);
+}
+
 void hf_metric_sample_seconds(struct hf_metric_text *text, const char *label,
                               struct hf_str label_value, uint64_t value_us)
 {

@@ -24,7 +24,11 @@ void hf_metric_family(struct hf_metric_text *text, const char *name, const char 
 /* A sample of the open family; label NULL: without one. */
 void hf_metric_sample(struct hf_metric_text *text, const char *label, struct hf_str label_value,
                       uint64_t value);
-/* The same in seconds, of µs. */
+/* With two labels. */
+void hf_metric_sample_of_two(struct hf_metric_text *text, const char *label,
+                             struct hf_str label_value, const char *second,
+                             struct hf_str second_value, uint64_t value);
+/* With one or none, in seconds, of µs. */
 void hf_metric_sample_seconds(struct hf_metric_text *text, const char *label,
                               struct hf_str label_value, uint64_t value_us);
 /* A whole histogram under one label (or NULL) of the open family. in_us: bounds and sum are µs, shown in seconds. */

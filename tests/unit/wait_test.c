@@ -1,4 +1,4 @@
-/* Receives that wait: their order, who is woken and when, deadlines, gone peers. */
+/* Receives and reads of sagas that wait: their order, who is woken and when, deadlines, gone peers. */
 #include "node/wait.h"
 
 #include <stdio.h>
@@ -134,11 +134,11 @@ static void who_waits_longest_is_asked_first(void **state)
     assert_null(next(&b, 0));
     struct hf_line *one = add_line(&b, 0, HF_LINE_READY, 0);
     assert_null(next(&b, 0)); /* nobody has said so */
-    hf_waits_stir(&b.waits, &b.subscriptions[0]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[0]->name.id);
     assert_ptr_equal(next(&b, 0), first);
     assert_null(next(&b, 0)); /* one line, one who is asked, as long as it is under way */
     struct hf_line *two = add_line(&b, 0, HF_LINE_READY, 0);
-    hf_waits_stir(&b.waits, &b.subscriptions[0]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[0]->name.id);
     assert_ptr_equal(next(&b, 0), second);
     take_line(&b, 0, one);
     take_line(&b, 0, two);
@@ -157,13 +157,13 @@ static void who_was_woken_in_vain_keeps_its_place(void **state)
     struct hf_request *first = keep(&b, 0, FAR_AWAY_US);
     struct hf_request *second = keep(&b, 0, FAR_AWAY_US);
     struct hf_line *line = add_line(&b, 0, HF_LINE_READY, 0);
-    hf_waits_stir(&b.waits, &b.subscriptions[0]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[0]->name.id);
     assert_ptr_equal(next(&b, 0), first);
     take_line(&b, 0, line); /* somebody else was quicker */
     assert_true(hf_waits_keep(&b.waits, first, &b.state, 0));
     assert_null(next(&b, 0));
     line = add_line(&b, 0, HF_LINE_READY, 0);
-    hf_waits_stir(&b.waits, &b.subscriptions[0]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[0]->name.id);
     assert_ptr_equal(next(&b, 0), first);
     take_line(&b, 0, line);
     hf_waits_settled(&b.waits, first);
@@ -179,8 +179,8 @@ static void others_are_not_woken(void **state)
     struct hf_request *here = keep(&b, 1, FAR_AWAY_US);
     (void)keep(&b, 2, FAR_AWAY_US);
     add_line(&b, 1, HF_LINE_READY, 0);
-    hf_waits_stir(&b.waits, &b.subscriptions[1]->name.id);
-    hf_waits_stir(&b.waits, &b.subscriptions[2]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[1]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[2]->name.id);
     assert_ptr_equal(next(&b, 0), here);
     hf_waits_settled(&b.waits, here);
     assert_null(next(&b, 0));
@@ -205,7 +205,7 @@ static void backing_off_ends_by_time(void **state)
     assert_null(next(&b, 6 * SECOND_US));
     assert_int_equal(hf_waits_ready_us(&b.waits), UINT64_MAX);
     b.subscriptions[0]->in_flight = 1;
-    hf_waits_stir(&b.waits, &b.subscriptions[0]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[0]->name.id);
     assert_ptr_equal(next(&b, 6 * SECOND_US), request);
     hf_waits_settled(&b.waits, request);
     b.subscriptions[0]->in_flight = 0;
@@ -246,7 +246,7 @@ static void a_gone_peer_is_taken_out(void **state)
     assert_ptr_equal(hf_waits_gone(&b.waits), first);
     assert_null(hf_waits_gone(&b.waits));
     add_line(&b, 0, HF_LINE_READY, 0);
-    hf_waits_stir(&b.waits, &b.subscriptions[0]->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &b.subscriptions[0]->name.id);
     assert_ptr_equal(next(&b, 0), second);
     hf_waits_settled(&b.waits, second);
     end(&b);
@@ -261,7 +261,7 @@ static void a_deleted_subscription_is_told_to_all(void **state)
     struct hf_request *second = keep(&b, 3, FAR_AWAY_US);
     struct hf_id id = b.subscriptions[3]->name.id;
     hf_queue_drop(&b.state.queue, b.subscriptions[3]);
-    hf_waits_stir(&b.waits, &id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &id);
     assert_ptr_equal(next(&b, 0), first);
     assert_ptr_equal(next(&b, 0), second);
     hf_waits_settled(&b.waits, first);
@@ -299,6 +299,96 @@ static void a_rebuild_looks_at_all(void **state)
     end(&b);
 }
 
+/* ---- sagas ---- */
+
+struct reader {
+    struct hf_query query;
+    struct hf_request request;
+};
+
+/* A saga of one step, running; its name is a subscription's, too. */
+static struct hf_saga *add_saga(struct bench *b, const char *name)
+{
+    struct hf_sagas *sagas = &b->state.sagas;
+    struct hf_malformed malformed;
+    struct hf_name definition_name;
+    struct hf_saga_changed started = {.version = 1, .state = HF_SAGA_RUNNING};
+    assert_true(hf_name_make(HF_STR("d"), &b->arena, &definition_name));
+    assert_true(hf_name_make(hf_str_from(name), &b->arena, &started.saga));
+    struct hf_saga_stored_definition *definition = hf_sagas_definition(sagas, HF_STR("d"), 1);
+    if (definition == NULL) {
+        definition = hf_saga_definition_new(&definition_name, 1);
+        assert_non_null(definition);
+        assert_true(hf_saga_definition_parse(&definition->parsed,
+                                             HF_STR("{\"steps\":[{\"name\":\"a\",\"action\":{}}]}"),
+                                             &malformed));
+        assert_true(hf_sagas_enter_definition(sagas, definition));
+    }
+    struct hf_saga *saga = hf_saga_new(&started, 1);
+    assert_non_null(saga);
+    saga->definition = definition;
+    saga->state = HF_SAGA_RUNNING;
+    assert_true(hf_table_reserve(&sagas->by_id, 1));
+    assert_true(hf_sagas_enter(sagas, saga));
+    return saga;
+}
+
+static struct hf_request *read_of(struct reader *reader, const struct hf_saga *saga,
+                                  uint64_t deadline_us)
+{
+    reader->query =
+        (struct hf_query){.type = HF_QUERY_SAGA, .name = saga->name, .until_settled = true};
+    reader->request = (struct hf_request){
+        .queries = &reader->query, .query_count = 1, .deadline_us = deadline_us};
+    return &reader->request;
+}
+
+static void readers_of_a_saga_wait_until_it_settles(void **state)
+{
+    (void)state;
+    static struct bench b;
+    struct reader readers[4];
+    begin(&b, 10);
+    struct hf_saga *saga = add_saga(&b, NAME_OF(0));
+    struct hf_saga *other = add_saga(&b, NAME_OF(1));
+    assert_true(hf_wait_saga_goes_on(&b.state, &saga->name.id));
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(hf_waits_keep(&b.waits, read_of(&readers[i], saga, FAR_AWAY_US), &b.state, 0));
+    }
+    assert_true(hf_waits_keep(&b.waits, read_of(&readers[3], other, 7 * SECOND_US), &b.state, 0));
+    struct hf_request *receive = keep(&b, 0, FAR_AWAY_US);
+    /* moved, but not settled; and a subscription of the same name is something else */
+    hf_waits_stir(&b.waits, HF_KIND_SAGA, &saga->name.id);
+    hf_waits_stir(&b.waits, HF_KIND_SUBSCRIPTION, &saga->name.id);
+    assert_null(next(&b, 0));
+    hf_sagas_move(&b.state.sagas, saga, HF_SAGA_PARKED, 0);
+    assert_false(hf_wait_saga_goes_on(&b.state, &saga->name.id));
+    hf_waits_stir(&b.waits, HF_KIND_SAGA, &saga->name.id);
+    for (size_t i = 0; i < 3; i++) { /* all of them, in their order */
+        assert_ptr_equal(next(&b, 0), &readers[i].request);
+    }
+    assert_null(next(&b, 0));
+    /* one finds it resumed meanwhile, and waits on; the others were answered */
+    hf_sagas_move(&b.state.sagas, saga, HF_SAGA_RUNNING, 0);
+    assert_true(hf_waits_keep(&b.waits, &readers[1].request, &b.state, 0));
+    hf_waits_settled(&b.waits, &readers[0].request);
+    hf_waits_settled(&b.waits, &readers[2].request);
+    assert_null(next(&b, 0));
+    assert_int_equal(b.waits.count, 3);
+    /* a saga that is gone is told, too */
+    hf_sagas_drop(&b.state.sagas, saga);
+    hf_waits_stir_all(&b.waits);
+    assert_ptr_equal(next(&b, 0), &readers[1].request);
+    hf_waits_settled(&b.waits, &readers[1].request);
+    assert_null(next(&b, 0));
+    /* the deadline */
+    assert_null(hf_waits_expired(&b.waits, 6 * SECOND_US));
+    assert_ptr_equal(hf_waits_expired(&b.waits, 7 * SECOND_US), &readers[3].request);
+    assert_int_equal(b.waits.saga_queues.count, 0);
+    assert_ptr_equal(hf_waits_any(&b.waits), receive);
+    end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_deleted_subscription_is_told_to_all),
         cmocka_unit_test(the_count_is_bounded),
         cmocka_unit_test(a_rebuild_looks_at_all),
+        cmocka_unit_test(readers_of_a_saga_wait_until_it_settles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
