@@ -221,7 +221,7 @@ static bool take_headers(struct hf_saga_parsing *p, struct hf_str json, uint64_t
         call->header_count++;
     }
     hf_place_leave(p->place, before);
-    return true;
+    return reading.token == HF_JSON_OBJECT_END || hf_saga_short_memory(p);
 }
 
 /* ---- kinds ---- */

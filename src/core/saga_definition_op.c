@@ -108,7 +108,7 @@ static bool write_constants(struct hf_saga_parsing *p, const struct hf_template 
         }
     }
     hf_buffer_text(out, "}");
-    return !out->failed || hf_saga_short_memory(p);
+    return (!out->failed && reading.json.token == HF_JSON_OBJECT_END) || hf_saga_short_memory(p);
 }
 
 /* What decoding or the command found, at the place: its own pointer begins at the operation ("/amount") or the commit

@@ -246,8 +246,7 @@ static bool take_rules(struct hf_saga_parsing *p, struct hf_str json,
     enum hf_saga_outcome outcomes[STATUS_RULES_MAX];
     struct hf_fields_json reading;
     hf_fields_init(&reading, json, p->place, p->arena, p->malformed);
-    size_t before = hf_place_enter(reading.place, HF_STR("on_status"));
-    (void)before;
+    (void)hf_place_enter(reading.place, HF_STR("on_status"));
     if (hf_json_next(&reading.json) != HF_JSON_OBJECT_BEGIN) {
         return hf_fields_refuse_token(&reading,
                                       "must be an object, for example {\"404\":\"fail\"}");
@@ -260,6 +259,9 @@ static bool take_rules(struct hf_saga_parsing *p, struct hf_str json,
         }
         hf_place_leave(reading.place, at);
         count++;
+    }
+    if (reading.json.token != HF_JSON_OBJECT_END) {
+        return hf_saga_short_memory(p);
     }
     uint16_t *kept_statuses = hf_arena_alloc_zero(p->arena, count + 1u, sizeof(*kept_statuses));
     enum hf_saga_outcome *kept_outcomes =

@@ -185,21 +185,27 @@ static bool is_tag_key(struct hf_str key)
     return fits;
 }
 
-static bool are_tags(struct building *b, struct hf_str json)
+/* The text is valid JSON. */
+static bool check_tags(struct building *b, struct hf_str json)
 {
+    struct hf_arena *arena = &b->command->arena;
     struct hf_json reading;
-    hf_json_init(&reading, json, &b->command->arena);
+    hf_json_init(&reading, json, arena);
     bool fits = hf_json_next(&reading) == HF_JSON_OBJECT_BEGIN;
     for (uint32_t count = 0; fits && hf_json_next(&reading) == HF_JSON_NAME; count++) {
-        struct hf_str key = hf_json_string(&reading, &b->command->arena);
-        fits = hf_str_present(key) && is_tag_key(key) && count < HF_SAGA_TAGS_MAX &&
-               hf_json_next(&reading) == HF_JSON_STRING;
-        if (fits) {
-            struct hf_str value = hf_json_string(&reading, &b->command->arena);
-            fits = hf_str_present(value) && value.len <= HF_SAGA_TAG_VALUE_BYTES_MAX;
+        struct hf_str key = hf_json_string(&reading, arena);
+        bool text = hf_json_next(&reading) == HF_JSON_STRING;
+        struct hf_str value = text ? hf_json_string(&reading, arena) : HF_STR("");
+        if (!hf_str_present(key) || !hf_str_present(value)) {
+            return hf_command_short_memory(b->malformed);
         }
+        fits = text && count < HF_SAGA_TAGS_MAX && is_tag_key(key) &&
+               value.len <= HF_SAGA_TAG_VALUE_BYTES_MAX;
     }
-    return fits && hf_json_next(&reading) == HF_JSON_END;
+    if (fits && reading.token == HF_JSON_ERROR) {
+        return hf_command_short_memory(b->malformed);
+    }
+    return fits || refuse(b, "tags", TAGS_RULE);
 }
 
 /* Of one form, whatever way they were written. */
@@ -214,8 +220,8 @@ static bool take_tags(struct building *b)
                             b->malformed)) {
         return false;
     }
-    if (!are_tags(b, tags->text)) {
-        return refuse(b, "tags", TAGS_RULE);
+    if (!check_tags(b, tags->text)) {
+        return false;
     }
     struct hf_buffer canonical;
     hf_buffer_init(&canonical);
@@ -229,7 +235,7 @@ static bool take_tags(struct building *b)
     return ok || hf_command_short_memory(b->malformed);
 }
 
-/* Everything that is copied from results is absent in them: a start's secret is the operation's own. */
+/* Two starts of one command have two secrets. */
 static void make_secret(struct building *b)
 {
     uint8_t index[4];

@@ -144,35 +144,24 @@ static enum hf_render look_up(struct rendering *r, struct hf_str pointer, struct
 
 /* ---- replacing ---- */
 
-/* Would the value stand too deep here? */
-static bool too_deep(struct rendering *r, struct hf_str value)
+/* Does the value stand too deep here? */
+static enum hf_render check_depth(struct rendering *r, struct hf_str value)
 {
     struct hf_json json;
     uint32_t depth = r->depth;
-    uint32_t deepest = depth;
     hf_json_init(&json, value, &r->arena);
     for (;;) {
-        switch (hf_json_next(&json)) {
-        case HF_JSON_OBJECT_BEGIN:
-        case HF_JSON_ARRAY_BEGIN:
-            depth++;
-            deepest = depth > deepest ? depth : deepest;
-            continue;
-        case HF_JSON_OBJECT_END:
-        case HF_JSON_ARRAY_END:
-            depth--;
-            continue;
-        case HF_JSON_END:
-        case HF_JSON_ERROR:
-            return deepest > HF_JSON_DEPTH_MAX;
-        case HF_JSON_NONE:
-        case HF_JSON_NAME:
-        case HF_JSON_STRING:
-        case HF_JSON_NUMBER:
-        case HF_JSON_TRUE:
-        case HF_JSON_FALSE:
-        case HF_JSON_NULL:
-            continue;
+        enum hf_json_token token = hf_json_next(&json);
+        if (token == HF_JSON_END) {
+            return HF_RENDER_OK;
+        }
+        if (token == HF_JSON_ERROR) {
+            return HF_RENDER_NO_MEMORY;
+        }
+        depth += token == HF_JSON_OBJECT_BEGIN || token == HF_JSON_ARRAY_BEGIN;
+        depth -= token == HF_JSON_OBJECT_END || token == HF_JSON_ARRAY_END;
+        if (depth > HF_JSON_DEPTH_MAX) {
+            return HF_RENDER_TOO_LARGE;
         }
     }
 }
@@ -183,8 +172,10 @@ static enum hf_render take_copy(struct rendering *r, struct hf_str *raw, struct 
     (void)hf_json_next(&r->json);
     *raw = r->json.raw;
     struct hf_str pointer = hf_json_string(&r->json, &r->arena);
-    (void)hf_json_next(&r->json);
-    return hf_str_present(pointer) ? look_up(r, pointer, value) : HF_RENDER_NO_MEMORY;
+    if (!hf_str_present(pointer) || hf_json_next(&r->json) != HF_JSON_OBJECT_END) {
+        return HF_RENDER_NO_MEMORY;
+    }
+    return look_up(r, pointer, value);
 }
 
 static enum hf_render copy(struct rendering *r)
@@ -198,7 +189,8 @@ static enum hf_render copy(struct rendering *r)
     if (!hf_str_present(value)) {
         return put(r, HF_STR("null"));
     }
-    return too_deep(r, value) ? HF_RENDER_TOO_LARGE : put(r, value);
+    outcome = check_depth(r, value);
+    return outcome == HF_RENDER_OK ? put(r, value) : outcome;
 }
 
 /* The characters of a string or an integer, escaped as they are. false: it is another value. */

@@ -21,6 +21,9 @@ struct checking {
 static bool refuse(struct checking *c, const char *what)
 {
     char *place = c->parsing->place;
+    if (c->json.token == HF_JSON_ERROR) {
+        return hf_saga_short_memory(c->parsing); /* the text was validated as a whole */
+    }
     for (uint32_t i = 0; i < c->depth; i++) {
         const struct open *open = &c->open[i];
         if (open->array) {
@@ -206,7 +209,7 @@ bool hf_saga_take_template(struct hf_saga_parsing *p, struct hf_str json, uint64
             return true;
         }
         if (token == HF_JSON_ERROR) {
-            return hf_saga_short_memory(p); /* the text was validated as a whole */
+            return hf_saga_short_memory(p);
         }
         bool begins = token == HF_JSON_OBJECT_BEGIN || token == HF_JSON_ARRAY_BEGIN;
         bool whole = false;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/buffer.h"
 #include "unit/support.h"
 
@@ -758,6 +759,57 @@ static void test_sizes(void **state)
     hf_buffer_release(&text);
 }
 
+/* A definition in which every reader needs more room than it begins with. */
+static void write_large(struct hf_buffer *text)
+{
+    hf_buffer_init(text);
+    hf_buffer_text(text, "{\"steps\":[{\"name\":\"\\u0061\",\"action\":{" URL ",\"headers\":{");
+    for (unsigned i = 0; i < HF_SAGA_HEADERS_MAX; i++) {
+        hf_buffer_format(text, "%s\"h%u\":\"\\u0078\"", i > 0 ? "," : "", i);
+    }
+    hf_buffer_text(text, "},\"body\":{");
+    for (unsigned i = 0; i < 40; i++) {
+        hf_buffer_format(text, "\"m%u\":{\"$\":\"/input/\\u0078/%u\"},", i, i);
+    }
+    hf_buffer_text(text, "\"j\":{\"$join\":[\"a\",{\"$\":\"/saga/id\"}]}}},\"on_status\":{");
+    for (unsigned i = 0; i < 40; i++) {
+        hf_buffer_format(text, "%s\"4%02u\":\"fail\"", i > 0 ? "," : "", i);
+    }
+    hf_buffer_text(text, "},\"when\":{\"value\":{\"$\":\"/input\"},\"eq\":\"\\u0078\"}},"
+                         "{\"name\":\"b\",\"after\":[\"\\u0061\"],\"action\":{\"do\":["
+                         "{\"op\":\"put\",\"document\":\"d\",\"data\":{");
+    for (unsigned i = 0; i < 40; i++) {
+        hf_buffer_format(text, "\"m%u\":{\"$\":\"/steps/a/%u\"},", i, i);
+    }
+    hf_buffer_text(text,
+                   "\"m\":0}}]}},{\"name\":\"c\",\"action\":{\"event\":{\"type\":\"\\u0078\","
+                   "\"key\":\"\\u0078\"}}},"
+                   "{\"name\":\"d\",\"action\":{\"until\":\"2026-12-01T00:00:00\\u005a\"}}]}");
+}
+
+static void test_every_allocation_fails_once(void **state)
+{
+    (void)state;
+    struct hf_buffer text;
+    write_large(&text);
+    struct hf_str json = {(const char *)text.data, text.size_bytes};
+    uint64_t n = 0;
+    for (bool hit = true; hit;) {
+        struct hf_malformed malformed = {0};
+        hf_saga_definition_release(&parsed);
+        hf_alloc_fault_set(++n);
+        bool taken = hf_saga_definition_parse(&parsed, json, &malformed);
+        hit = hf_alloc_fault_hit();
+        hf_alloc_fault_set(0);
+        assert_int_equal(taken, !hit);
+        assert_int_equal(malformed.code, hit ? HF_ERR_NO_MEMORY : HF_ERR_OK);
+    }
+    assert_true(n > 10);
+    assert_int_equal(parsed.steps[0].action.header_count, HF_SAGA_HEADERS_MAX);
+    assert_int_equal(parsed.steps[0].on_status.count, 40);
+    hf_buffer_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -778,6 +830,7 @@ int main(void)
         cmocka_unit_test(test_wrong_templates),
         cmocka_unit_test(test_wrong_operations),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, release);
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "core/op_json.h"
 #include "unit/support.h"
 
@@ -511,6 +512,29 @@ static void test_bulk_verbs(void **state)
     refuse_own(&fields, "/filter/step");
 }
 
+static void test_every_allocation_fails_once(void **state)
+{
+    (void)state;
+    static const char *const ops[] = {
+        D "\"tags\":{\"\\u0061\":\"\\u0062\"},\"input\":{\"a\":1},\"business_key\":\"k\"}",
+        START "\"definition\":{\"steps\":[{\"name\":\"a\",\"action\":{}}]}}",
+        "{\"op\":\"fail_step\",\"saga\":\"s\",\"step\":\"a\",\"token\":\"t\",\"error\":\"e\"}",
+    };
+    for (size_t i = 0; i < HF_ARRAY_COUNT(ops); i++) {
+        bool hit = true;
+        for (uint64_t n = 1; hit; n++) {
+            hf_alloc_fault_set(n);
+            struct asked asked = ask(ops[i]);
+            hit = hf_alloc_fault_hit();
+            hf_alloc_fault_set(0);
+            assert_int_equal(asked.taken, !hit);
+            assert_int_equal(asked.malformed.code, hit ? HF_ERR_NO_MEMORY : HF_ERR_OK);
+            hf_command_release(&asked.command);
+            assert_true(hit || n > 2);
+        }
+    }
+}
+
 /* ---- fingerprints and tokens ---- */
 
 static void hex_of(const uint8_t bytes[16], char hex[33])
@@ -653,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_answers_are_never_refused),
         cmocka_unit_test(test_verbs),
         cmocka_unit_test(test_bulk_verbs),
+        cmocka_unit_test(test_every_allocation_fails_once),
         cmocka_unit_test(test_fingerprints_are_frozen),
         cmocka_unit_test(test_fingerprints_of_own_routes_are_frozen),
         cmocka_unit_test(test_tokens),

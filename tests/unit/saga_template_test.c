@@ -1,6 +1,7 @@
 /* Templates rendered and conditions compared, as docs/sagas.md has them. */
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/json.h"
 #include "core/saga_definition.h"
 #include "unit/support.h"
@@ -234,6 +235,47 @@ static void test_depths_are_bounded(void **state)
     }
 }
 
+/* The input has more members than a reader begins with room for, and escapes. */
+static void test_every_allocation_fails_once(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct hf_buffer large;
+    hf_buffer_init(&large);
+    hf_buffer_text(&large, "{");
+    for (int i = 0; i < 40; i++) {
+        hf_buffer_format(&large, "\"m%d\":\"\\u0078\",", i);
+    }
+    hf_buffer_text(&large, "\"last\":[1]}");
+    begin(&rig,
+          "{\"a\":{\"$\":\"/input\"},\"b\":{\"$\":\"/input/last/0\"},\"c\":{\"$join\":[{\"$\":\"/"
+          "saga/id\"}]}}",
+          "eq", "\"\\u0078\"");
+    rig.scope.input = (struct hf_str){(const char *)large.data, large.size_bytes};
+    uint64_t n = 0;
+    for (bool hit = true; hit;) {
+        struct hf_buffer out;
+        struct hf_str what;
+        bool short_memory = false;
+        hf_alloc_fault_set(++n);
+        enum hf_render outcome = render(&rig, SIZE_MAX, &out, &what);
+        hit = hf_alloc_fault_hit();
+        assert_int_equal(outcome, hit ? HF_RENDER_NO_MEMORY : HF_RENDER_OK);
+        hf_buffer_release(&out);
+        hf_alloc_fault_set(n);
+        bool holds_it =
+            hf_saga_when_holds(&rig.definition.steps[2].when, &rig.scope, &short_memory);
+        bool hit_too = hf_alloc_fault_hit();
+        hf_alloc_fault_set(0);
+        assert_int_equal(short_memory, hit_too);
+        assert_false(holds_it);
+        hit = hit || hit_too;
+    }
+    assert_true(n > 5);
+    end(&rig);
+    hf_buffer_release(&large);
+}
+
 /* ---- when ---- */
 
 static bool holds(const char *value, const char *compare, const char *operand)
@@ -378,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_a_join_without_its_part_names_it),
         cmocka_unit_test(test_sizes_are_bounded),
         cmocka_unit_test(test_depths_are_bounded),
+        cmocka_unit_test(test_every_allocation_fails_once),
         cmocka_unit_test(test_numbers_are_compared_exactly),
         cmocka_unit_test(test_numbers_against_integers),
         cmocka_unit_test(test_other_values),
