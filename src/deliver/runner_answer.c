@@ -185,12 +185,41 @@ static void come_back(struct hf_runner *runner, struct runner_call *call, enum h
     runner_turn_end(runner, turn, state);
 }
 
+#ifdef HF_BUG_SAGA_NEXT_BEFORE_DURABLE
+/* planted: what comes behind a step is called when its answer is there, not when that is durable */
+static void begin_next(struct hf_runner *runner, const struct runner_call *call)
+{
+    const struct hf_due_call *due = call->turn->due;
+    const struct hf_saga_definition *definition =
+        due == NULL || due->definition == NULL
+            ? NULL
+            : hf_known_definition_use(&runner->definitions, due->definition);
+    if (definition == NULL || call->call.status != 200 || call->op != HF_SAGA_ACTION) {
+        return;
+    }
+    for (uint32_t i = 0; i < definition->step_count; i++) {
+        const struct hf_saga_step after = {
+            .state = HF_STEP_RUNNING, .op = HF_SAGA_ACTION, .attempts = 1};
+        if (definition->steps[i].after == UINT64_C(1) << call->step &&
+            definition->steps[i].action.kind == HF_CALL_HTTP) {
+            runner_set_step(runner, &(struct runner_step){.uid = call->uid,
+                                                          .step = i,
+                                                          .after = &after,
+                                                          .definition = due->definition});
+        }
+    }
+}
+#endif
+
 void runner_call_done(struct hf_call *from)
 {
     struct runner_call *call = from->context;
     struct hf_runner *runner = call->ask.runner;
     bool slows = from->status == 429 || from->status == 503;
     fill_fields(call);
+#ifdef HF_BUG_SAGA_NEXT_BEFORE_DURABLE
+    begin_next(runner, call);
+#endif
     come_back(runner, call, hf_target_end_of(from->error, from->status),
               slows ? from->retry_after_ms * 1000 : 0, HF_DUE_ANSWERED);
     line_up(runner, call);

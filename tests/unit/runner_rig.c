@@ -12,7 +12,7 @@ const char rig_definition[] =
     "{\"steps\":["
     "{\"name\":\"a\",\"action\":{\"url\":\"http://127.0.0.1:1001/a\"},"
     "\"compensation\":{\"url\":\"http://127.0.0.1:1001/undo-a\"},\"attempt_timeout_ms\":2500},"
-    "{\"name\":\"b\",\"action\":{\"url\":\"http://127.0.0.1:1001/b\"}},"
+    "{\"name\":\"b\",\"after\":[\"a\"],\"action\":{\"url\":\"http://127.0.0.1:1001/b\"}},"
     "{\"name\":\"c\",\"action\":{\"url\":\"http://127.0.0.1:1002/c\"}},"
     "{\"name\":\"d\",\"action\":{\"url\":\"http://127.0.0.1:1002/d\",\"envelope\":true,"
     "\"headers\":{\"X-Fixed\":\"plain\",\"X-Shop\":{\"$\":\"/input/shop\"},"

@@ -17,7 +17,7 @@
 #define RIG_SAGAS_MAX 4096u
 #define RIG_LOG_US    UINT64_C(1700000000000000) /* log time at monotonic 0 */
 
-/* Steps a, b and c at three paths of two targets, d with headers and envelope; none comes before another. */
+/* Steps a, b and c at three paths of two targets, d with headers and envelope; a comes before b. The rig does not mind. */
 extern const char rig_definition[];
 
 struct rig_saga {
