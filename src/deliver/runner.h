@@ -26,6 +26,9 @@
 #include "deliver/deliver.h"
 #include "node/node.h"
 
+/* Behind the timeout of a saga that has one: what the header Saga-Forget-After promises, and this refuses. */
+#define HF_SAGA_FORGET_US (30ull * 86400 * 1000000)
+
 struct hf_secrets; /* deliver/secrets.h */
 struct hf_runner;
 

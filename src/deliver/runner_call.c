@@ -11,7 +11,7 @@
 #include "deliver/runner_priv.h"
 #include "deliver/secrets.h"
 
-#define OWN_HEADERS     13u
+#define OWN_HEADERS     14u
 #define KEY_BYTES_MAX   256u
 #define FORMATTED_BYTES 1024u
 #define ANSWER_MORE     1024u /* beyond a result's limit, so that it is known to be too large */
@@ -329,6 +329,27 @@ static void put_signature(struct making *making, uint64_t wall_s)
     put(making, HF_STR("webhook-signature"), copy(making, hf_str_from(signature)));
 }
 
+/* Nothing of a saga with a timeout is sent later than a month behind it, not by an operator either: its participants may forget
+ * it. One without is never forgotten. */
+static void put_forget_after(struct making *making, uint64_t wall_us)
+{
+    uint64_t timeout_us = 1000 * making->definition->timeout_ms;
+    if (timeout_us == 0) {
+        return;
+    }
+    uint64_t from_us =
+        hf_max_u64(making->texts->started->time_us, making->texts->saga->not_before_us);
+    uint64_t forget_us = from_us + timeout_us + HF_SAGA_FORGET_US;
+    if (wall_us + 1000ull * making->call->call.timeout_ms > forget_us) {
+        refuse(making,
+               "its timeout was over more than 30 days ago: participants may have forgotten "
+               "the saga, so nothing is sent any more");
+        return;
+    }
+    put(making, HF_STR("Saga-Forget-After"),
+        format(making, "%llu", (unsigned long long)(forget_us / 1000000)));
+}
+
 static void put_own_headers(struct making *making)
 {
     struct hf_runner *runner = making->runner;
@@ -343,6 +364,7 @@ static void put_own_headers(struct making *making)
     put(making, HF_STR("Saga-Op"), op);
     put(making, HF_STR("Saga-Attempt"), format(making, "%u", call->attempt));
     put(making, HF_STR("Saga-Deadline"), format(making, "%llu", (unsigned long long)deadline_s));
+    put_forget_after(making, wall_us);
     put_callback(making);
     put_traceparent(making);
     put_signature(making, wall_us / 1000000);

@@ -4,7 +4,8 @@
  *   runner.c         life, the step, requests at the node
  *   runner_work.c    the work of the state, by pages
  *   runner_follow.c  the tail: events to entries of the index
- *   runner_turn.c    an entry that is due: its target, its turn, the texts of its call
+ *   runner_turn.c    an entry that is due: its target, its turn, what its call is made of
+ *   runner_read.c    what that needs of the log and the state
  *   runner_call.c    the call: body and headers
  *   runner_answer.c  the answer: a command, and what becomes of its entry
  *
@@ -200,6 +201,50 @@ void runner_turn_out(struct hf_runner_turn *turn, struct runner_call *call);
 /* Its call has ended: its entry, if it still has one, gets that state. */
 void runner_turn_end(struct hf_runner *runner, struct hf_runner_turn *turn,
                      enum hf_due_state state);
+
+/* It is not held any more: it goes on, or ends if its entry has left it. */
+void runner_turn_go_on(struct hf_runner *runner, struct hf_runner_turn *turn);
+/* Not held: it ends, and its entry is due again a little later. */
+void runner_turn_postpone(struct hf_runner *runner, struct hf_runner_turn *turn);
+
+static inline void runner_line_add(struct turn_line *line, struct hf_runner_turn *turn)
+{
+    turn->next = NULL;
+    *(line->first == NULL ? &line->first : &line->last->next) = turn;
+    line->last = turn;
+}
+
+static inline struct hf_runner_turn *runner_line_pop(struct turn_line *line)
+{
+    struct hf_runner_turn *turn = line->first;
+    if (turn != NULL) {
+        line->first = turn->next;
+        turn->next = NULL;
+    }
+    return turn;
+}
+
+/* ---- runner_read.c: each of them gives the turn back by runner_turn_go_on or _postpone ---- */
+
+enum runner_went {
+    WENT_ON,
+    WENT_WAITING, /* for a text: it is told when that is there */
+    WENT_SHORT,   /* memory is short, or what it needs is not to be had now */
+};
+
+/* Of the commit with one of its texts; 0: there is none. */
+uint64_t runner_turn_position(const struct hf_due_call *due, enum turn_frame which);
+/* A reference, if it is in RAM; NULL: it must be read. */
+struct hf_shared_bytes *runner_turn_frame(struct hf_runner *runner, struct hf_runner_turn *turn,
+                                          enum turn_frame which);
+/* Both frames are read, with those of other turns. */
+void runner_want_frames(struct hf_runner *runner, struct hf_runner_turn *turn);
+/* Begins a request for frames that are wanted; false: there is nothing to do, or no room. */
+bool runner_read_frames(struct hf_runner *runner);
+/* WAITING or SHORT. */
+enum runner_went runner_want_definition(struct hf_runner *runner, struct hf_runner_turn *turn);
+enum runner_went runner_want_texts(struct hf_runner *runner, struct hf_runner_turn *turn,
+                                   const struct hf_name *saga);
 
 /* ---- runner_call.c ---- */
 

@@ -380,7 +380,7 @@ static void serve(struct rig *rig, struct hf_request *request)
         serve_work(rig, request);
         return;
     case HF_QUERY_SAGA_DEFINITION: {
-        struct hf_reading reading = {.text = payload_of(rig_definition)};
+        struct hf_reading reading = {.text = payload_of(rig->definition)};
         assert_int_equal(request->queries->version, 1);
         request->render(request, 0, &reading);
         finish(rig, request, HF_ERR_OK);
@@ -536,6 +536,7 @@ void rig_init(struct rig *rig)
     *rig = (struct rig){
         .now_us = 1000000,
         .random = 1,
+        .definition = rig_definition,
         .outside = {.monotonic_us = monotonic_us, .wall_us = wall_us, .random = random_bytes},
         .target_limits = hf_target_limits_default(),
         .caller = {.start = start_call, .cancel = cancel_call},

@@ -90,6 +90,7 @@ struct rig {
     struct rig_saga *sagas;
     size_t saga_count;
     struct hf_saga_stored_definition stored;
+    const char *definition; /* its text; rig_definition by default: set before rig_boot */
     /* the node */
     struct hf_request **waiting; /* RIG_REQUESTS_MAX */
     size_t waiting_count;

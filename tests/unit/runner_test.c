@@ -181,6 +181,40 @@ static void a_signing_secret_that_is_none_lets_nothing_out(void **state)
     assert_int_equal(rig_pending(&rig)->fields.answer.error, HF_CALL_REFUSED_HERE);
 }
 
+static void a_saga_with_a_timeout_may_be_forgotten_a_month_behind_it(void **state)
+{
+    (void)state;
+    rig.definition = "{\"timeout_ms\":60000,\"steps\":[{\"name\":\"a\",\"action\":"
+                     "{\"url\":\"http://127.0.0.1:1001/a\"},\"attempt_timeout_ms\":2000}]}";
+    boot();
+    rig_start(&rig, "s1", 1);
+    rig_run(&rig);
+    /* Started at 1,700,000,001; a minute, 30 days. */
+    struct rig_call *call = rig_out(&rig, "s1", "a");
+    assert_text(rig_header(call->call, "Saga-Forget-After"), "1702592061");
+    rig_reply(&rig, call, 503, NULL);
+    rig_decide(&rig, rig_pending(&rig), 0);
+    rig_pass(&rig, 2592058 * SECOND_US);
+    /* An operator's retry: the last one that can end before then, and one that can't. */
+    for (uint32_t attempt = 2; attempt <= 3; attempt++) {
+        RIG_COMMIT(&rig, {.saga = "s1",
+                          .act = HF_SAGA_ACT_RETRY,
+                          .steps = {{.state = HF_STEP_RUNNING,
+                                     .attempts = attempt,
+                                     .due_us = rig_log_us(&rig)}},
+                          .count = 1});
+        rig_run(&rig);
+        assert_int_equal(rig.call_count, 2);
+        rig_pass(&rig, 2 * SECOND_US);
+    }
+    struct rig_answer *answer = rig_pending(&rig);
+    assert_non_null(answer);
+    assert_int_equal(answer->fields.attempt, 3);
+    assert_int_equal(answer->fields.answer.error, HF_CALL_REFUSED_HERE);
+    assert_text(answer->fields.error, "its timeout was over more than 30 days ago: participants may "
+                                      "have forgotten the saga, so nothing is sent any more");
+}
+
 static void a_compensation_has_its_own_url_and_key(void **state)
 {
     (void)state;
@@ -869,6 +903,7 @@ int main(void)
         TEST(a_secret_that_is_not_there_is_an_answer_of_its_own),
         TEST(calls_are_signed_if_there_is_a_secret_for_it),
         TEST(a_signing_secret_that_is_none_lets_nothing_out),
+        TEST(a_saga_with_a_timeout_may_be_forgotten_a_month_behind_it),
         TEST(a_compensation_has_its_own_url_and_key),
         TEST(nothing_is_sent_before_its_commit_is_durable),
         TEST(calls_go_out_in_the_order_of_their_times_and_not_before),
