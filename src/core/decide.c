@@ -4,7 +4,8 @@
 #include "core/decide_lines.h"
 #include "core/decide_priv.h"
 
-#define PREFETCH_AHEAD 8u /* look-ups whose memory is asked for early */
+#define HF_SAGA_BATCH_BYTES_MAX (1u << 20) /* texts of sagas in one commit of the timer, about */
+#define PREFETCH_AHEAD          8u         /* look-ups whose memory is asked for early */
 
 /* ---- keys ---- */
 
@@ -52,13 +53,16 @@ static enum hf_step decide_key(struct hf_deciding *d, uint64_t retention_us,
 
 /* ---- ids ---- */
 
-static uint8_t index_kind_of(const struct hf_op *op)
+uint8_t hf_index_kind_of(const struct hf_op *op)
 {
     if (op->type == HF_OP_APPEND) {
         return HF_INDEX_EVENT;
     }
     if (op->type == HF_OP_PUBLISH) {
         return HF_INDEX_MESSAGE;
+    }
+    if (op->type == HF_OP_START_SAGA) {
+        return HF_INDEX_SAGA;
     }
     return op->type == HF_OP_HOLD ? HF_INDEX_HOLD : HF_INDEX_TRANSFER;
 }
@@ -75,9 +79,12 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_o
     }
     *event = hf_view_event(view, at,
                            HF_POSTING_EVENTS | HF_EVENT_BIT(HF_EVENT_STREAM_APPENDED) |
-                               HF_EVENT_BIT(HF_EVENT_MESSAGE_PUBLISHED));
+                               HF_EVENT_BIT(HF_EVENT_MESSAGE_PUBLISHED) | HF_SAGA_EVENTS);
     if (*event == NULL) {
         return NULL;
+    }
+    if (op->type == HF_OP_START_SAGA) {
+        return hf_view_commit(view, (*event)->saga->uid >> HF_SAGA_UID_SHIFT);
     }
     /* A hold's record is its newest event; what made it is the commit that opened it. */
     uint64_t position =
@@ -112,6 +119,9 @@ static bool name_matches(const struct hf_op *op, const struct hf_commit *maker,
     if (op->type == HF_OP_HOLD) {
         return hf_str_equal(event->posting.hold.name.text, op->id.text);
     }
+    if (op->type == HF_OP_START_SAGA) {
+        return hf_str_equal(event->saga->saga.text, op->id.text);
+    }
     return hf_str_equal(event->posting.transfer.name.text, op->id.text);
 }
 
@@ -133,6 +143,9 @@ static enum hf_step refuse_known(struct hf_deciding *d, const struct hf_op *op,
                          append ? HF_KIND_STREAM : HF_KIND_MESSAGE,
                          append ? &op->subject : &op->id);
     }
+    if (op->type == HF_OP_START_SAGA) {
+        return hf_refuse(d, HF_ERR_SAGA_EXISTS, HF_KIND_SAGA, &op->id);
+    }
     bool hold = op->type == HF_OP_HOLD;
     return hf_refuse(d, hold ? HF_ERR_HOLD_EXISTS : HF_ERR_TRANSFER_EXISTS,
                      event == NULL ? HF_KIND_NONE : (hold ? HF_KIND_HOLD : HF_KIND_TRANSFER),
@@ -151,14 +164,14 @@ static enum hf_step look_up_ids(struct hf_deciding *d, struct hf_index_value *va
         d->known[i] = false;
         if (i + PREFETCH_AHEAD < command->op_count) {
             const struct hf_op *ahead = &command->ops[i + PREFETCH_AHEAD];
-            struct hf_index_key key = {.kind = index_kind_of(ahead), .id = ahead->id.id};
+            struct hf_index_key key = {.kind = hf_index_kind_of(ahead), .id = ahead->id.id};
             hf_index_table_prefetch(&d->state->recent.current, &key);
         }
         if (!op->has_id) {
             continue;
         }
         enum hf_lookup lookup =
-            hf_view_lookup(&d->draft->view, index_kind_of(op), &op->id.id, 0, &values[i]);
+            hf_view_lookup(&d->draft->view, hf_index_kind_of(op), &op->id.id, 0, &values[i]);
 #ifdef HF_BUG_REFUSED_ID_USABLE
         if (lookup == HF_LOOKUP_PRESENT && (values[i].flags & HF_INDEX_SPENT) != 0) {
             lookup = HF_LOOKUP_ABSENT;
@@ -240,7 +253,7 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
 
 /* ---- expiry first ---- */
 
-static enum hf_step book_hold(struct hf_deciding *d, const struct hf_name *name)
+enum hf_step hf_book_hold(struct hf_deciding *d, const struct hf_name *name)
 {
     struct hf_hold *hold;
     const struct hf_deciding before = *d;
@@ -282,7 +295,7 @@ static enum hf_step book_expiries(struct hf_deciding *d)
         d->where = HF_WHERE_IF;
         d->where_index = i;
         if (condition->kind == HF_CONDITION_HOLD) {
-            step = book_hold(d, &condition->subject);
+            step = hf_book_hold(d, &condition->subject);
         } else if (condition->kind == HF_CONDITION_LEASE) {
             step = book_lease(d, &condition->subject);
         } else if (condition->kind == HF_CONDITION_SUBSCRIPTION) {
@@ -294,7 +307,7 @@ static enum hf_step book_expiries(struct hf_deciding *d)
         d->where = HF_WHERE_DO;
         d->where_index = i;
         if (op->type == HF_OP_CAPTURE || op->type == HF_OP_VOID || op->type == HF_OP_EXTEND) {
-            step = book_hold(d, &op->subject);
+            step = hf_book_hold(d, &op->subject);
         } else if (op->type == HF_OP_ACQUIRE || op->type == HF_OP_RENEW ||
                    op->type == HF_OP_RELEASE) {
             step = book_lease(d, &op->subject);
@@ -307,7 +320,7 @@ static enum hf_step book_expiries(struct hf_deciding *d)
 
 /* ---- operations ---- */
 
-static enum hf_step decide_op(struct hf_deciding *d, const struct hf_op *op)
+enum hf_step hf_decide_op(struct hf_deciding *d, const struct hf_op *op)
 {
     switch (op->type) {
     case HF_OP_OPEN_ACCOUNT:
@@ -369,7 +382,7 @@ static enum hf_step decide_ops(struct hf_deciding *d)
     for (uint32_t i = 0; i < d->command->op_count; i++) {
         d->where_index = i;
         d->op_index = i;
-        enum hf_step step = decide_op(d, &d->command->ops[i]);
+        enum hf_step step = hf_decide_op(d, &d->command->ops[i]);
         if (step != STEP_OK) {
             return step;
         }
@@ -479,6 +492,12 @@ static enum hf_step fill_current(struct hf_deciding *d, struct hf_entity *entity
     if (d->current_kind == HF_KIND_SUBSCRIPTION) {
         return hf_current_subscription(d, entity);
     }
+    if (d->current_kind == HF_KIND_SAGA) {
+        return hf_current_saga(d, entity);
+    }
+    if (d->current_kind == HF_KIND_SAGA_DEFINITION) {
+        return hf_current_saga_definition(d, entity);
+    }
     return d->current_kind == HF_KIND_DOCUMENT ? current_document(d, entity) : STEP_OK;
 }
 
@@ -534,7 +553,7 @@ static enum hf_step list_spent(struct hf_deciding *d, struct hf_refused *refused
     static const struct hf_index_value none;
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
-        struct hf_index_key key = {.kind = index_kind_of(op), .id = op->id.id};
+        struct hf_index_key key = {.kind = hf_index_kind_of(op), .id = op->id.id};
         if (hf_op_spends_id(op) && !d->known[i] && hf_index_table_get(listed, &key) == NULL) {
             hf_index_table_put(listed, &key, &none);
             spent[refused->spent_count++] = (struct hf_spent){
@@ -676,7 +695,7 @@ bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs)
     for (uint32_t i = 0; ok && i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
         if (op->has_id) {
-            struct hf_index_key key = {.kind = index_kind_of(op), .id = op->id.id};
+            struct hf_index_key key = {.kind = hf_index_kind_of(op), .id = op->id.id};
             ok = hf_needs_add_key(needs, &key);
         }
         if (ok && op->type == HF_OP_REVERSE) {
@@ -696,6 +715,27 @@ bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs)
     return ok;
 }
 
+static enum hf_step book(struct hf_deciding *d, const struct hf_due *due)
+{
+    if (due->kind == HF_KIND_HOLD) {
+        const struct hf_hold *hold = hf_state_hold(d->state, &due->id);
+        return hold == NULL ? STEP_OK : hf_book_hold(d, &hold->name);
+    }
+    if (due->kind == HF_KIND_MESSAGE) {
+        return hf_book_message(d, &due->id);
+    }
+    if (due->kind == HF_KIND_SUBSCRIPTION) {
+        const struct hf_subscription *subscription =
+            hf_table_get(&d->state->queue.by_uid, &due->id);
+        return subscription == NULL ? STEP_OK : hf_book_subscription(d, &subscription->name);
+    }
+    if (due->kind == HF_KIND_SAGA) {
+        return hf_book_saga(d, &due->id);
+    }
+    const struct hf_lease *lease = hf_state_lease(d->state, &due->id);
+    return lease == NULL ? STEP_OK : book_lease(d, &lease->name);
+}
+
 enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_records *records,
                                     const struct hf_due *due, size_t count, uint64_t now_us,
                                     struct hf_draft *draft)
@@ -703,21 +743,19 @@ enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct h
     struct hf_deciding deciding;
     struct hf_deciding *d = &deciding;
     begin(d, state, records, now_us, draft);
-    enum hf_step step = STEP_OK;
-    for (size_t i = 0; step == STEP_OK && i < count; i++) {
-        if (due[i].kind == HF_KIND_HOLD) {
-            const struct hf_hold *hold = hf_state_hold(state, &due[i].id);
-            step = hold == NULL ? STEP_OK : book_hold(d, &hold->name);
-        } else if (due[i].kind == HF_KIND_MESSAGE) {
-            step = hf_book_message(d, &due[i].id);
-        } else if (due[i].kind == HF_KIND_SUBSCRIPTION) {
-            const struct hf_subscription *subscription =
-                hf_table_get(&state->queue.by_uid, &due[i].id);
-            step = subscription == NULL ? STEP_OK : hf_book_subscription(d, &subscription->name);
-        } else {
-            const struct hf_lease *lease = hf_state_lease(state, &due[i].id);
-            step = lease == NULL ? STEP_OK : book_lease(d, &lease->name);
+    draft->booked = 0;
+    for (size_t i = 0; i < count && draft->view.needs.position_count < HF_GATHER_MAX; i++) {
+        if (due[i].kind == HF_KIND_SAGA) {
+            hf_gather_saga(d, &due[i].id);
         }
+    }
+    if (!hf_view_complete(&draft->view)) {
+        return stopped(draft);
+    }
+    enum hf_step step = STEP_OK;
+    while (step == STEP_OK && draft->booked < count && d->saga_bytes < HF_SAGA_BATCH_BYTES_MAX) {
+        step = book(d, &due[draft->booked]);
+        draft->booked++;
     }
     if (step != STEP_OK) {
         return stopped(draft);

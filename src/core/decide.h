@@ -37,7 +37,11 @@ struct hf_draft {
     struct hf_table leases;
     struct hf_table subscriptions;
     struct hf_table lines;     /* of subscriptions */
-    struct hf_index_table ids; /* index records of this very commit */
+    struct hf_table sagas;     /* struct hf_draft_saga */
+    struct hf_index_table ids; /* index records of this very commit; HF_RECORD_ABSENT: taken back */
+    struct hf_undo *undo;      /* newest first: what a step's operations have changed so far… */
+    bool undoes;               /* …while this is set */
+    size_t booked; /* hf_decide_expiries: so many of the things in `due` had their turn */
     uint32_t event_capacity;
 };
 
@@ -54,7 +58,8 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
                            uint64_t key_retention_us, struct hf_draft *draft) HF_WARN_UNUSED;
 
 /* System commits. Each COMMIT, ANSWER (nothing to do) or OVERLOADED; expiries and scans may have NEEDS, too. */
-/* Books what is due, in (due, kind, id) order, at most `most` things. `due` lists them. */
+/* Books what is due, in (due, kind, id) order. `due` lists it; with COMMIT the first draft->booked are done, the others are given
+ * back by the caller before the commit is recorded. */
 enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct hf_records *records,
                                     const struct hf_due *due, size_t count, uint64_t now_us,
                                     struct hf_draft *draft) HF_WARN_UNUSED;

@@ -169,8 +169,8 @@ static enum hf_step test_condition(struct hf_deciding *d, const struct hf_condit
         return test_hold(d, condition, &holds);
     case HF_CONDITION_SUBSCRIPTION:
         return hf_test_receipt(d, condition);
-    case HF_CONDITION_SAGA: /* there is none */
-        return hf_refuse(d, HF_ERR_CONDITION_FAILED, HF_KIND_NONE, NULL);
+    case HF_CONDITION_SAGA:
+        return hf_test_saga(d, condition);
     }
     return STEP_STOP;
 }

@@ -12,11 +12,8 @@ static enum hf_step open_hold(struct hf_deciding *d, const struct hf_op *op)
     enum hf_step step = STEP_OK;
     if (!op->has_id) {
         step = hf_server_name(d, &name);
-    } else {
-        struct hf_index_key key = {.kind = HF_INDEX_HOLD, .id = op->id.id};
-        if (hf_index_table_get(&d->draft->ids, &key) != NULL) {
-            return hf_refuse(d, HF_ERR_HOLD_EXISTS, HF_KIND_NONE, NULL);
-        }
+    } else if (hf_draft_id(d, HF_INDEX_HOLD, &op->id.id) != NULL) {
+        return hf_refuse(d, HF_ERR_HOLD_EXISTS, HF_KIND_NONE, NULL);
     }
     if (step == STEP_OK) {
         step = hf_check_accounts(d, &op->subject, &op->to, &op->asset, &from, &to);
@@ -41,6 +38,7 @@ static enum hf_step open_hold(struct hf_deciding *d, const struct hf_op *op)
         .amount = op->amount,
         .remaining = op->amount,
         .expires_at_us = op->has_timeout ? d->time_us + op->timeout_ms * 1000 : 0,
+        .owner = d->native_uid,
         .opened_position = d->position,
         .opened_at_us = d->time_us,
         .version = 1,
@@ -56,6 +54,19 @@ static enum hf_step open_hold(struct hf_deciding *d, const struct hf_op *op)
     return step == STEP_OK ? hf_draft_enter(d, &d->draft->holds, &name.id, hold) : step;
 }
 
+/* A saga's hold answers to that saga alone, until it has ended. */
+static enum hf_step check_owner(struct hf_deciding *d, const struct hf_hold *hold)
+{
+    bool live = false;
+    if (hold->owner == 0 || hold->owner == d->native_uid) {
+        return STEP_OK;
+    }
+    enum hf_step step = hf_saga_is_live(d, hold->owner, &live);
+    return step == STEP_OK && live
+               ? hf_refuse(d, HF_ERR_HOLD_OWNED_BY_SAGA, HF_KIND_HOLD, &hold->name)
+               : step;
+}
+
 /* The named hold if it is open at this point; refuses otherwise. */
 static enum hf_step find_open(struct hf_deciding *d, const struct hf_name *name,
                               struct hf_hold **hold)
@@ -66,7 +77,7 @@ static enum hf_step find_open(struct hf_deciding *d, const struct hf_name *name,
     }
     if (*hold != NULL) {
         return (*hold)->state == HF_HOLD_OPEN
-                   ? STEP_OK
+                   ? check_owner(d, *hold)
                    : hf_refuse(d, HF_ERR_HOLD_NOT_OPEN, HF_KIND_HOLD, name);
     }
     const struct hf_event *event;

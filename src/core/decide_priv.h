@@ -31,8 +31,11 @@ struct hf_deciding {
     bool *known;       /* by operation: its new id was there before */
     uint32_t
         idle_ops; /* operations so far that change nothing: a commit of such ones is not recorded */
-    uint32_t booked;  /* time-outs of subscriptions so far */
-    uint64_t repeats; /* the commit that an idle ack was acked by before; 0 = none */
+    uint32_t booked;     /* time-outs of subscriptions so far */
+    uint64_t native_uid; /* the saga whose native step is decided; 0 = none */
+    uint64_t saga_bytes; /* texts that sagas have put into the commit so far */
+    uint32_t native_ops; /* operations of native steps so far */
+    uint64_t repeats;    /* the commit that an idle ack was acked by before; 0 = none */
     /* the refusal, once there is one */
     enum hf_err code;
     enum hf_where where;
@@ -40,6 +43,15 @@ struct hf_deciding {
     enum hf_kind current_kind;
     struct hf_name current_name;
 };
+
+/* What a part of a decision changed is taken back as a whole, or kept. One at a time. */
+struct hf_draft_savepoint {
+    struct hf_deciding deciding;
+    uint32_t event_count;
+};
+void hf_draft_save(struct hf_deciding *d, struct hf_draft_savepoint *savepoint);
+void hf_draft_keep(struct hf_deciding *d);
+void hf_draft_take_back(struct hf_deciding *d, const struct hf_draft_savepoint *savepoint);
 
 /* Forgets the operations' effects; the arena stays until the next decision. */
 void hf_draft_clear_effects(struct hf_draft *draft);
@@ -68,6 +80,9 @@ enum hf_step hf_draft_enter(struct hf_deciding *d, struct hf_table *table, const
 
 /* A new event of the current operation, zeroed; NULL: memory. */
 struct hf_event *hf_draft_event(struct hf_deciding *d, enum hf_event_type type);
+/* What this very commit has made of (kind, id), or NULL. */
+const struct hf_index_value *hf_draft_id(const struct hf_deciding *d, uint8_t kind,
+                                         const struct hf_id *id);
 /* Remembers that the newest event is what (kind, id) points to. */
 enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_id *id);
 /* The draft's or the recorded event that (kind, id) points to. *event NULL: there is none, or it was
@@ -114,6 +129,12 @@ enum hf_step hf_gather(struct hf_deciding *d);
 uint64_t hf_commit_size_bound(const struct hf_commit *commit);
 
 enum hf_step hf_decide_conditions(struct hf_deciding *d);
+/* Any operation. */
+enum hf_step hf_decide_op(struct hf_deciding *d, const struct hf_op *op);
+/* An open hold that is past its time expires. */
+enum hf_step hf_book_hold(struct hf_deciding *d, const struct hf_name *name);
+/* Kind of the index records of a new id that the operation names. */
+uint8_t hf_index_kind_of(const struct hf_op *op);
 enum hf_step hf_decide_account_op(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_transfer(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_reverse(struct hf_deciding *d, const struct hf_op *op);
@@ -127,6 +148,25 @@ enum hf_step hf_book_message(struct hf_deciding *d, const struct hf_id *place);
 /* Into `current`: the message or subscription that d->current_name names. */
 enum hf_step hf_current_message(struct hf_deciding *d, struct hf_entity *entity);
 enum hf_step hf_current_subscription(struct hf_deciding *d, struct hf_entity *entity);
+
+/* ---- sagas: decide_saga*.c ---- */
+
+/* DEFINE_SAGA … SAGA_VERBS. */
+enum hf_step hf_decide_saga_op(struct hf_deciding *d, const struct hf_op *op);
+/* What its timer has to do: a bounded part of it. No saga of that id: nothing. */
+enum hf_step hf_book_saga(struct hf_deciding *d, const struct hf_id *id);
+/* Asks for the texts that booking it may need. */
+void hf_gather_saga(struct hf_deciding *d, const struct hf_id *id);
+/* Is it in the condition's state? Else CONDITION_FAILED. */
+enum hf_step hf_test_saga(struct hf_deciding *d, const struct hf_condition *condition);
+/* Has the saga with this uid not ended? */
+enum hf_step hf_saga_is_live(struct hf_deciding *d, uint64_t uid, bool *live);
+/* Into `current`. */
+enum hf_step hf_current_saga(struct hf_deciding *d, struct hf_entity *entity);
+enum hf_step hf_current_saga_definition(struct hf_deciding *d, struct hf_entity *entity);
+#define HF_SAGA_EVENTS                                                                             \
+    (HF_EVENT_BIT(HF_EVENT_SAGA_STARTED) | HF_EVENT_BIT(HF_EVENT_SAGA_CHANGED) |                   \
+     HF_EVENT_BIT(HF_EVENT_SAGA_ENDED))
 
 /* ---- subscriptions: decide_subscription.c, decide_lines.c ---- */
 

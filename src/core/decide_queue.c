@@ -29,8 +29,7 @@ static enum hf_step publish(struct hf_deciding *d, const struct hf_op *op, uint6
 
 enum hf_step hf_decide_publish(struct hf_deciding *d, const struct hf_op *op)
 {
-    struct hf_index_key key = {.kind = HF_INDEX_MESSAGE, .id = op->id.id};
-    if (op->has_id && hf_index_table_get(&d->draft->ids, &key) != NULL) {
+    if (op->has_id && hf_draft_id(d, HF_INDEX_MESSAGE, &op->id.id) != NULL) {
         return hf_refuse(d, HF_ERR_MESSAGE_EXISTS, HF_KIND_NONE, NULL); /* named twice */
     }
     bool later = op->queue->has_deliver_at && op->queue->deliver_at_us > d->time_us;

@@ -124,8 +124,7 @@ enum hf_step hf_decide_append(struct hf_deciding *d, const struct hf_op *op)
     if (step != STEP_OK) {
         return step;
     }
-    struct hf_index_key key = {.kind = HF_INDEX_EVENT, .id = op->id.id};
-    if (op->has_id && hf_index_table_get(&d->draft->ids, &key) != NULL) {
+    if (op->has_id && hf_draft_id(d, HF_INDEX_EVENT, &op->id.id) != NULL) {
         return hf_refuse(d, HF_ERR_EVENT_EXISTS, HF_KIND_STREAM, &op->subject);
     }
     uint64_t version = stream == NULL ? 0 : stream->version;

@@ -89,8 +89,7 @@ static enum hf_step new_name(struct hf_deciding *d, const struct hf_op *op, stru
     if (!op->has_id) {
         return hf_server_name(d, name);
     }
-    struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = op->id.id};
-    if (hf_index_table_get(&d->draft->ids, &key) != NULL) {
+    if (hf_draft_id(d, HF_INDEX_TRANSFER, &op->id.id) != NULL) {
         return hf_refuse(d, HF_ERR_TRANSFER_EXISTS, HF_KIND_NONE, NULL);
     }
     *name = op->id;

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "core/decide_priv.h"
 
-#define DRAFT_TABLES 7
+#define DRAFT_TABLES 8
 #define TABLE_CAPACITY_KEPT                                                                        \
     256u /* a larger table is given back, so that small commits stay cheap */
 
@@ -24,6 +24,7 @@ static struct hf_table *const *tables_of(struct hf_draft *draft,
     list[4] = &draft->leases;
     list[5] = &draft->subscriptions;
     list[6] = &draft->lines;
+    list[7] = &draft->sagas;
     return list;
 }
 
@@ -51,6 +52,82 @@ void hf_draft_clear_effects(struct hf_draft *draft)
     }
     hf_index_table_clear(&draft->ids);
     draft->commit.event_count = 0;
+    draft->undo = NULL;
+    draft->undoes = false;
+}
+
+/* ---- taking back ---- */
+
+/* What was there before: the bytes of a copy in a table, a thing that was not in it, or an index record. */
+struct hf_undo {
+    struct hf_undo *older;
+    void *thing; /* a copy that was changed… */
+    void *bytes; /* …as it was… */
+    size_t size;
+    struct hf_table *table; /* entered here… */
+    struct hf_id id;        /* …by this id… */
+    bool has_key;
+    struct hf_index_key key;     /* …or noted in `ids`… */
+    struct hf_index_value value; /* …where this was before */
+};
+
+static struct hf_undo *note_undo(struct hf_deciding *d)
+{
+    struct hf_undo *undo = hf_arena_alloc_zero(&d->draft->view.arena, 1, sizeof(*undo));
+    if (undo != NULL) {
+        undo->older = d->draft->undo;
+        d->draft->undo = undo;
+    }
+    return undo;
+}
+
+/* Something may be changed that other operations have seen. */
+static enum hf_step keep_bytes(struct hf_deciding *d, void *thing, size_t size)
+{
+    if (!d->draft->undoes) {
+        return STEP_OK;
+    }
+    struct hf_undo *undo = note_undo(d);
+    void *bytes = hf_arena_alloc(&d->draft->view.arena, size);
+    if (undo == NULL || bytes == NULL) {
+        return hf_short(d);
+    }
+    memcpy(bytes, thing, size);
+    undo->thing = thing;
+    undo->bytes = bytes;
+    undo->size = size;
+    return STEP_OK;
+}
+
+void hf_draft_save(struct hf_deciding *d, struct hf_draft_savepoint *savepoint)
+{
+    HF_CHECK(!d->draft->undoes);
+    d->draft->undo = NULL;
+    d->draft->undoes = true;
+    *savepoint =
+        (struct hf_draft_savepoint){.deciding = *d, .event_count = d->draft->commit.event_count};
+}
+
+void hf_draft_keep(struct hf_deciding *d)
+{
+    d->draft->undo = NULL;
+    d->draft->undoes = false;
+}
+
+void hf_draft_take_back(struct hf_deciding *d, const struct hf_draft_savepoint *savepoint)
+{
+    for (const struct hf_undo *undo = d->draft->undo; undo != NULL; undo = undo->older) {
+        if (undo->thing != NULL) {
+            memcpy(undo->thing, undo->bytes, undo->size);
+        } else if (undo->table != NULL) {
+            (void)hf_table_remove(undo->table, &undo->id);
+        } else if (undo->has_key) {
+            hf_index_table_put(&d->draft->ids, &undo->key, &undo->value);
+        }
+    }
+    *d = savepoint->deciding;
+    d->draft->commit.event_count = savepoint->event_count;
+    hf_draft_keep(d);
 }
 
 enum hf_step hf_short(struct hf_deciding *d)
@@ -75,6 +152,14 @@ enum hf_step hf_draft_enter(struct hf_deciding *d, struct hf_table *table, const
         return hf_short(d);
     }
     (void)hf_table_put(table, id, thing);
+    struct hf_undo *undo = d->draft->undoes ? note_undo(d) : NULL;
+    if (d->draft->undoes && undo == NULL) {
+        return hf_short(d);
+    }
+    if (undo != NULL) {
+        undo->table = table;
+        undo->id = *id;
+    }
     return STEP_OK;
 }
 
@@ -93,7 +178,7 @@ static enum hf_step overlay(struct hf_deciding *d, struct hf_table *table,
         return hf_refuse(d, HF_ERR_ID_COLLISION, HF_KIND_NONE, NULL);
     }
     if (*out != NULL) {
-        return STEP_OK;
+        return keep_bytes(d, *out, room);
     }
     void *copy = hf_arena_alloc(&d->draft->view.arena, room);
     if (copy == NULL) {
@@ -199,8 +284,26 @@ enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_
     struct hf_index_key key = {.kind = kind, .id = *id};
     struct hf_index_value value = {.position = d->position,
                                    .index = d->draft->commit.event_count - 1};
+    if (d->draft->undoes) {
+        const struct hf_index_value *before = hf_index_table_get(&d->draft->ids, &key);
+        struct hf_undo *undo = note_undo(d);
+        if (undo == NULL) {
+            return hf_short(d);
+        }
+        undo->has_key = true;
+        undo->key = key;
+        undo->value = before == NULL ? (struct hf_index_value){.flags = HF_RECORD_ABSENT} : *before;
+    }
     hf_index_table_put(&d->draft->ids, &key, &value);
     return STEP_OK;
+}
+
+const struct hf_index_value *hf_draft_id(const struct hf_deciding *d, uint8_t kind,
+                                         const struct hf_id *id)
+{
+    struct hf_index_key key = {.kind = kind, .id = *id};
+    const struct hf_index_value *value = hf_index_table_get(&d->draft->ids, &key);
+    return value == NULL || (value->flags & HF_RECORD_ABSENT) != 0 ? NULL : value;
 }
 
 enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
@@ -208,8 +311,7 @@ enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_
 {
     *event = NULL;
     *spent = false;
-    struct hf_index_key key = {.kind = kind, .id = *id};
-    const struct hf_index_value *own = hf_index_table_get(&d->draft->ids, &key);
+    const struct hf_index_value *own = hf_draft_id(d, kind, id);
     if (own != NULL) {
         *event = d->draft->commit.events[own->index];
         return STEP_OK;
@@ -234,8 +336,11 @@ enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_
 enum hf_step hf_server_name(struct hf_deciding *d, struct hf_name *name)
 {
     char text[48];
-    int len =
-        snprintf(text, sizeof(text), "~%llu.%u", (unsigned long long)d->position, d->op_index);
+    /* What no operation of the command makes is named by its event, behind all operations. */
+    uint32_t number = d->op_index != HF_NO_OPERATION
+                          ? d->op_index
+                          : HF_COMMIT_OPERATIONS_MAX + d->draft->commit.event_count;
+    int len = snprintf(text, sizeof(text), "~%llu.%u", (unsigned long long)d->position, number);
     struct hf_str copy = hf_arena_copy(&d->draft->view.arena, (struct hf_str){text, (size_t)len});
     if (copy.ptr == NULL || !hf_name_make(copy, &d->draft->view.arena, name)) {
         return hf_short(d);

@@ -369,6 +369,13 @@ enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *
         [HF_QUERY_DEAD] = hf_read_dead,
         [HF_QUERY_MESSAGE_HISTORY] = hf_read_message_history,
         [HF_QUERY_MESSAGES] = hf_read_messages,
+        [HF_QUERY_SAGA] = hf_read_saga,
+        [HF_QUERY_SAGA_HISTORY] = hf_read_saga_history,
+        [HF_QUERY_SAGAS] = hf_read_sagas,
+        [HF_QUERY_SAGA_DEFINITION] = hf_read_saga_definition,
+        [HF_QUERY_SAGA_DEFINITIONS] = hf_read_saga_definitions,
+        [HF_QUERY_SAGA_COUNTS] = hf_read_saga_counts,
+        [HF_QUERY_SAGA_WORK] = hf_read_saga_work,
     };
     HF_CHECK(query->type > 0 && query->type < HF_QUERY_TYPE_COUNT);
     HF_CHECK(!has_limit(query->type) || (query->limit >= 1 && query->limit <= HF_QUERY_LIMIT_MAX));

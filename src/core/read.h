@@ -226,6 +226,10 @@ struct hf_reading {
 const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct hf_id *account,
                                     uint64_t version, const struct hf_event **event);
 
+/* The link of a chain with this version: *previous is the position of the one before. false: it is not in the commit. */
+bool hf_chain_follow(const struct hf_commit *commit, const struct hf_entry_chain *chain,
+                     uint64_t version, uint64_t *previous) HF_WARN_UNUSED;
+
 /* How many entries, names or events it may look at, about. The submitter of several queries sees to it that their
  * sum stays within HF_QUERIES_WEIGHT_MAX. */
 uint32_t hf_query_weight(const struct hf_query *query);

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "core/decide_priv.h"
 #include "core/read_priv.h"
+#include "core/saga_text.h"
 
 #define AHEAD_FIRST                                                                                \
     64u /* entries that a walk with an open end fetches first; then as many as it has seen */
@@ -39,6 +40,20 @@ const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct
         }
     }
     return NULL;
+}
+
+bool hf_chain_follow(const struct hf_commit *commit, const struct hf_entry_chain *chain,
+                     uint64_t version, uint64_t *previous)
+{
+    const struct hf_event *event;
+    if (chain->saga) {
+        event = hf_saga_event_find(commit, &chain->account, version);
+        *previous = event == NULL ? 0 : event->saga->previous_position;
+        return event != NULL;
+    }
+    const struct hf_side *side = hf_entry_find(commit, &chain->account, version, &event);
+    *previous = side == NULL ? 0 : side->previous_position;
+    return side != NULL;
 }
 
 /* ---- the walk ---- */

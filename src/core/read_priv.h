@@ -94,6 +94,15 @@ void hf_read_subscriptions(struct hf_read_work *r);
 void hf_read_dead(struct hf_read_work *r);
 void hf_read_messages(struct hf_read_work *r);
 
+/* read_saga.c */
+void hf_read_saga(struct hf_read_work *r);
+void hf_read_saga_history(struct hf_read_work *r);
+void hf_read_sagas(struct hf_read_work *r);
+void hf_read_saga_definition(struct hf_read_work *r);
+void hf_read_saga_definitions(struct hf_read_work *r);
+void hf_read_saga_counts(struct hf_read_work *r);
+void hf_read_saga_work(struct hf_read_work *r);
+
 /* read_message.c */
 void hf_read_message_history(struct hf_read_work *r);
 

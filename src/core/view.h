@@ -35,9 +35,10 @@ bool hf_records_add_frame(struct hf_records *records, uint64_t position,
 /* Borrowed; NULL if it was not fetched. */
 struct hf_shared_bytes *hf_records_frame(const struct hf_records *records, uint64_t position);
 
-/* A run of an account's entries, each named by the one behind it: a fetch follows it by itself. */
+/* A run of an account's entries, or of a saga's events, each named by the one behind it: a fetch follows it by itself. */
 struct hf_entry_chain {
-    struct hf_id account;
+    struct hf_id account; /* or the saga */
+    bool saga;
     uint64_t version;  /* of the first entry */
     uint64_t position; /* of its commit */
     uint32_t count;    /* entries wanted */

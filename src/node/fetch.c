@@ -183,14 +183,11 @@ static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
             err = err == HF_ERR_OK ? decode_frame(frame, &arena, &commit, error) : err;
         }
         if (err == HF_ERR_OK) {
-            const struct hf_event *event;
-            const struct hf_side *side =
-                hf_entry_find(&commit, &chain->account, chain->version - i, &event);
-            err = side == NULL
-                      ? hf_error_set(error, HF_ERR_CORRUPT, "commit %llu does not hold the entry",
-                                     (unsigned long long)position)
-                      : HF_ERR_OK;
-            position = side == NULL ? 0 : side->previous_position;
+            uint64_t before = position;
+            if (!hf_chain_follow(&commit, chain, chain->version - i, &position)) {
+                err = hf_error_set(error, HF_ERR_CORRUPT, "commit %llu does not hold the entry",
+                                   (unsigned long long)before);
+            }
         }
     }
     hf_arena_release(&arena);

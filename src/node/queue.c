@@ -87,12 +87,14 @@ static bool book(struct hf_node *node, const struct hf_due *due, size_t count, u
     struct hf_inner_fetch *fetch = &node->tick;
     enum hf_decision decision =
         hf_decide_expiries(&node->state, &fetch->request.records, due, count, now_us, &node->draft);
+    size_t done = decision == HF_DECISION_COMMIT ? node->draft.booked : 0;
+    hf_state_return_due(&node->state, due + done, count - done);
     if (decision == HF_DECISION_COMMIT && hf_node_record_draft(node)) {
         forget_records(fetch);
         hf_tally_add(&node->meter.expiries, 1);
         return true;
     }
-    hf_state_return_due(&node->state, due, count);
+    hf_state_return_due(&node->state, due, done);
     if (decision == HF_DECISION_NEEDS && want(node, fetch)) {
         return true;
     }

@@ -70,14 +70,10 @@ static void fetch_chain(struct core_rig *rig, struct hf_records *records,
     hf_arena_init(&arena);
     for (uint32_t i = 0; i < chain->count && position > 0; i++) {
         struct hf_commit commit;
-        const struct hf_event *event;
         hf_arena_clear(&arena);
         decode(rig->frames[position - 1], &arena, &commit);
         HF_CHECK(hf_records_add_frame(records, position, rig->frames[position - 1]));
-        const struct hf_side *side =
-            hf_entry_find(&commit, &chain->account, chain->version - i, &event);
-        HF_CHECK(side != NULL);
-        position = side->previous_position;
+        HF_CHECK(hf_chain_follow(&commit, chain, chain->version - i, &position));
     }
     hf_arena_release(&arena);
 }
