@@ -196,6 +196,8 @@ struct hf_log_file {
     bool owner;                 /* takeover was successful */
     struct hf_log_map map;      /* segments */
     struct hf_log_head durable; /* owner: the last durable batch; epoch: of this owner */
+    struct hf_log_mark sought;  /* owner: what was sought last, to be read next… */
+    uint64_t sought_number;     /* …and its segment; 0: nothing */
 
     /* Guarded by state_mutex (held while it is written). */
     pthread_mutex_t state_mutex;

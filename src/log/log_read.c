@@ -85,7 +85,30 @@ static enum hf_err damaged(const struct cursor *cursor, const char *why, struct 
                         (unsigned long long)cursor->offset, (unsigned long long)cursor->seq, why);
 }
 
-/* Opens the segment of seq, or of position if seq is 0, and stands on the nearest mark. */
+/* Is what was sought last between the mark and what is looked for? Who seeks reads there next, and positions that are
+ * fetched together ascend: each batch on the way is looked at once. */
+static bool is_nearer(const struct cursor *cursor, const struct hf_log_segment *segment,
+                      const struct hf_log_mark *mark, uint64_t seq, uint64_t position)
+{
+    const struct hf_log_file *log = cursor->log;
+    return cursor->owner && log->sought_number == segment->header.number &&
+           log->sought.seq > mark->seq &&
+           (seq > 0 ? log->sought.seq <= seq : log->sought.position <= position);
+}
+
+static void note_sought(struct cursor *cursor)
+{
+    struct hf_log_file *log = cursor->log;
+    if (!cursor->owner) {
+        return; /* its body was not checked */
+    }
+    hf_log_lock(&log->mutex);
+    log->sought = (struct hf_log_mark){cursor->seq, cursor->position, cursor->offset};
+    log->sought_number = cursor->header.number;
+    hf_log_unlock(&log->mutex);
+}
+
+/* Opens the segment of seq, or of position if seq is 0, and stands on the nearest place that is known. */
 static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
                          struct hf_error *error)
 {
@@ -99,13 +122,17 @@ static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
     }
     struct hf_log_mark mark = seq > 0 ? hf_log_segment_mark_by_seq(segment, seq)
                                       : hf_log_segment_mark_by_position(segment, position);
+    uint64_t noted_offset = mark.offset;
+    if (is_nearer(cursor, segment, &mark, seq, position)) {
+        mark = log->sought;
+    }
     const struct hf_log_segment *last = &log->map.segments[log->map.count - 1];
     cursor->header = segment->header;
     cursor->last_seq = segment == last ? UINT64_MAX : segment[1].header.first_seq - 1;
     cursor->offset = mark.offset;
     cursor->seq = mark.seq;
     cursor->position = mark.position;
-    cursor->noted_offset = mark.offset;
+    cursor->noted_offset = noted_offset;
     unlock_map(log, cursor->owner);
     char path[HF_LOG_PATH_BYTES];
     hf_log_path_segment(log, cursor->header.number, ".log", path);
@@ -372,7 +399,10 @@ enum hf_err hf_log_file_seek(struct hf_log *base, uint64_t position, uint64_t *s
             }
             advance(&cursor);
         }
-        *seq = code == HF_ERR_OK && !at_end ? cursor.seq : 0;
+        if (code == HF_ERR_OK && !at_end) {
+            *seq = cursor.seq;
+            note_sought(&cursor);
+        }
     }
     if (code == HF_ERR_OK && at_end) {
         code = hf_error_set(error, HF_ERR_NOT_FOUND, "position %llu is beyond the log's head",

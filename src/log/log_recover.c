@@ -435,6 +435,7 @@ enum hf_err hf_log_file_takeover(struct hf_log *base, struct hf_str me, bool wai
     code = take(log, me, recovery, error);
     if (code == HF_ERR_OK) {
         log->owner = true;
+        log->sought_number = 0;
         *head = log->durable;
     } else {
         (void)hf_error_wrap(error, "take over the log in %s", log->directory);

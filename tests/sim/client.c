@@ -165,7 +165,7 @@ static void make_query(struct run_op *op)
     struct hf_query *query = hf_arena_alloc_zero(&run->arena, 1, sizeof(*query));
     HF_CHECK(query != NULL);
     op->query = query;
-    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_TYPE_COUNT - 1);
+    query->type = (enum hf_query_type)between(run, 1, HF_QUERY_MESSAGES);
     char text[64];
     char principal[64];
     enum hf_kind kind = kind_of_query(query->type);

@@ -30,6 +30,11 @@ static void keep_commit(struct judge *judge, const struct hf_commit_frame *frame
                          &error) != HF_ERR_OK ||
         hf_commit_verify_texts(&commit->commit, &error) != HF_ERR_OK) {
         (void)run_fail(run, "commit %zu of the log: %s", judge->count + 1, error.text);
+    } else if (commit->commit.event_count > 0 &&
+               commit->commit.events[0]->type == HF_EVENT_CHECKPOINT) {
+        judge->checkpoints = hf_sim_grow(judge->checkpoints, judge->checkpoint_count,
+                                         &judge->checkpoint_capacity, sizeof(*judge->checkpoints));
+        judge->checkpoints[judge->checkpoint_count++] = judge->count;
     }
     judge->count++;
 }
@@ -461,11 +466,10 @@ static enum hf_err at_commit(void *context, const struct hf_commit *commit,
     (void)frame;
     (void)hash;
     (void)error;
-    for (size_t i = commit->position; i < judge->count; i++) {
-        const struct hf_commit *later = &judge->commits[i].commit;
-        const struct hf_event *event = later->event_count > 0 ? later->events[0] : NULL;
-        if (event == NULL || event->type != HF_EVENT_CHECKPOINT ||
-            event->system.position != commit->position) {
+    for (size_t i = 0; i < judge->checkpoint_count; i++) {
+        const struct hf_commit *later = &judge->commits[judge->checkpoints[i]].commit;
+        const struct hf_event *event = later->events[0];
+        if (event->system.position != commit->position) {
             continue;
         }
         struct hf_hash here;
@@ -476,7 +480,7 @@ static enum hf_err at_commit(void *context, const struct hf_commit *commit,
                 judge->run,
                 "commit %zu records a checkpoint of position %llu whose hash is not that "
                 "of the state there",
-                i + 1, (ull)commit->position);
+                judge->checkpoints[i] + 1, (ull)commit->position);
         }
     }
     return HF_ERR_OK;
@@ -510,12 +514,11 @@ static void count_merged(struct judge *judge, const struct hf_node *node)
     for (size_t i = 0; i < set->run_count; i++) {
         const struct hf_run_ref *ref = &hf_run_info(set->runs[i])->ref;
         bool merged = false;
-        for (size_t j = 0; j < judge->count; j++) {
-            const struct hf_commit *commit = &judge->commits[j].commit;
-            const struct hf_event *event = commit->event_count > 0 ? commit->events[0] : NULL;
-            merged = merged || (event != NULL && event->type == HF_EVENT_CHECKPOINT &&
-                                event->system.position >= ref->from_position &&
-                                event->system.position < ref->to_position);
+        for (size_t j = 0; j < judge->checkpoint_count; j++) {
+            const struct hf_system *system =
+                &judge->commits[judge->checkpoints[j]].commit.events[0]->system;
+            merged = merged || (system->position >= ref->from_position &&
+                                system->position < ref->to_position);
         }
         judge->run->report->merges += merged;
     }
@@ -556,6 +559,7 @@ bool judge(struct run *run, struct run_house *house)
     hf_arena_release(&judge.arena);
     hf_arena_release(&judge.scratch);
     free(judge.commits);
+    free(judge.checkpoints);
     free(judge.answers);
     return ok;
 }

@@ -28,6 +28,9 @@ struct judge {
     struct judge_commit *commits; /* owned */
     size_t count;
     size_t capacity;
+    size_t *checkpoints; /* owned: which of them record one */
+    size_t checkpoint_count;
+    size_t checkpoint_capacity;
     struct hf_table commands;        /* by identity: the first struct run_op of it */
     struct run_submission **answers; /* owned; by seen position */
     size_t answer_count;

@@ -2,9 +2,11 @@
  * holdfast-sim: runs of the whole node on the simulated outside.
  *
  * A seed with an even number runs on files, one with an odd number on the simulated log, unless told
- * otherwise. Each run has a process of its own, so that a check that trips is reported with its seed.
+ * otherwise. A few seeds share a process, one after the other, which a check that trips ends: it is reported with the seed
+ * that it met.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -12,9 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "sim/run.h"
 
-#define ZEROES_FROM_RUNS 2000u /* below this many a count may be 0: some things are rare */
+#define BATCH_RUNS       32u         /* seeds of one process */
+#define KEPT_BYTES       (512 << 20) /* of memory, kept between runs */
+#define TOP_PAD_BYTES    (16 << 20)  /* asked for at once */
+#define ZEROES_FROM_RUNS 2000u       /* below this many a count may be 0: some things are rare */
 #define SAID_BYTES_MAX   2000u
 
 struct options {
@@ -27,7 +33,7 @@ struct options {
     const char *trace;
 };
 
-/* What a run's process leaves behind. */
+/* What a run leaves behind. */
 struct result {
     struct report report;
     bool done;
@@ -155,7 +161,17 @@ static void tell_death(struct result *result, int status, int said)
     (void)snprintf(result->failure + used, sizeof(result->failure) - (size_t)used, "%.900s", text);
 }
 
-static bool run_apart(const struct options *options, uint64_t seed, struct result *result)
+/* Forgets what was said before. */
+static void say_anew(void)
+{
+    if (ftruncate(STDERR_FILENO, 0) == 0) {
+        (void)lseek(STDERR_FILENO, 0, SEEK_SET);
+    }
+}
+
+/* Seeds from `first` on, in a process of their own, up to the first that fails. false: there is no process. */
+static bool run_apart(const struct options *options, uint64_t first, struct result *results,
+                      size_t count)
 {
     FILE *said = tmpfile();
     if (said == NULL) {
@@ -165,7 +181,13 @@ static bool run_apart(const struct options *options, uint64_t seed, struct resul
     pid_t child = fork();
     if (child == 0) {
         (void)dup2(fileno(said), STDERR_FILENO);
-        run_here(options, seed, result);
+        for (size_t i = 0; i < count; i++) {
+            say_anew();
+            run_here(options, first + i, &results[i]);
+            if (results[i].failure[0] != '\0') {
+                break;
+            }
+        }
         (void)fflush(NULL);
         exit(0);
     }
@@ -174,8 +196,13 @@ static bool run_apart(const struct options *options, uint64_t seed, struct resul
         (void)fclose(said);
         return false;
     }
-    if (!result->done || status != 0) {
-        tell_death(result, status, fileno(said));
+    size_t ended =
+        0; /* the one at which it stopped, or the last one, for what is met as the process ends */
+    while (ended + 1 < count && results[ended].done && results[ended].failure[0] == '\0') {
+        ended++;
+    }
+    if (!results[ended].done || status != 0) {
+        tell_death(&results[ended], status, fileno(said));
     }
     (void)fclose(said);
     return true;
@@ -194,16 +221,10 @@ static void print_counts(const struct options *options, const struct report *sum
 }
 
 /* false: this run failed. */
-static bool one_run(const struct options *options, uint64_t seed, struct result *result,
-                    struct report *sum)
+static bool tell_run(const struct options *options, uint64_t seed, const struct result *result,
+                     struct report *sum)
 {
-    memset(result, 0, sizeof(*result));
     enum run_driver driver = driver_of(options, seed);
-    if (options->in_process) {
-        run_here(options, seed, result);
-    } else if (!run_apart(options, seed, result)) {
-        (void)snprintf(result->failure, sizeof(result->failure), "no process: %s", strerror(errno));
-    }
     if (options->verbose) {
         printf("seed %llu %s: trace %016llx, %llu operations, %llu commits, %llu ends, %llu us\n",
                (unsigned long long)seed, driver_name(driver),
@@ -226,6 +247,33 @@ static bool one_run(const struct options *options, uint64_t seed, struct result 
     return true;
 }
 
+/* How many were clean: all, or up to the one that failed. */
+static size_t some_runs(const struct options *options, uint64_t first, struct result *results,
+                        size_t count, struct report *sum)
+{
+    memset(results, 0, count * sizeof(*results));
+    if (options->in_process) {
+        HF_CHECK(count == 1);
+        run_here(options, first, results);
+    } else if (!run_apart(options, first, results, count)) {
+        (void)snprintf(results->failure, sizeof(results->failure), "no process: %s",
+                       strerror(errno));
+    }
+    size_t clean = 0;
+    while (clean < count && tell_run(options, first + clean, &results[clean], sum)) {
+        clean++;
+    }
+    return clean;
+}
+
+/* Memory that a run gives back serves the next one: page faults cost as much as the run itself. */
+static void keep_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_TOP_PAD, TOP_PAD_BYTES);
+}
+
 static double seconds_since(const struct timespec *begin)
 {
     struct timespec end;
@@ -241,9 +289,9 @@ int main(int argc, char **argv)
         return 2;
     }
     static struct report sum;
-    struct result *result =
-        mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (result == MAP_FAILED) {
+    struct result *results = mmap(NULL, BATCH_RUNS * sizeof(*results), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (results == MAP_FAILED) {
         (void)fprintf(stderr, "holdfast-sim: no memory\n");
         return 2;
     }
@@ -254,12 +302,17 @@ int main(int argc, char **argv)
     if (!options.json) {
         printf("seeds %llu to %llu\n", first, last);
     }
-    for (uint64_t seed = first; seed <= last; seed++) {
-        if (!one_run(&options, seed, result, &sum)) {
+    keep_memory();
+    size_t most = options.in_process || options.verbose || options.trace != NULL ? 1 : BATCH_RUNS;
+    for (uint64_t seed = first; seed <= last;) {
+        size_t count = last - seed < most ? (size_t)(last - seed + 1) : most;
+        size_t clean = some_runs(&options, seed, results, count, &sum);
+        if (clean < count) {
             printf("seeds %llu to %llu: stopped at seed %llu\n", first, last,
-                   (unsigned long long)seed);
+                   (unsigned long long)(seed + clean));
             return 1;
         }
+        seed += count;
     }
     double seconds = seconds_since(&begin);
     bool strict = options.runs >= ZEROES_FROM_RUNS;
