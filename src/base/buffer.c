@@ -58,14 +58,6 @@ void hf_buffer_bytes(struct hf_buffer *buffer, const void *data, size_t size_byt
     }
 }
 
-void hf_buffer_u16(struct hf_buffer *buffer, uint16_t value)
-{
-    uint8_t *at = hf_buffer_extend(buffer, 2);
-    if (at != NULL) {
-        hf_put_u16(at, value);
-    }
-}
-
 void hf_buffer_u32(struct hf_buffer *buffer, uint32_t value)
 {
     uint8_t *at = hf_buffer_extend(buffer, 4);

@@ -40,7 +40,6 @@ static inline void hf_buffer_u8(struct hf_buffer *buffer, uint8_t value)
         *at = value;
     }
 }
-void hf_buffer_u16(struct hf_buffer *buffer, uint16_t value);
 void hf_buffer_u32(struct hf_buffer *buffer, uint32_t value);
 void hf_buffer_u64(struct hf_buffer *buffer, uint64_t value);
 void hf_buffer_varint_long(struct hf_buffer *buffer, hf_u128 value); /* of any value */

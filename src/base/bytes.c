@@ -17,22 +17,10 @@ uint8_t hf_read_u8(struct hf_reader *reader)
     return at == NULL ? 0 : *at;
 }
 
-uint16_t hf_read_u16(struct hf_reader *reader)
-{
-    const uint8_t *at = take(reader, 2);
-    return at == NULL ? 0 : hf_get_u16(at);
-}
-
 uint32_t hf_read_u32(struct hf_reader *reader)
 {
     const uint8_t *at = take(reader, 4);
     return at == NULL ? 0 : hf_get_u32(at);
-}
-
-uint64_t hf_read_u64(struct hf_reader *reader)
-{
-    const uint8_t *at = take(reader, 8);
-    return at == NULL ? 0 : hf_get_u64(at);
 }
 
 /* Most numbers fit into 63 bits: the same rules without 128-bit arithmetic. False: not read, nothing said

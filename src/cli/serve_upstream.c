@@ -182,40 +182,51 @@ static bool send_some(struct hf_upstream *upstream)
     return true;
 }
 
+enum receipt {
+    RECEIVED,
+    NOTHING_NOW,
+    ENDED, /* the peer has gone, or memory is short */
+};
+
+/* What the socket has, behind what is there already. */
+static enum receipt receive_some(struct hf_upstream *upstream)
+{
+    uint8_t *room = hf_buffer_extend(&upstream->in, READ_BYTES);
+    if (room == NULL) {
+        return ENDED;
+    }
+    ssize_t got;
+    do {
+        got = recv(upstream->fd, room, READ_BYTES, 0);
+    } while (got < 0 && errno == EINTR);
+    bool waits = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    upstream->in.size_bytes -= READ_BYTES - (got > 0 ? (size_t)got : 0);
+    return got > 0 ? RECEIVED : waits ? NOTHING_NOW : ENDED;
+}
+
 enum hf_upstream_progress hf_upstream_go(struct hf_upstream *upstream)
 {
     HF_CHECK(upstream->exchange != NULL);
     /* An owner that refuses a request before its end may answer and close: its answer is read even so. */
     bool writable = send_some(upstream);
-    for (;;) {
-        uint8_t *room = hf_buffer_extend(&upstream->in, READ_BYTES);
-        if (room == NULL) {
-            return HF_UPSTREAM_BROKEN;
+    enum receipt receipt;
+    while ((receipt = receive_some(upstream)) == RECEIVED) {
+        struct hf_str bytes = {(const char *)upstream->in.data, upstream->in.size_bytes};
+        struct hf_upstream_answer answer;
+        int parsed = hf_upstream_parse(bytes, &answer, NULL);
+        if (parsed == 2) {
+            upstream->streams = true;
+            hf_http_body_begin(&upstream->body, true, 0, UINT64_MAX);
+            return HF_UPSTREAM_STREAMS;
         }
-        ssize_t got = recv(upstream->fd, room, READ_BYTES, 0);
-        upstream->in.size_bytes -= READ_BYTES - (got > 0 ? (size_t)got : 0);
-        if (got > 0) {
-            struct hf_str bytes = {(const char *)upstream->in.data, upstream->in.size_bytes};
-            struct hf_upstream_answer answer;
-            int parsed = hf_upstream_parse(bytes, &answer, NULL);
-            if (parsed == 2) {
-                upstream->streams = true;
-                hf_http_body_begin(&upstream->body, true, 0, UINT64_MAX);
-                return HF_UPSTREAM_STREAMS;
-            }
-            if (parsed != 0) {
-                return parsed > 0 ? HF_UPSTREAM_WHOLE : HF_UPSTREAM_BROKEN;
-            }
-            continue;
+        if (parsed != 0) {
+            return parsed > 0 ? HF_UPSTREAM_WHOLE : HF_UPSTREAM_BROKEN;
         }
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK) || !writable) {
-            return HF_UPSTREAM_BROKEN;
-        }
-        return hf_upstream_sent_all(upstream) ? HF_UPSTREAM_WANTS_READ : HF_UPSTREAM_WANTS_WRITE;
     }
+    if (receipt == ENDED || !writable) {
+        return HF_UPSTREAM_BROKEN;
+    }
+    return hf_upstream_sent_all(upstream) ? HF_UPSTREAM_WANTS_READ : HF_UPSTREAM_WANTS_WRITE;
 }
 
 /* Chunks to data. */
@@ -242,26 +253,14 @@ enum hf_upstream_progress hf_upstream_piece(struct hf_upstream *upstream, struct
             return progress;
         }
     }
-    for (;;) {
-        uint8_t *room = hf_buffer_extend(&upstream->in, READ_BYTES);
-        if (room == NULL) {
-            return HF_UPSTREAM_BROKEN;
+    enum receipt receipt;
+    while ((receipt = receive_some(upstream)) == RECEIVED) {
+        enum hf_upstream_progress progress = take_chunks(upstream, piece);
+        if (progress != HF_UPSTREAM_WANTS_READ || piece->size_bytes > 0) {
+            return progress;
         }
-        ssize_t got = recv(upstream->fd, room, READ_BYTES, 0);
-        upstream->in.size_bytes -= READ_BYTES - (got > 0 ? (size_t)got : 0);
-        if (got > 0) {
-            enum hf_upstream_progress progress = take_chunks(upstream, piece);
-            if (progress != HF_UPSTREAM_WANTS_READ || piece->size_bytes > 0) {
-                return progress;
-            }
-            continue;
-        }
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        bool waits = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-        return waits ? HF_UPSTREAM_WANTS_READ : HF_UPSTREAM_BROKEN;
     }
+    return receipt == NOTHING_NOW ? HF_UPSTREAM_WANTS_READ : HF_UPSTREAM_BROKEN;
 }
 
 void hf_upstream_answer(const struct hf_upstream *upstream, struct hf_upstream_answer *answer,

@@ -16,6 +16,14 @@ LEDGER = ("CREATE TABLE ledger (saga VARCHAR(255), step VARCHAR(64), part VARCHA
           *(f"INSERT INTO account VALUES ({number}, 0)" for number in range(8)))
 
 
+SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
+STEPS = int(os.environ.get("STEPS", "1500"))
+# Keys that no database takes, with what is wrong; a server may have more.
+BAD_KEYS = (("an empty saga", ("", "s", "")), ("a long saga", ("x" * 256, "s", "")), ("a long step", ("x", "s" * 65, "")),
+            ("a blank", ("x ", "s", "")), ("a letter that is none of ASCII", ("é", "s", "")), ("a line's end", ("x\n", "s", "")),
+            ("no saga", (None, "s", "")), ("a long part", ("x", "s", "p" * 65)))
+
+
 class Crash(Exception):
     """The participant dies before its commit, by plan."""
 
@@ -142,6 +150,72 @@ class Naive(Participant):
     def take_back(self, key, forget_after):
         charged, refunded = self.effects(key[0])
         return charged > refunded, 201, json.dumps({"text": "é€😀"}, ensure_ascii=False)
+
+
+def clean(db):
+    for table in ("saga_barrier", "ledger"):
+        db.execute(f"DELETE FROM {table}")
+    db.execute("UPDATE account SET balance = 0")
+
+
+def refused(tap, db, name, send):
+    """The database must say no."""
+    try:
+        return tap.check(False, name, send())
+    except db.errors as error:
+        return tap.check(True, name, error)
+
+
+def check_keys(tap, db, later, more=(), where=""):
+    for name, key in (*BAD_KEYS, *more):
+        for send in (db.action, db.compensate):
+            refused(tap, db, f"{name} is an error{where}", lambda send=send, key=key: send(key, later))
+    tap.check(db.execute("SELECT count(*) FROM saga_barrier") == [(0,)], f"and leaves nothing{where}")
+    names = ("x" * 255, "x" * 254 + "y", "X" * 255)
+    tap.check([db.action((saga, "s", ""), later)[0] for saga in names] == [201] * 3
+              and [db.action((saga, "s", ""), later)[0] for saga in names] == [201] * 3
+              and db.execute("SELECT count(*) FROM ledger") == [(3,)], f"names that are nearly the same are others{where}")
+
+
+def check_answers(tap, db, later, where=""):
+    for status in (None, 199, 302, 500):
+        db.begin()
+        db.take(("odd", "s", ""), later)
+        refused(tap, db, f"the answer {status} is not kept{where}", lambda status=status: db.keep(("odd", "s", ""), status, "x"))
+        db.rollback()
+    refused(tap, db, f"an answer for no action is an error{where}", lambda: db.keep(("nobody", "s", ""), 200, ""))
+
+
+def check_purge(tap, db, later):
+    clean(db)
+    for number in range(100):
+        db.compensate((f"old-{number}", "s", ""), later)
+    db.execute("UPDATE saga_barrier SET expires_at = 1")
+    # A saga that is older than all but has a living step must not stand in the way of the others.
+    db.compensate(("a-live", "s", ""), later)
+    db.compensate(("a-live", "t", ""), later)
+    db.execute("UPDATE saga_barrier SET expires_at = 0 WHERE saga_id = 'a-live' AND step_id = 's'")
+    gone = [db.purge(20) for _ in range(2)]
+    while db.purge(20):
+        pass
+    tap.check(all(20 <= count <= 40 for count in gone), "the purge takes a little at a time", gone)
+    tap.check(db.execute("SELECT saga_id, count(*) FROM saga_barrier GROUP BY saga_id") == [("a-live", 4)],
+              "and all of it in the end, but nothing that lives")
+    clean(db)
+
+
+def run_levels(tap, product, opened_at, levels, restart):
+    """levels: (name, what opened_at takes beside it, steps). The first one gets the vectors, and its server is killed."""
+    for number, (level, more, steps) in enumerate(levels):
+        def opened(level=level, more=more):
+            return opened_at(level, *more)
+        name = f"{product}, {level}"
+        clean(opened())
+        if number == 0:
+            run_vectors(tap, opened(), name)
+            clean(opened())
+        run_race(tap, name, opened, SEED, steps, disturb=restart if number == 0 else None)
+    clean(opened_at(levels[0][0]))
 
 
 def order_differs(participant, saga, case, crash):

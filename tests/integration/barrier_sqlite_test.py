@@ -4,7 +4,6 @@
     [SEED=n] tests/integration/barrier_sqlite_test.py
 """
 import os
-import random
 import re
 import shutil
 import sqlite3
@@ -13,10 +12,8 @@ import sys
 import tempfile
 import time
 
-from barrier_rig import LEDGER, ROOT, Naive, Participant, orders, run_race, run_vectors, script, vectors
+from barrier_rig import LEDGER, ROOT, SEED, Naive, Participant, orders, run_race, run_vectors, script, vectors
 from tap import Tap
-
-SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
 
 
 def statements(text):

@@ -4,7 +4,6 @@
     [SEED=n] [STEPS=1500] /usr/bin/python3 tests/interop/barrier_postgresql_test.py
 """
 import os
-import random
 import re
 import shutil
 import signal
@@ -15,7 +14,8 @@ import time
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "integration"))
 # The folder of the shared modules is known only now.
-from barrier_rig import LEDGER, ROOT, Naive, Participant, run_race, run_vectors, script  # noqa: E402
+from barrier_rig import (LEDGER, ROOT, SEED, STEPS, Naive, Participant, check_answers, check_keys, check_purge,  # noqa: E402
+                         clean, refused, run_levels, run_race, script)
 from postgresql import Cluster, programs  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -23,9 +23,6 @@ try:
     import psycopg2
 except ImportError:
     psycopg2 = None
-
-SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
-STEPS = int(os.environ.get("STEPS", "1500"))
 
 
 class PostgreSQL(Participant):
@@ -71,42 +68,18 @@ class NaivePostgreSQL(Naive, PostgreSQL):
     pass
 
 
-def clean(db):
-    db.execute("TRUNCATE saga_barrier, ledger")
-    db.execute("UPDATE account SET balance = 0")
-
-
-def refused(tap, name, send):
-    try:
-        tap.check(False, name, send())
-    except psycopg2.Error as error:
-        return tap.check(True, name, error)
-
-
 def details(tap, db):
     later = int(time.time()) + 3600
-    for name, key in (("an empty saga", ("", "s", "")), ("a long saga", ("x" * 256, "s", "")), ("a long step", ("x", "s" * 65, "")),
-                      ("a blank", ("x ", "s", "")), ("a letter that is none of ASCII", ("é", "s", "")),
-                      ("a line's end", ("x\n", "s", "")), ("no saga", (None, "s", "")), ("a long part", ("x", "s", "p" * 65))):
-        for send in (db.action, db.compensate):
-            refused(tap, f"{name} is an error", lambda send=send, key=key: send(key, later))
-    tap.check(db.execute("SELECT count(*) FROM saga_barrier") == [(0,)], "and leaves nothing")
-    tap.check([db.action((saga, "s", ""), later)[0] for saga in ("x" * 255, "x" * 254 + "y", "X" * 255)] == [201] * 3
-              and db.execute("SELECT count(*) FROM ledger") == [(3,)], "names that are nearly the same are others")
-    for status in (None, 199, 302, 500):
-        db.begin()
-        db.take(("odd", "s", ""), later)
-        refused(tap, f"the answer {status} is not kept", lambda status=status: db.keep(("odd", "s", ""), status, "x"))
-        db.rollback()
-    refused(tap, "an answer for no action is an error", lambda: db.keep(("nobody", "s", ""), 200, ""))
+    check_keys(tap, db, later)
+    check_answers(tap, db, later)
     db.begin()
     db.take(("twice", "s", ""), later)
-    refused(tap, "an action that begins twice in one transaction is an error", lambda: db.take(("twice", "s", ""), later))
+    refused(tap, db, "an action that begins twice in one transaction is an error", lambda: db.take(("twice", "s", ""), later))
     db.rollback()
     db.begin()
     db.take(("forgot", "s", ""), later)
     db.write(("forgot", "s", ""), "charge", -1)
-    refused(tap, "an action without an answer can't be committed", db.commit)
+    refused(tap, db, "an action without an answer can't be committed", db.commit)
     tap.check(db.effects("forgot") == (0, 0), "and its effect is not there")
     db.begin()
     run = db.execute("SELECT run FROM saga_barrier_action('plain', 's', NULL)")
@@ -114,21 +87,7 @@ def details(tap, db):
     undo = db.execute("SELECT run, action_status FROM saga_barrier_compensate('plain', 's', NULL)")
     db.commit()
     tap.check(run == [(True,)] and undo == [(True, 200)], "the part need not be said", (run, undo))
-    clean(db)
-    for number in range(100):
-        db.compensate((f"old-{number}", "s", ""), later)
-    db.execute("UPDATE saga_barrier SET expires_at = 1")
-    # A saga that is older than all but has a living step must not stand in the way of the others.
-    db.compensate(("a-live", "s", ""), later)
-    db.compensate(("a-live", "t", ""), later)
-    db.execute("UPDATE saga_barrier SET expires_at = 0 WHERE saga_id = 'a-live' AND step_id = 's'")
-    gone = [db.purge(20) for _ in range(2)]
-    while db.purge(20):
-        pass
-    tap.check(all(20 <= count <= 40 for count in gone), "the purge takes a little at a time", gone)
-    tap.check(db.execute("SELECT saga_id, count(*) FROM saga_barrier GROUP BY saga_id") == [("a-live", 4)],
-              "and all of it in the end, but nothing that lives")
-    clean(db)
+    check_purge(tap, db, later)
 
 
 def guide(tap, cluster):
@@ -194,17 +153,8 @@ def main():
         def restart():
             cluster.crash()
             cluster.start()
-        for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
-            def opened(level=level):
-                return PostgreSQL(conninfo, level)
-            name = f"PostgreSQL, {level}"
-            clean(opened())
-            if level == "READ COMMITTED":
-                run_vectors(tap, opened(), name)
-                clean(opened())
-            run_race(tap, name, opened, SEED, STEPS if level == "READ COMMITTED" else STEPS // 5,
-                     disturb=restart if level == "READ COMMITTED" else None)
-        clean(opened())
+        run_levels(tap, "PostgreSQL", lambda level: PostgreSQL(conninfo, level),
+                   (("READ COMMITTED", (), STEPS), ("REPEATABLE READ", (), STEPS // 5), ("SERIALIZABLE", (), STEPS // 5)), restart)
         run_race(tap, "PostgreSQL", lambda: NaivePostgreSQL(conninfo), SEED, steps=100, naive=True)
         guide(tap, cluster)
     finally:
