@@ -94,7 +94,7 @@ static void put_progress(struct hf_buffer *to, struct hf_str name,
     add(to, name);
     hf_feed_cursor_encode(to, &progress->next, progress->mark);
     add_number(to, HF_STR("\",\"head\":"), progress->head);
-    add_number(to, HF_STR(",\"lag_events\":"), progress->lag_events);
+    add_number(to, HF_STR(",\"lag_commits\":"), progress->lag_commits);
     if (progress->lag_ms_unknown) {
         add(to, HF_STR(",\"lag_ms\":null}"));
     } else {

@@ -5,9 +5,9 @@
  * feed or carriage return that stands between a user's JSON tokens becomes a blank (inside of strings there is
  * none). Called by: the feed's reader; a fuzz target.
  *
- *   page    {"data":[EVENT,…],"next":"CURSOR","head":17,"lag_events":0,"lag_ms":0}
+ *   page    {"data":[EVENT,…],"next":"CURSOR","head":17,"lag_commits":0,"lag_ms":0}
  *   batch   [EVENT,…]                                             the cursor goes in a header
- *   lines   {"event":EVENT}\n … {"cursor":"CURSOR","head":17,"lag_events":0,"lag_ms":0}\n
+ *   lines   {"event":EVENT}\n … {"cursor":"CURSOR","head":17,"lag_commits":0,"lag_ms":0}\n
  *   SSE     id: CURSOR\nevent: TYPE\ndata: EVENT\n\n …            heartbeat: ": heartbeat\nid: CURSOR\n\n"
  */
 #ifndef HF_API_FEED_FORMAT_H
@@ -33,7 +33,7 @@ struct hf_feed_progress {
     struct hf_feed_cursor next; /* what it has not seen yet */
     uint64_t mark;              /* of the log */
     uint64_t head;              /* durable position */
-    uint64_t lag_events;        /* commits from next to head */
+    uint64_t lag_commits;       /* commits from next to head */
     uint64_t lag_ms; /* time of the head's commit less that of the last one seen; 0 at the head */
     bool lag_ms_unknown; /* no commit was seen yet: null */
 };

@@ -34,11 +34,11 @@ static void measure(struct hf_feed_reader *reader, struct hf_feed_source *source
         .next.place = reader->next,
         .mark = reader->mark,
         .head = head.position,
-        .lag_events =
+        .lag_commits =
             head.position >= reader->next.position ? head.position - reader->next.position + 1 : 0,
     };
-    progress->lag_ms_unknown = progress->lag_events > 0 && reader->seen_us == 0;
-    if (progress->lag_events > 0 && reader->seen_us != 0 && head.time_us > reader->seen_us) {
+    progress->lag_ms_unknown = progress->lag_commits > 0 && reader->seen_us == 0;
+    if (progress->lag_commits > 0 && reader->seen_us != 0 && head.time_us > reader->seen_us) {
         progress->lag_ms = (head.time_us - reader->seen_us) / 1000;
     }
 }

@@ -290,7 +290,9 @@ static void message_exists(struct sentence *s, const struct hf_entity *current)
 
 static void partial_replay(struct sentence *s, const struct hf_entity *current)
 {
-    say(s, "Some of the %s are stored already, some are not: send the missing ones alone.",
+    say(s,
+        "These %s, or some of them, are stored already by another commit: send alone what is "
+        "missing.",
         current->kind == HF_KIND_MESSAGE ? "messages" : "events");
 }
 

@@ -35,6 +35,9 @@ static void put_node(struct hf_metric_text *text, const struct hf_node_status *s
         {"streams", "gauge", "Streams.", s->streams},
         {"documents", "gauge", "Documents, deleted ones too.", s->documents},
         {"leases", "gauge", "Leases.", s->leases},
+        {"subscription_lines", "gauge", "Lines of all subscriptions: what messages cost of memory.",
+         s->lines},
+        {"delayed_messages", "gauge", "Messages that are published and not due.", s->delayed},
         {"commits_total", "counter", "Commands that were carried out.", s->commits},
         {"refusals_total", "counter", "Commands that were refused.", s->refusals},
         {"replays_total", "counter", "Commands answered from their record.", s->replays},
@@ -147,6 +150,7 @@ enum figure {
     FIGURE_IN_FLIGHT,
     FIGURE_BACKING_OFF,
     FIGURE_PARKED,
+    FIGURE_DELAYED,
     FIGURE_LAG,
     FIGURE_STALLED,
     FIGURE_ARRIVED,
@@ -169,6 +173,8 @@ static const struct {
     [FIGURE_IN_FLIGHT] = {"subscription_in_flight", "gauge", "Messages that are out."},
     [FIGURE_BACKING_OFF] = {"subscription_backing_off", "gauge", "Keys that back off."},
     [FIGURE_PARKED] = {"subscription_parked", "gauge", "Dead letters."},
+    [FIGURE_DELAYED] = {"subscription_delayed", "gauge",
+                        "Messages of its topic that are not due; 0 without a topic."},
     [FIGURE_LAG] = {"subscription_lag", "gauge", "Commits that it has not looked at yet."},
     [FIGURE_STALLED] = {"subscription_stalled", "gauge",
                         "1 if there is a backlog and nothing was acked for five minutes."},
@@ -207,6 +213,7 @@ static void take_figures(const struct hf_subscription_reading *reading, uint64_t
     values[FIGURE_IN_FLIGHT] = s->in_flight;
     values[FIGURE_BACKING_OFF] = s->backing_off.count;
     values[FIGURE_PARKED] = s->parked.count;
+    values[FIGURE_DELAYED] = reading->delayed;
     values[FIGURE_LAG] = reading->lag;
     values[FIGURE_STALLED] = reading->stalled;
     values[FIGURE_ARRIVED] = s->arrived;

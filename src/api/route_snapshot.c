@@ -224,8 +224,8 @@ static struct hf_feed_progress progress_of(struct hf_call *call, bool ends)
     struct hf_feed_progress progress = {
         .next = snapshot->cursor, .mark = snapshot->mark, .head = head.position};
     progress.next.is_snapshot = !ends;
-    progress.lag_events = head.position + 1 - snapshot->cursor.place.position;
-    progress.lag_ms_unknown = progress.lag_events > 0;
+    progress.lag_commits = head.position + 1 - snapshot->cursor.place.position;
+    progress.lag_ms_unknown = progress.lag_commits > 0;
     return progress;
 }
 

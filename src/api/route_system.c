@@ -87,6 +87,8 @@ static void put_node(struct hf_json_writer *w, const struct hf_node_status *s)
     hf_json_put_number(w, "sagas", s->sagas);
     hf_json_put_number(w, "parked_sagas", s->sagas_parked);
     hf_json_put_number(w, "failing_sagas", s->sagas_failing);
+    hf_json_put_number(w, "subscription_lines", s->lines);
+    hf_json_put_number(w, "delayed_messages", s->delayed);
     hf_json_end_object(w);
     hf_json_begin_object(w, "since_start");
     hf_json_put_number(w, "commits", s->commits);
@@ -171,6 +173,7 @@ enum hf_progress hf_route_limits(struct hf_call *call)
         {"saga_input_bytes", HF_SAGA_INPUT_BYTES_MAX},
         {"saga_result_bytes", HF_SAGA_RESULT_BYTES_MAX},
         {"saga_verbs", HF_SAGA_VERBS_MAX},
+        {"subscription_lines", limits->queue_lines_max},
         {"delivery_lease_ms", HF_DELIVERY_MS_MAX},
         {"min_position_wait_ms", call->door->options.min_position_ms_max},
         {"head_bytes", http->head_bytes_max},

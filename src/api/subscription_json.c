@@ -40,6 +40,7 @@ void hf_subscription_json(struct hf_json_writer *w, const struct hf_subscription
         {"in_flight", s->in_flight},
         {"backing_off", s->backing_off.count},
         {"parked", s->parked.count},
+        {"delayed", reading->delayed},
         {"arrived", s->arrived},
         {"ended", s->ended},
         {"acked", s->acked},

@@ -13,6 +13,7 @@ struct hf_limits hf_limits_default(void)
         .tail_bytes_max = 32u << 20,
         .expiries_per_batch_max = 256,
         .queue_scan_max = 1000,
+        .queue_lines_max = 4000000,
         .checkpoint_every_bytes = 256u << 20,
         .checkpoint_every_records = 1000000,
         .segment_bytes_first = 16u << 20,

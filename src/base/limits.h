@@ -52,6 +52,7 @@ struct hf_limits {
     uint64_t tail_bytes_max;           /* of those, what readers of the log find there */
     uint32_t expiries_per_batch_max;   /* due holds and leases booked by one tick */
     uint32_t queue_scan_max;           /* arrivals of the past taken in by one commit */
+    uint64_t queue_lines_max;          /* lines and delayed messages of all subscriptions together */
     uint64_t checkpoint_every_bytes;   /* log bytes between checkpoints */
     uint64_t checkpoint_every_records; /* recent index records between checkpoints */
     uint64_t segment_bytes_first;      /* size of the first log segment */

@@ -128,7 +128,7 @@ static bool show_page(struct feeding *feeding, struct hf_str body)
     }
     const struct hf_json_value *data = hf_json_view_member(&page, "data");
     struct hf_str next = hf_json_view_text(&page, "next");
-    struct hf_str lag = hf_json_view_text(&page, "lag_events");
+    struct hf_str lag = hf_json_view_text(&page, "lag_commits");
     if (data == NULL || !hf_str_present(next) || !hf_str_present(lag) ||
         !hf_json_view_array(data->raw, &call->arena, &events)) {
         return false;

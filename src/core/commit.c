@@ -95,9 +95,25 @@ static void code_posting(struct hf_codec *codec, struct hf_event *event)
     }
 }
 
+#define ASSET_FLAG 0x80u /* beside the change: the asset follows; early frames have none */
+
+static void code_change(struct hf_codec *codec, struct hf_account_changed *changed)
+{
+    uint8_t byte = (uint8_t)((unsigned)changed->change | (changed->has_asset ? ASSET_FLAG : 0u));
+    hf_code_bytes(codec, &byte, 1, "account change");
+    changed->change = (enum hf_account_change)(byte & ~ASSET_FLAG);
+    changed->has_asset = (byte & ASSET_FLAG) != 0;
+    if (changed->change < HF_CHANGE_LIMITS || changed->change > HF_CHANGE_CLOSED) {
+        hf_codec_fail(codec, "account change");
+    }
+    if (changed->has_asset) {
+        hf_code_asset(codec, &changed->asset, "asset");
+    }
+}
+
 static void code_changed(struct hf_codec *codec, struct hf_account_changed *changed)
 {
-    HF_CODE_ENUM(codec, changed->change, HF_CHANGE_CLOSED, "account change");
+    code_change(codec, changed);
     code_side(codec, &changed->side);
     HF_CODE_ENUM(codec, changed->state, HF_ACCOUNT_CLOSED, "account state");
     hf_code_bool(codec, &changed->has_floor, "floor");

@@ -101,6 +101,8 @@ enum hf_account_change {
 
 struct hf_account_changed {
     enum hf_account_change change;
+    bool has_asset;        /* events of before 2026-11-26 don't tell it */
+    struct hf_asset asset; /* the account's, for filters of the feed */
     struct hf_side side;
     enum hf_account_state state; /* after */
     bool has_floor, has_ceiling; /* after */

@@ -199,18 +199,14 @@ static enum hf_step redrive_message(struct choosing *c, const struct hf_redrive 
     return finish(c, redrive->discard);
 }
 
-/* A command that would have to look at too many is asked to be a task. */
+/* More than one command may look at. */
 static bool too_many(const struct choosing *c)
 {
-    bool looks = c->key != NULL || hf_str_present(c->error_filter);
-    return looks && c->s->stored->parked.count > LOOKED_AT_MAX;
+    return c->s->stored->parked.count > LOOKED_AT_MAX;
 }
 
 static enum hf_step redrive_some(struct choosing *c, const struct hf_redrive *redrive)
 {
-    if (too_many(c)) {
-        return hf_refuse(c->d, HF_ERR_TOO_LARGE, HF_KIND_NONE, NULL);
-    }
     enum hf_step step = choose(c, c->s->stored->parked.first, UINT64_MAX, LOOKED_AT_MAX);
     return step == STEP_OK ? finish(c, redrive->discard) : step;
 }
@@ -227,7 +223,8 @@ static enum hf_step redrive_key(struct choosing *c, const struct hf_redrive *red
         return finish(c, redrive->discard);
     }
     c->key = &redrive->key_hash;
-    return redrive_some(c, redrive);
+    return too_many(c) ? hf_refuse(c->d, HF_ERR_TOO_LARGE, HF_KIND_NONE, NULL)
+                       : redrive_some(c, redrive);
 }
 
 static uint64_t step_us(uint32_t rate_per_s, uint32_t lines)
@@ -242,7 +239,7 @@ static uint32_t step_lines(uint32_t rate_per_s)
 }
 
 static enum hf_step start_task(struct hf_deciding *d, const struct hf_draft_subscription *s,
-                               const struct hf_redrive *redrive)
+                               struct hf_str error_filter, uint32_t rate_per_s)
 {
     if (s->stored->redrive.active) {
         return hf_refuse(d, HF_ERR_CONDITION_FAILED, HF_KIND_SUBSCRIPTION, &s->name);
@@ -251,12 +248,24 @@ static enum hf_step start_task(struct hf_deciding *d, const struct hf_draft_subs
     if (event == NULL) {
         return STEP_STOP;
     }
-    event->redriven.rate_per_s = redrive->rate_per_s;
-    event->redriven.error_filter = redrive->error_filter;
+    event->redriven.rate_per_s = rate_per_s;
+    event->redriven.error_filter = error_filter;
     event->redriven.until_order = s->stored->next_order - 1;
     event->redriven.total = s->stored->parked.count;
     event->redriven.next_us = d->time_us;
     return STEP_OK;
+}
+
+/* At a rate it is a task, and so it is, as fast as can be, if the errors of too many are to be looked at. */
+static enum hf_step redrive_all(struct choosing *c, const struct hf_redrive *redrive)
+{
+    c->error_filter = redrive->error_filter;
+    if (redrive->rate_per_s > 0) {
+        return start_task(c->d, c->s, c->error_filter, redrive->rate_per_s);
+    }
+    return hf_str_present(c->error_filter) && too_many(c)
+               ? start_task(c->d, c->s, c->error_filter, HF_REDRIVE_RATE_MAX)
+               : redrive_some(c, redrive);
 }
 
 static enum hf_step cancel_task(struct hf_deciding *d, struct hf_draft_subscription *s)
@@ -288,11 +297,7 @@ enum hf_step hf_decide_redrive(struct hf_deciding *d, const struct hf_op *op)
     case HF_REDRIVE_KEY:
         return redrive_key(&c, redrive);
     case HF_REDRIVE_ALL:
-        if (redrive->rate_per_s > 0) {
-            return start_task(d, c.s, redrive);
-        }
-        c.error_filter = redrive->error_filter;
-        return redrive_some(&c, redrive);
+        return redrive_all(&c, redrive);
     case HF_REDRIVE_CANCEL:
         return cancel_task(d, c.s);
     }
@@ -301,6 +306,16 @@ enum hf_step hf_decide_redrive(struct hf_deciding *d, const struct hf_op *op)
 }
 
 /* ---- the task ---- */
+
+/* A dead letter whose record is damaged, or can't be read: the task ends there, for it must not hold up all other timers.
+ * Nothing of this step is in the draft yet. */
+static enum hf_step give_up(struct hf_deciding *d, struct hf_draft_subscription *s)
+{
+    struct hf_view *view = &d->draft->view;
+    view->damaged = false;
+    hf_needs_clear(&view->needs);
+    return redriven(d, s, HF_REDRIVE_CANCELLED) == NULL ? STEP_STOP : STEP_OK;
+}
 
 enum hf_step hf_step_redrive(struct hf_deciding *d, struct hf_draft_subscription *s)
 {
@@ -318,7 +333,13 @@ enum hf_step hf_step_redrive(struct hf_deciding *d, struct hf_draft_subscription
     if (!begin_choosing(&c)) {
         return hf_short(d);
     }
+    const struct hf_view *view = &d->draft->view;
     enum hf_step step = choose(&c, task->at, task->until_order, HF_BOOK_MAX);
+    bool unreadable =
+        hf_needs_any(&view->needs) && view->records != NULL && view->records->unreadable;
+    if (step != STEP_OK && !view->short_memory && (view->damaged || unreadable)) {
+        return give_up(d, s);
+    }
     if (step != STEP_OK) {
         return step;
     }

@@ -64,12 +64,14 @@ static bool same_numbers(const struct hf_subscription_settings *a,
            a->backoff_max_ms == b->backoff_max_ms && a->in_flight_max == b->in_flight_max;
 }
 
-/* Was it made to begin there? Only what does not depend on when it was asked can be compared. */
+/* Was it made to begin there? Only what does not depend on when it was asked can be compared. A position beyond the
+ * head was the head: that of the commit before the one that made it. */
 static bool same_from(const struct hf_subscription *stored, const struct hf_seek *from)
 {
-    return from->kind == HF_SEEK_BEGINNING  ? stored->from == 0
-           : from->kind == HF_SEEK_POSITION ? stored->from == from->position
-                                            : true;
+    return from->kind == HF_SEEK_BEGINNING ? stored->from == 0
+           : from->kind == HF_SEEK_POSITION
+               ? stored->from == hf_min_u64(from->position, stored->uid - 1)
+               : true;
 }
 
 static enum hf_step put(struct hf_deciding *d, const struct hf_op *op)
@@ -105,16 +107,19 @@ static enum hf_step put(struct hf_deciding *d, const struct hf_op *op)
     return change(d, HF_EVENT_SUBSCRIPTION_PUT, &put);
 }
 
-static enum hf_step delete (struct hf_deciding *d, const struct hf_op *op) {
-    const struct hf_subscription *stored; enum hf_step step = expected(d, op, &stored);
-    if (step == STEP_OK && stored == NULL){step = not_found(d);}
-if (step != STEP_OK)
+static enum hf_step delete_one(struct hf_deciding *d, const struct hf_op *op)
 {
-    return step;
-}
-struct hf_subscription_change deleted = {
-    .subscription = op->subject, .uid = stored->uid, .version = stored->version};
-return change(d, HF_EVENT_SUBSCRIPTION_DELETED, &deleted);
+    const struct hf_subscription *stored;
+    enum hf_step step = expected(d, op, &stored);
+    if (step == STEP_OK && stored == NULL) {
+        step = not_found(d);
+    }
+    if (step != STEP_OK) {
+        return step;
+    }
+    struct hf_subscription_change deleted = {
+        .subscription = op->subject, .uid = stored->uid, .version = stored->version};
+    return change(d, HF_EVENT_SUBSCRIPTION_DELETED, &deleted);
 }
 
 static enum hf_step seek(struct hf_deciding *d, const struct hf_op *op)
@@ -142,7 +147,7 @@ enum hf_step hf_decide_subscription_op(struct hf_deciding *d, const struct hf_op
     case HF_OP_PUT_SUBSCRIPTION:
         return put(d, op);
     case HF_OP_DELETE_SUBSCRIPTION:
-        return delete (d, op);
+        return delete_one(d, op);
     case HF_OP_SEEK:
         return seek(d, op);
     case HF_OP_RECEIVE:

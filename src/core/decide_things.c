@@ -59,6 +59,8 @@ static enum hf_step change_account(struct hf_deciding *d, const struct hf_op *op
         event->changed.metadata = op->metadata;
     }
     event->changed.change = change;
+    event->changed.has_asset = true;
+    event->changed.asset = account->asset;
     event->changed.state = account->state;
     event->changed.has_floor = account->has_floor;
     event->changed.has_ceiling = account->has_ceiling;

@@ -121,6 +121,7 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
         return;
     case HF_EVENT_ACCOUNT_CHANGED:
         set_subject(out, HF_SUBJECT_ACCOUNTS, &event->changed.side.account);
+        out->asset = event->changed.has_asset ? &event->changed.asset : NULL;
         return;
     case HF_EVENT_TRANSFER_POSTED:
     case HF_EVENT_HOLD_OPENED:

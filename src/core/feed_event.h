@@ -63,7 +63,6 @@ void hf_feed_event_of(const struct hf_commit *commit, uint32_t index, struct hf_
 /* Appends "streams/o:1" and "o:1"; look at to->failed afterwards. */
 void hf_feed_subject_text(const struct hf_feed_event *event, struct hf_buffer *to);
 void hf_feed_key_text(const struct hf_feed_event *event, struct hf_buffer *to);
-#define HF_FEED_KEY_BYTES_MAX (16 + HF_NAME_BYTES_MAX)
 
 /* First 16 bytes of SHA-256 of the partition key. */
 struct hf_id hf_feed_key_hash(const struct hf_feed_event *event);

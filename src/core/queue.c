@@ -13,6 +13,7 @@ void hf_queue_init(struct hf_queue *queue, uint64_t seed)
     hf_table_init(&queue->by_uid, seed);
     hf_table_init(&queue->readers, seed);
     hf_table_init(&queue->delayed, seed);
+    hf_table_init(&queue->delayed_topics, seed);
 }
 
 static void free_table(struct hf_table *table)
@@ -45,6 +46,7 @@ void hf_queue_release(struct hf_queue *queue)
     hf_table_release(&queue->subscriptions);
     hf_table_release(&queue->by_uid);
     free_table(&queue->delayed);
+    free_table(&queue->delayed_topics);
     release_readers(&queue->readers);
     hf_free(queue->others.items);
     while (queue->spare_count > 0) {
@@ -178,6 +180,7 @@ void hf_queue_drop(struct hf_queue *queue, struct hf_subscription *subscription)
     hf_queue_note_lag(queue, subscription);
     hf_queue_set_live(queue, subscription, false);
     leave_readers(queue, subscription);
+    queue->line_count -= subscription->lines.count;
     hf_names_remove(&queue->names, &subscription->name, names_node(subscription));
     (void)hf_table_remove(&queue->subscriptions, &subscription->name.id);
     (void)hf_table_remove(&queue->by_uid, &uid);
@@ -299,10 +302,64 @@ const struct hf_delayed *hf_queue_delayed(const struct hf_queue *queue, uint64_t
     return hf_table_get(&queue->delayed, &id);
 }
 
+/* ---- delayed messages ---- */
+
+bool hf_queue_reserve_delayed(struct hf_queue *queue, const struct hf_id *topic, size_t more)
+{
+    if (!hf_table_reserve(&queue->delayed, 1 + more) ||
+        !hf_table_reserve(&queue->delayed_topics, 1)) {
+        return false;
+    }
+    if (hf_table_get(&queue->delayed_topics, topic) != NULL) {
+        return true;
+    }
+    struct hf_delayed_topic *counted = hf_calloc(1, sizeof(*counted));
+    if (counted == NULL) {
+        return false;
+    }
+    (void)hf_table_put(&queue->delayed_topics, topic, counted);
+    return true;
+}
+
+void hf_queue_put_delayed(struct hf_queue *queue, struct hf_delayed *delayed)
+{
+    struct hf_delayed_topic *counted =
+        hf_table_get(&queue->delayed_topics, &delayed->message.topic.id);
+    struct hf_id id =
+        hf_place_id(delayed->message.message.position, delayed->message.message.index);
+    HF_CHECK(counted != NULL);
+    counted->count++;
+    (void)hf_table_put(&queue->delayed, &id, delayed);
+}
+
+void hf_queue_drop_delayed(struct hf_queue *queue, const struct hf_place *place)
+{
+    struct hf_id id = hf_place_id(place->position, place->index);
+    struct hf_delayed *delayed = hf_table_remove(&queue->delayed, &id);
+    HF_CHECK(delayed != NULL);
+    struct hf_delayed_topic *counted =
+        hf_table_get(&queue->delayed_topics, &delayed->message.topic.id);
+    HF_CHECK(counted != NULL && counted->count > 0);
+    if (--counted->count == 0) {
+        (void)hf_table_remove(&queue->delayed_topics, &delayed->message.topic.id);
+        hf_free(counted);
+    }
+    hf_free(delayed);
+}
+
+uint64_t hf_queue_delayed_count(const struct hf_queue *queue, const struct hf_id *topic)
+{
+    const struct hf_delayed_topic *counted = hf_table_get(&queue->delayed_topics, topic);
+    return counted == NULL ? 0 : counted->count;
+}
+
+/* ---- verification ---- */
+
 static void verify_subscriptions(const struct hf_queue *queue)
 {
     size_t at = 0;
     size_t live = 0;
+    uint64_t lines = 0;
     size_t lagging = 0;
     const struct hf_subscription *subscription;
     hf_names_verify(&queue->names);
@@ -314,9 +371,10 @@ static void verify_subscriptions(const struct hf_queue *queue)
         HF_CHECK(subscription->due_us <= hf_subscription_timer_us(subscription));
         hf_subscription_verify(subscription);
         live += subscription->live;
+        lines += subscription->lines.count;
         lagging += subscription->lagging;
     }
-    HF_CHECK(live == queue->live_count);
+    HF_CHECK(live == queue->live_count && lines == queue->line_count);
     const struct hf_subscription *before = NULL;
     for (subscription = queue->lagging_first; subscription != NULL;
          subscription = subscription->lagging_behind) {
@@ -324,6 +382,27 @@ static void verify_subscriptions(const struct hf_queue *queue)
         before = subscription;
     }
     HF_CHECK(lagging == 0 && queue->lagging_last == before);
+}
+
+static void verify_delayed(const struct hf_queue *queue)
+{
+    size_t at = 0;
+    uint64_t counted = 0;
+    const struct hf_delayed *delayed;
+    const struct hf_delayed_topic *topic;
+    hf_table_verify(&queue->delayed);
+    hf_table_verify(&queue->delayed_topics);
+    while ((delayed = hf_table_next(&queue->delayed, &at)) != NULL) {
+        const struct hf_place *place = &delayed->message.message;
+        HF_CHECK(delayed->due_us > 0);
+        HF_CHECK(hf_queue_delayed(queue, place->position, place->index) == delayed);
+        HF_CHECK(hf_queue_delayed_count(queue, &delayed->message.topic.id) > 0);
+    }
+    at = 0;
+    while ((topic = hf_table_next(&queue->delayed_topics, &at)) != NULL) {
+        counted += topic->count;
+    }
+    HF_CHECK(counted == queue->delayed.count);
 }
 
 static void verify_readers(const struct hf_queue *queue)
@@ -339,17 +418,10 @@ static void verify_readers(const struct hf_queue *queue)
 
 void hf_queue_verify(const struct hf_queue *queue)
 {
-    hf_table_verify(&queue->delayed);
+    verify_delayed(queue);
     hf_table_verify(&queue->subscriptions);
     hf_table_verify(&queue->by_uid);
     HF_CHECK(queue->subscriptions.count == queue->by_uid.count);
-    size_t at = 0;
-    const struct hf_delayed *delayed;
-    while ((delayed = hf_table_next(&queue->delayed, &at)) != NULL) {
-        const struct hf_place *place = &delayed->message.message;
-        HF_CHECK(delayed->due_us > 0);
-        HF_CHECK(hf_queue_delayed(queue, place->position, place->index) == delayed);
-    }
     verify_subscriptions(queue);
     verify_readers(queue);
 }

@@ -6,12 +6,14 @@
  *
  * 1. `subscriptions`, `by_uid` and `names` have the same things; each is once in the readers of its filter's topic, or
  *    in `others`.
- * 2. `delayed` has every message that is published, to be delivered later, and not recorded as due.
+ * 2. `delayed` has every message that is published, to be delivered later, and not recorded as due; `delayed_topics`
+ *    how many of each topic.
  * 3. `lagging` has exactly the subscriptions that want a scan: not live, and at most half as many lines as they may
  *    have.
  * 4. The state's due times have (due_us, uid) of every subscription whose due_us is not UINT64_MAX; due_us is not
  *    later than its timer, but while the entry is taken out. What comes too early is put in again at the timer: so a
  *    receive and its ack need no entry each.
+ * 5. line_count is the sum of all subscriptions' lines.
  */
 #ifndef HF_CORE_QUEUE_H
 #define HF_CORE_QUEUE_H
@@ -34,6 +36,10 @@ struct hf_match {
     struct hf_arrival arrival;
 };
 
+struct hf_delayed_topic {
+    uint64_t count; /* of messages; 0 only while one is reserved for */
+};
+
 struct hf_queue {
     struct hf_table subscriptions;         /* by the name's id: struct hf_subscription, owned */
     struct hf_table by_uid;                /* by hf_uid_id: the same ones */
@@ -42,11 +48,13 @@ struct hf_queue {
     struct hf_readers others;              /* of no single topic */
     struct hf_subscription *lagging_first; /* oldest of those that want a scan */
     struct hf_subscription *lagging_last;
-    size_t live_count;        /* subscriptions that are live */
-    struct hf_table delayed;  /* by hf_place_id: struct hf_delayed, owned */
-    struct hf_line *spares;   /* nodes for new lines, by list_behind */
-    size_t spare_count;       /* of them */
-    struct hf_match *matches; /* of the commit that is reserved for, in event order; owned */
+    size_t live_count;              /* subscriptions that are live */
+    uint64_t line_count;            /* lines of all subscriptions together */
+    struct hf_table delayed;        /* by hf_place_id: struct hf_delayed, owned */
+    struct hf_table delayed_topics; /* by topic's id: struct hf_delayed_topic, owned */
+    struct hf_line *spares;         /* nodes for new lines, by list_behind */
+    size_t spare_count;             /* of them */
+    struct hf_match *matches;       /* of the commit that is reserved for, in event order; owned */
     size_t match_count;
     size_t match_capacity;
     bool too_many; /* they would be more than HF_COMMIT_ARRIVALS_MAX: `matches` is empty */
@@ -90,6 +98,16 @@ bool hf_queue_reserve_lines(struct hf_queue *queue, size_t count) HF_WARN_UNUSED
 struct hf_line *hf_queue_take_line(struct hf_queue *queue);
 void hf_queue_give_line(struct hf_queue *queue, struct hf_line *line);
 
+/* What messages cost of memory, counted: lines, and messages that are not due. */
+uint64_t hf_queue_load(const struct hf_queue *queue);
+/* How much a commit that memory is reserved for may add to it, at most; what is to be counted against which limit. */
+struct hf_queue_growth {
+    uint64_t arriving;   /* lines that its arrivals begin, messages that it delays */
+    uint64_t delivering; /* lines that its deliveries begin */
+};
+struct hf_queue_growth hf_queue_growth_of(const struct hf_queue *queue,
+                                          const struct hf_commit *commit);
+
 /* What arrives with an event that does (hf_filter_arrives). */
 struct hf_arrival hf_queue_arrival(const struct hf_commit *commit,
                                    const struct hf_feed_event *event);
@@ -103,6 +121,15 @@ struct hf_subscription *hf_queue_subscription(const struct hf_queue *queue, cons
 struct hf_subscription *hf_queue_by_uid(const struct hf_queue *queue, uint64_t uid);
 const struct hf_delayed *hf_queue_delayed(const struct hf_queue *queue, uint64_t position,
                                           uint32_t index);
+/* Room for one more delayed message of this topic, and `more` others. */
+bool hf_queue_reserve_delayed(struct hf_queue *queue, const struct hf_id *topic,
+                              size_t more) HF_WARN_UNUSED;
+/* The queue's from now on; room is reserved. */
+void hf_queue_put_delayed(struct hf_queue *queue, struct hf_delayed *delayed);
+/* Out of the queue and freed; it is there. */
+void hf_queue_drop_delayed(struct hf_queue *queue, const struct hf_place *place);
+/* Messages of this topic that are not due. */
+uint64_t hf_queue_delayed_count(const struct hf_queue *queue, const struct hf_id *topic);
 
 /* Two numbers as an id, big-endian, so that the order of ids is theirs. */
 static inline struct hf_id hf_pair_id(uint64_t high, uint64_t low)

@@ -1,7 +1,6 @@
 /* Evolve of messages: published, delayed, due. */
 #include "core/queue_apply.h"
 
-#include "base/alloc.h"
 #include "base/check.h"
 
 /* The message as it waits. */
@@ -28,7 +27,8 @@ bool hf_queue_reserve_event(struct hf_state *state, const struct hf_commit *comm
     const struct hf_event *event = commit->events[index];
     if (event->type == HF_EVENT_MESSAGE_PUBLISHED && event->published.deliver_at_us != 0) {
         struct hf_delayed delayed = delayed_of(commit, index);
-        return hf_table_reserve(&state->queue.delayed, 1 + state->spare_count) &&
+        return hf_queue_reserve_delayed(&state->queue, &delayed.message.topic.id,
+                                        state->spare_count) &&
                hf_state_add_spare(state, hf_delayed_new(&delayed));
     }
     return event->type <= HF_EVENT_MESSAGE_DUE || hf_subscription_reserve_event(state, event);
@@ -48,7 +48,7 @@ static bool apply_published(struct hf_applying *a)
     }
     struct hf_delayed *delayed = hf_state_take_spare(a->state);
     struct hf_id id = hf_place_id(a->commit->position, a->index);
-    (void)hf_table_put(&a->state->queue.delayed, &id, delayed);
+    hf_queue_put_delayed(&a->state->queue, delayed);
     hf_state_push_due(a->state, HF_KIND_MESSAGE, &id, delayed->due_us);
     return true;
 }
@@ -66,7 +66,7 @@ static bool apply_due(struct hf_applying *a)
         !hf_str_equal(delayed->message.type, due->type)) {
         return hf_apply_damaged(a, "message that is due was not delayed, or until later");
     }
-    hf_free(hf_table_remove(&a->state->queue.delayed, &id));
+    hf_queue_drop_delayed(&a->state->queue, &due->message);
     return true;
 }
 

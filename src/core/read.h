@@ -108,6 +108,7 @@ struct hf_subscription_reading {
     const struct hf_subscription *subscription;
     uint64_t scanned; /* arrivals up to here are in its lines: the read's position if it is live */
     uint64_t lag;     /* commits behind that */
+    uint64_t delayed; /* messages of its topic that are not due; 0 if its filter names none */
     uint64_t next_ready_us; /* when the next line stops backing off; UINT64_MAX: none does */
     uint64_t
         oldest_us; /* time of the oldest message's commit (published, if it was delayed); 0 = none is left */

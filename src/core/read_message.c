@@ -133,6 +133,37 @@ static bool is_out(const struct hf_line *line, const struct hf_place *message)
     return false;
 }
 
+/* How it ended, as far as its newest event tells; LEFT: it has not. */
+static enum hf_message_state done_as(const struct hf_message_try *newest)
+{
+    if (newest == NULL || newest->end == NULL) {
+        return HF_MESSAGE_LEFT;
+    }
+    return newest->end->settlement == HF_SETTLED_ACKED       ? HF_MESSAGE_ACKED
+           : newest->end->settlement == HF_SETTLED_DISCARDED ? HF_MESSAGE_DISCARDED
+                                                             : HF_MESSAGE_LEFT;
+}
+
+/* 0: it was not delayed. */
+static uint64_t delayed_until(const struct history *h)
+{
+    const struct hf_event *event = h->out->event;
+    return event->type == HF_EVENT_MESSAGE_PUBLISHED ? event->published.deliver_at_us : 0;
+}
+
+/* It ended before the newest seek: does it arrive behind where that went? One that was delayed does if it was due later than
+ * the commit there. */
+static bool has_come_again(const struct history *h)
+{
+    const struct hf_subscription *s = h->stored;
+    uint64_t until_us = delayed_until(h);
+    if (h->message.position > s->sought_to || until_us == 0) {
+        return h->message.position > s->sought_to;
+    }
+    const struct hf_commit *commit = hf_view_commit(h->work->view, s->sought_to);
+    return commit != NULL && commit->time_us < until_us; /* NULL: it is asked for */
+}
+
 /* newest: what happened to it last, or NULL. */
 static enum hf_message_state state_of(const struct history *h, const struct hf_arrival *arrival,
                                       const struct hf_message_try *newest)
@@ -155,16 +186,15 @@ static enum hf_message_state state_of(const struct history *h, const struct hf_a
     if (line != NULL && is_out(line, &h->message)) {
         return HF_MESSAGE_IN_FLIGHT;
     }
-    if (newest != NULL && newest->end != NULL && newest->end->settlement == HF_SETTLED_ACKED) {
-        return HF_MESSAGE_ACKED;
+    enum hf_message_state done = done_as(newest);
+    if (done != HF_MESSAGE_LEFT && newest->ended_by->position <= s->sought_at) {
+        return has_come_again(h) ? HF_MESSAGE_WAITING : done;
     }
-    if (newest != NULL && newest->end != NULL && newest->end->settlement == HF_SETTLED_DISCARDED) {
-        return HF_MESSAGE_DISCARDED;
+    if (done != HF_MESSAGE_LEFT) {
+        return done;
     }
     /* One that was delayed has come behind what was published later. */
-    const struct hf_event *event = h->out->event;
-    bool was_delayed =
-        event->type == HF_EVENT_MESSAGE_PUBLISHED && event->published.deliver_at_us != 0;
+    bool was_delayed = delayed_until(h) != 0;
     bool to_come = !s->live && (was_delayed || h->message.position > s->scanned);
     bool behind = line != NULL && (was_delayed || is_later(&h->message, &line->place));
     return to_come || behind ? HF_MESSAGE_WAITING : HF_MESSAGE_LEFT;

@@ -30,6 +30,7 @@ static void take_subscription(struct hf_read_work *r, const struct hf_subscripti
         .scanned = scanned,
         .lag = r->state->position - scanned,
         .next_ready_us = hf_subscription_next_ready_us(s),
+        .delayed = hf_queue_delayed_count(&r->state->queue, &s->settings.filter.topic.id),
     };
     if (s->ages.count == 0) {
         return;
@@ -108,17 +109,6 @@ static bool take_dead(struct hf_read_work *r, const struct hf_subscription *s,
     return true;
 }
 
-/* Newly parked ones stand at the end, so the list is walked from the front: behind an order it is found by a binary look
- * only through its neighbours, which a page has at hand as `from`. */
-static const struct hf_line *first_behind(const struct hf_subscription *s, uint64_t order)
-{
-    const struct hf_line *line = s->parked.first;
-    while (line != NULL && line->order <= order) {
-        line = line->list_behind;
-    }
-    return line;
-}
-
 void hf_read_dead(struct hf_read_work *r)
 {
     struct hf_reading *out = r->out;
@@ -127,7 +117,8 @@ void hf_read_dead(struct hf_read_work *r)
         return;
     }
     out->dead = hf_read_alloc(r, r->query->limit, sizeof(*out->dead));
-    const struct hf_line *line = out->dead == NULL ? NULL : first_behind(s, r->query->from);
+    const struct hf_line *line =
+        out->dead == NULL ? NULL : hf_line_marks_behind(&s->marks, r->query->from);
     for (uint32_t seen = 0; line != NULL; line = line->list_behind, seen++) {
         if (out->dead_count == r->query->limit || seen == HF_QUERY_SCAN_MAX ||
             r->view->decoded_bytes > HF_QUERY_BYTES_MAX ||

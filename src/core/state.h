@@ -73,6 +73,8 @@ void hf_state_release(struct hf_state *state);
 
 /* Memory for everything that this commit will add. false: memory is short, the state is as before. */
 bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit) HF_WARN_UNUSED;
+/* The commit that was reserved for is not going to be applied. */
+void hf_state_forgo(struct hf_state *state);
 
 /*
  * Checks one commit against the state, event by event, and applies it. Must be reserved for. Nothing

@@ -55,6 +55,11 @@ static void drop_spares(struct hf_state *state)
     hf_sagas_drop_spares(&state->sagas);
 }
 
+void hf_state_forgo(struct hf_state *state)
+{
+    drop_spares(state);
+}
+
 /* Allocates what the event will put into a table; texts are copied now, values by evolve. */
 static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
 {
@@ -391,6 +396,7 @@ static bool apply_account_changed(struct hf_applying *a)
     bool empty = account->totals.debits_pending == 0 && account->totals.credits_pending == 0 &&
                  hf_totals_posted(&account->totals) == 0;
     if (account->state == HF_ACCOUNT_CLOSED || (changed->state == HF_ACCOUNT_CLOSED && !empty) ||
+        (changed->has_asset && !hf_asset_equal(&changed->asset, &account->asset)) ||
         memcmp(&account->totals, &changed->side.totals, sizeof(account->totals)) != 0) {
         return hf_apply_damaged(a, "account can't change like that");
     }

@@ -264,11 +264,10 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
 {
     struct hf_table *const tables[] = {&state->accounts, &state->holds, &state->streams,
                                        &state->documents, &state->leases};
-    struct hf_table *table = stage == STAGE_DELAYED ? &state->queue.delayed : tables[stage];
     struct hf_id id = id_of(stage, thing);
     void *stored = NULL;
-    if (!hf_table_reserve(table, 1) || !hf_due_reserve(&state->due, 1) ||
-        !hf_assets_reserve(&state->assets, 1)) {
+    if ((stage != STAGE_DELAYED && !hf_table_reserve(tables[stage], 1)) ||
+        !hf_due_reserve(&state->due, 1) || !hf_assets_reserve(&state->assets, 1)) {
         return false;
     }
     struct hf_due due = {0};
@@ -284,7 +283,9 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
         stored = hf_document_new(thing);
     } else if (stage == STAGE_DELAYED) {
         const struct hf_delayed *delayed = thing;
-        stored = hf_delayed_new(delayed);
+        stored = hf_queue_reserve_delayed(&state->queue, &delayed->message.topic.id, 0)
+                     ? hf_delayed_new(delayed)
+                     : NULL;
         due = (struct hf_due){delayed->due_us, HF_KIND_MESSAGE, id_of(stage, thing)};
     } else {
         const struct hf_lease *lease = thing;
@@ -294,7 +295,11 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
     if (stored == NULL) {
         return false;
     }
-    (void)hf_table_put(table, &id, stored);
+    if (stage == STAGE_DELAYED) {
+        hf_queue_put_delayed(&state->queue, stored);
+    } else {
+        (void)hf_table_put(tables[stage], &id, stored);
+    }
     if (stage == STAGE_ACCOUNTS) {
         hf_assets_add_account(&state->assets, stored);
     }

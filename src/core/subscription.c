@@ -89,6 +89,7 @@ void hf_subscription_free(struct hf_subscription *s)
     hf_free(s->backing_off.items);
     hf_free(s->out.items);
     hf_free(s->ages.items);
+    hf_line_marks_release(&s->marks);
     hf_subscription_end_redrive(s);
     hf_free(s);
 }
@@ -99,6 +100,7 @@ void hf_lines_drop(struct hf_subscription *s)
     hf_table_clear(&s->lines);
     s->ready = (struct hf_line_list){0};
     s->parked = (struct hf_line_list){0};
+    s->marks.count = 0;
     s->backing_off.count = 0;
     s->out.count = 0;
     s->ages.count = 0;
@@ -340,10 +342,11 @@ size_t hf_line_heap_earliest(const struct hf_line_heap *heap, uint64_t now_us, s
 
 /* ---- lines ---- */
 
-bool hf_lines_reserve(struct hf_subscription *s, size_t lines, size_t out, size_t backing_off)
+bool hf_lines_reserve(struct hf_subscription *s, size_t lines, size_t out, size_t failing)
 {
     return hf_table_reserve(&s->lines, lines) && heap_reserve(&s->ages, lines) &&
-           heap_reserve(&s->out, out) && heap_reserve(&s->backing_off, backing_off);
+           heap_reserve(&s->out, out) && heap_reserve(&s->backing_off, failing) &&
+           hf_line_marks_reserve(&s->marks, failing);
 }
 
 void hf_line_enter(struct hf_subscription *s, struct hf_line *line)
@@ -353,6 +356,9 @@ void hf_line_enter(struct hf_subscription *s, struct hf_line *line)
     case HF_LINE_PARKED:
         line->order = s->next_order++;
         list_append(list_of(s, line), line);
+        if (line->state == HF_LINE_PARKED) {
+            hf_line_marks_added(&s->marks, line);
+        }
         return;
     case HF_LINE_BACKING_OFF:
         heap_push(&by_due, &s->backing_off, line);
@@ -370,6 +376,9 @@ void hf_line_leave(struct hf_subscription *s, struct hf_line *line)
     case HF_LINE_PARKED:
         if (s->redrive.at == line) {
             s->redrive.at = line->list_behind;
+        }
+        if (line->state == HF_LINE_PARKED) {
+            hf_line_marks_leaving(&s->marks, line);
         }
         list_remove(list_of(s, line), line);
         return;
@@ -533,6 +542,7 @@ void hf_subscription_verify(const struct hf_subscription *s)
     }
     verify_list(&s->ready, HF_LINE_READY);
     verify_list(&s->parked, HF_LINE_PARKED);
+    hf_line_marks_verify(&s->marks, &s->parked);
     verify_heap(&by_due, &s->backing_off);
     verify_heap(&by_due, &s->out);
     verify_heap(&by_age, &s->ages);

@@ -15,11 +15,13 @@
  *    message and is `own`.
  * 5. live: every arrival up to the state's position is in the lines. Else: up to `scanned`.
  * 6. waiting + in_flight + parked = arrived − ended.
+ * 7. `marks` are of the parked list (line_marks.h).
  */
 #ifndef HF_CORE_SUBSCRIPTION_H
 #define HF_CORE_SUBSCRIPTION_H
 
 #include "base/table.h"
+#include "core/line_marks.h"
 #include "core/names.h"
 #include "core/queue_event.h"
 
@@ -89,6 +91,9 @@ struct hf_subscription {
     uint64_t version;                         /* of the settings and seeks, 1 at first */
     struct hf_subscription_settings settings; /* texts owned */
     uint64_t from; /* what was before it when it was made: arrivals up to here never counted */
+    uint64_t
+        sought_at; /* commit of the newest seek, 0: none; what ended before it may wait again… */
+    uint64_t sought_to; /* …if it arrived behind this position */
     uint64_t created_at_us;
     uint64_t modified_at_us;
     bool live;
@@ -96,6 +101,7 @@ struct hf_subscription {
     struct hf_table lines; /* by key: struct hf_line, owned */
     struct hf_line_list ready;
     struct hf_line_list parked;
+    struct hf_line_marks marks; /* of it: a page of dead letters begins at one */
     struct hf_line_heap backing_off;
     struct hf_line_heap out;
     struct hf_line_heap ages; /* all lines, by the place of `first`: which message is the oldest */
@@ -143,9 +149,9 @@ void hf_subscription_end_redrive(struct hf_subscription *subscription);
 
 struct hf_line *hf_subscription_line(const struct hf_subscription *subscription,
                                      const struct hf_id *key);
-/* Room for `lines` more in the table and `ages`, `out` more that go out and `backing_off` more that back off. */
+/* Room for `lines` more in the table and `ages`, `out` more that go out and `failing` more that back off or are parked. */
 bool hf_lines_reserve(struct hf_subscription *subscription, size_t lines, size_t out,
-                      size_t backing_off) HF_WARN_UNUSED;
+                      size_t failing) HF_WARN_UNUSED;
 /* A line that the caller filled in (all but order, indices and neighbours); READY and PARKED ones go to the end of
  * their list. Room is reserved. */
 void hf_lines_add(struct hf_subscription *subscription, struct hf_line *line);

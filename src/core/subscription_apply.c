@@ -163,7 +163,9 @@ bool hf_queue_arrivals(struct hf_applying *a)
         }
         subscription->arriving = 0;
         if (subscription->live) {
+            size_t before = subscription->lines.count;
             hf_lines_arrive(a, subscription, &match->arrival);
+            queue->line_count += subscription->lines.count - before;
         }
     }
     queue->match_count = 0;
@@ -245,6 +247,42 @@ bool hf_queue_reserve(struct hf_state *state, const struct hf_commit *commit, si
     }
     *records += room.records + queue->match_count;
     return ok && hf_queue_reserve_lines(queue, queue->match_count + room.lines);
+}
+
+/* A message that comes behind others adds none; two that begin a line together are counted twice. */
+static bool begins_line(const struct hf_match *match)
+{
+    static const struct hf_id main_key; /* zero: HF_LINE_MAIN_KEY */
+    const struct hf_subscription *s = match->subscription;
+    return s != NULL &&
+           hf_subscription_line(s, s->settings.order == HF_ORDER_KEY ? &match->arrival.key_hash
+                                                                     : &main_key) == NULL;
+}
+
+uint64_t hf_queue_load(const struct hf_queue *queue)
+{
+    return queue->line_count + queue->delayed.count;
+}
+
+struct hf_queue_growth hf_queue_growth_of(const struct hf_queue *queue,
+                                          const struct hf_commit *commit)
+{
+    struct hf_queue_growth growth = {0};
+    for (size_t i = 0; i < queue->match_count; i++) {
+        growth.arriving += begins_line(&queue->matches[i]);
+    }
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        const struct hf_event *event = commit->events[i];
+        if (event->type == HF_EVENT_MESSAGE_PUBLISHED) {
+            growth.arriving += event->published.deliver_at_us != 0;
+        }
+        for (uint32_t j = 0;
+             event->type == HF_EVENT_MESSAGES_DELIVERED && j < event->delivered.count; j++) {
+            const struct hf_delivery *delivery = &event->delivered.deliveries[j];
+            growth.delivering += !hf_id_equal(&delivery->line, &delivery->from_line);
+        }
+    }
+    return growth;
 }
 
 /* ---- events ---- */
@@ -345,6 +383,8 @@ static bool apply_sought(struct hf_applying *a)
     }
     s->version = change->version;
     s->modified_at_us = a->commit->time_us;
+    s->sought_at = a->commit->position;
+    s->sought_to = change->scanned;
     hf_lines_drop(s);
     return set_scanned(a, s, change->scanned);
 }
@@ -390,6 +430,9 @@ bool hf_subscription_apply_event(struct hf_applying *a)
 {
     uint64_t uid;
     const struct hf_name *name = hf_queue_event_subscription(a->event, &uid);
+    struct hf_queue *queue = &a->state->queue;
+    const struct hf_subscription *there = hf_queue_subscription(queue, &name->id);
+    size_t before = there == NULL ? 0 : there->lines.count;
     bool ok;
     switch ((unsigned)a->event->type) {
     case HF_EVENT_SUBSCRIPTION_PUT:
@@ -407,10 +450,13 @@ bool hf_subscription_apply_event(struct hf_applying *a)
         ok = apply_lines(a, name, uid);
         break;
     }
-    struct hf_subscription *s = ok ? hf_queue_subscription(&a->state->queue, &name->id) : NULL;
+    struct hf_subscription *s = hf_queue_subscription(queue, &name->id);
     if (s != NULL) {
+        queue->line_count += s->lines.count - before; /* modulo 2^64: they may be fewer */
+    }
+    if (ok && s != NULL) {
         note_timer(a, s);
-        hf_queue_note_lag(&a->state->queue, s);
+        hf_queue_note_lag(queue, s);
     }
     return ok;
 }

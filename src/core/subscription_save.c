@@ -33,6 +33,28 @@ static void code_redrive(struct hf_codec *codec, struct hf_redrive_task *task)
     hf_code_u64(codec, &task->total, UINT64_MAX, "redrive total");
 }
 
+#define LIVE_FLAG   1u
+#define SOUGHT_FLAG 2u /* sought_at and sought_to follow */
+
+/* One byte, and what it announces. */
+static void code_whereabouts(struct hf_codec *codec, struct hf_subscription *s)
+{
+    uint8_t flags = (uint8_t)((s->live ? LIVE_FLAG : 0u) | (s->sought_at != 0 ? SOUGHT_FLAG : 0u));
+    hf_code_bytes(codec, &flags, 1, "subscription live");
+    if (!check(codec, (flags & ~(LIVE_FLAG | SOUGHT_FLAG)) == 0, "subscription live")) {
+        return;
+    }
+    s->live = (flags & LIVE_FLAG) != 0;
+    if (!s->live) {
+        hf_code_u64(codec, &s->scanned, UINT64_MAX, "scanned position");
+    }
+    if ((flags & SOUGHT_FLAG) != 0) {
+        hf_code_u64(codec, &s->sought_at, UINT64_MAX, "sought at");
+        hf_code_u64(codec, &s->sought_to, UINT64_MAX, "sought to");
+        (void)check(codec, s->sought_at > s->uid && s->sought_to < s->sought_at, "sought at");
+    }
+}
+
 /* All but the lines, of which it has line_count. */
 static void code_subscription(struct hf_codec *codec, struct hf_subscription *s,
                               uint64_t *line_count)
@@ -44,10 +66,7 @@ static void code_subscription(struct hf_codec *codec, struct hf_subscription *s,
     hf_code_u64(codec, &s->from, UINT64_MAX, "subscription from");
     hf_code_u64(codec, &s->created_at_us, UINT64_MAX, "subscription created at");
     hf_code_u64(codec, &s->modified_at_us, UINT64_MAX, "subscription modified at");
-    hf_code_bool(codec, &s->live, "subscription live");
-    if (!s->live) {
-        hf_code_u64(codec, &s->scanned, UINT64_MAX, "scanned position");
-    }
+    code_whereabouts(codec, s);
     hf_code_u64(codec, &s->next_uid, UINT64_MAX, "next line uid");
     hf_code_u64(codec, &s->next_order, UINT64_MAX, "next order");
     hf_code_u64(codec, &s->arrived, UINT64_MAX, "arrived");
@@ -252,10 +271,8 @@ static enum hf_err complete(struct hf_state *state, struct hf_error *error)
         s->arrived < s->ended) {
         return bad(error, "a subscription's messages do not add up");
     }
-    s->redrive.at = s->redrive.active ? s->parked.first : NULL;
-    while (s->redrive.at != NULL && s->redrive.at->order <= s->redrive.through_order) {
-        s->redrive.at = s->redrive.at->list_behind;
-    }
+    s->redrive.at =
+        s->redrive.active ? hf_line_marks_behind(&s->marks, s->redrive.through_order) : NULL;
     hf_queue_note_lag(&state->queue, s);
     s->due_us = hf_subscription_timer_us(s);
     if (s->due_us == UINT64_MAX) {
@@ -390,6 +407,7 @@ static enum hf_err load_line(struct hf_state *state, struct hf_codec *codec, str
     s->next_order = line->order;
     hf_lines_add(s, line);
     s->next_order = next_order;
+    state->queue.line_count++;
     uint64_t out = line->next - line->first;
     s->in_flight += out;
     s->waiting += line->last - line->first + 1 - out - (line->state == HF_LINE_PARKED);

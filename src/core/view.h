@@ -20,6 +20,7 @@ struct hf_records {
     uint64_t as_of;              /* the index answered for all positions up to here */
     struct hf_index_table index; /* answers; flag HF_RECORD_ABSENT = looked up, not there */
     struct hf_table frames;      /* by position: struct hf_shared_bytes, owned references */
+    bool unreadable;             /* what was asked for last is damaged in the log: it won't come */
 };
 
 #define HF_RECORD_ABSENT 0x80000000u

@@ -292,6 +292,8 @@ void hf_node_publish(struct hf_node *node)
     }
     s->sagas_parked = node->state.sagas.by_state[HF_SAGA_PARKED].count;
     s->sagas_failing = node->state.sagas.failing.count;
+    s->lines = node->state.queue.line_count;
+    s->delayed = node->state.queue.delayed.count;
     s->checkpoint_position = node->state.checkpoint_position;
     s->read_only = node->read_only_until_us != 0;
     s->commits = node->counts.commits;

@@ -100,13 +100,35 @@ static void stir_waits(struct hf_node *node)
     }
 }
 
-/* Takes the draft's commit into the state and the batch. NULL: memory is short, nothing has changed. */
-static struct hf_shared_bytes *record(struct hf_node *node)
+/* Is there room for the lines of what the draft's commit brings and takes out? An eighth is kept for deliveries, so that
+ * consumers go on when nothing more may come. What the node itself records is not asked: it frees room, or brings what was
+ * counted as delayed. */
+static bool lines_fit(const struct hf_node *node)
+{
+    const struct hf_queue *queue = &node->state.queue;
+    uint64_t most = node->limits.queue_lines_max;
+    uint64_t load = hf_queue_load(queue);
+    if (load + HF_COMMIT_ARRIVALS_MAX + HF_COMMIT_OPERATIONS_MAX <= most - most / 8) {
+        return true; /* whatever it is: the usual case */
+    }
+    struct hf_queue_growth growth = hf_queue_growth_of(queue, &node->draft.commit);
+    return (growth.arriving == 0 || load + growth.arriving <= most - most / 8) &&
+           (growth.delivering == 0 || load + growth.delivering <= most);
+}
+
+/* Takes the draft's commit into the state and the batch. NULL: memory is short, or a limit is reached; nothing has
+ * changed. */
+static struct hf_shared_bytes *record(struct hf_node *node, bool asked)
 {
     struct hf_batch *batch = &node->building;
     size_t before = batch->body.size_bytes;
     struct hf_shared_bytes *frame = encode_frame(node, &batch->body);
-    if (frame == NULL || !hf_state_reserve(&node->state, &node->draft.commit)) {
+    bool reserved = frame != NULL && hf_state_reserve(&node->state, &node->draft.commit);
+    if (reserved && asked && !lines_fit(node)) {
+        hf_state_forgo(&node->state);
+        reserved = false;
+    }
+    if (!reserved) {
         hf_shared_bytes_unref(frame);
         batch->body.size_bytes = before;
         return NULL;
@@ -128,7 +150,7 @@ static struct hf_shared_bytes *record(struct hf_node *node)
 
 bool hf_node_record_draft(struct hf_node *node)
 {
-    struct hf_shared_bytes *frame = record(node);
+    struct hf_shared_bytes *frame = record(node, false);
     hf_shared_bytes_unref(frame);
     return frame != NULL;
 }
@@ -141,7 +163,7 @@ bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
         hf_decide_system(&node->state, type, system, now_us, &node->draft) != HF_DECISION_COMMIT) {
         return false;
     }
-    struct hf_shared_bytes *frame = record(node);
+    struct hf_shared_bytes *frame = record(node, false);
     hf_shared_bytes_unref(frame);
     return frame != NULL;
 }
@@ -208,7 +230,7 @@ static void answer_commit(struct hf_node *node, struct hf_request *request)
         return;
     }
     struct hf_shared_bytes *frame =
-        request->command->dry_run ? encode_unrecorded(node) : record(node);
+        request->command->dry_run ? encode_unrecorded(node) : record(node, true);
     if (frame == NULL) {
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
         return;

@@ -40,9 +40,11 @@ static bool has_failed(struct hf_node *node, struct hf_inner_fetch *fetch)
     if (fetch->request.fetch_error == HF_ERR_OK) {
         return false;
     }
+    bool unreadable = fetch->request.fetch_error == HF_ERR_CORRUPT;
     fetch->request.fetch_error = HF_ERR_OK;
     fetch->retry_us = node->outside->monotonic_us(node->outside) + WAIT_FOR_DISK_US;
     forget_records(fetch);
+    fetch->request.records.unreadable = unreadable;
     return true;
 }
 
@@ -132,6 +134,13 @@ static const struct hf_subscription *scanned_next(struct hf_node *node)
     return s;
 }
 
+/* What is to come waits in the log while there are many lines: a part of the room is for what arrives now. */
+static bool lines_wanted(const struct hf_node *node)
+{
+    uint64_t most = node->limits.queue_lines_max;
+    return hf_queue_load(&node->state.queue) < most - most / 4;
+}
+
 static void end_turn(struct hf_node *node)
 {
     hf_queue_rotate(&node->state.queue, node->scanning_uid);
@@ -149,7 +158,7 @@ bool hf_node_scan(struct hf_node *node)
         return false;
     }
     const struct hf_subscription *s = scanned_next(node);
-    if (s == NULL) {
+    if (s == NULL || !lines_wanted(node)) {
         forget_records(fetch);
         return false;
     }
@@ -181,6 +190,6 @@ bool hf_node_scan(struct hf_node *node)
 uint64_t hf_node_next_scan_us(const struct hf_node *node)
 {
     bool wants = node->state.queue.lagging_first != NULL && !is_waiting(&node->scan) &&
-                 node->phase == HF_NODE_LEADING;
+                 node->phase == HF_NODE_LEADING && lines_wanted(node);
     return wants ? node->scan.retry_us : UINT64_MAX;
 }

@@ -34,7 +34,7 @@ def everything(client, **parameters):
                                            {k: v for k, v in parameters.items() if k not in ("from_", "position", "time")}))
         events += got["data"]
         after = got["next"]
-        if got["lag_events"] == 0:
+        if got["lag_commits"] == 0:
             return events, after
 
 
@@ -94,7 +94,7 @@ class Stream:
             if "event" in line:
                 assert list(line) == ["event"], line
                 return line["event"]
-            assert list(line) == ["cursor", "head", "lag_events", "lag_ms"], line
+            assert list(line) == ["cursor", "head", "lag_commits", "lag_ms"], line
             self.cursor = line["cursor"]
 
     def lines_to_end(self):

@@ -157,17 +157,17 @@ def _(client):
         while len(seen) < len(whole):
             got = page(client, limit=limit, after=after)
             assert len(got["data"]) <= limit
-            equal(got["lag_events"] > 0 or len(got["data"]) > 0, True)
+            equal(got["lag_commits"] > 0 or len(got["data"]) > 0, True)
             seen += got["data"]
             after = got["next"]
             pages += 1
         equal(ids(seen), ids(whole))
         assert limit > 1 or pages == len(whole)
     got = page(client, after=after)
-    equal((got["data"], got["next"], got["lag_events"], got["lag_ms"]), ([], after, 0, 0))
+    equal((got["data"], got["next"], got["lag_commits"], got["lag_ms"]), ([], after, 0, 0))
     equal(got["head"], head_position(client))
     first = page(client, limit=1)
-    assert first["lag_events"] > 0 and first["lag_ms"] > 0, first
+    assert first["lag_commits"] > 0 and first["lag_ms"] > 0, first
     for bad in ("0", "1001", "x", "-1"):
         refused(client.get(target(limit=bad)), 400, "invalid_request")
 
@@ -273,7 +273,7 @@ def _(client):
     for _ in range(5):
         done(client.put(f"/v1/accounts/{fresh('mv')}", {"asset": "USD/2"}))
     moved = page(client, after=cursor, types="none")
-    assert moved["next"] != cursor and moved["lag_events"] == 0 and moved["data"] == []
+    assert moved["next"] != cursor and moved["lag_commits"] == 0 and moved["data"] == []
     equal(moved["next"], page(client, from_="now")["next"])
 
 
@@ -287,7 +287,7 @@ def _(client):
     lines = stream.lines_to_end()
     stream.close()
     equal([line["event"] for line in lines if "event" in line], whole)
-    equal((lines[-1]["cursor"], lines[-1]["lag_events"]), (cursor, 0))
+    equal((lines[-1]["cursor"], lines[-1]["lag_commits"]), (cursor, 0))
     assert "cursor" in lines[0]
     stream = Stream(client.address, NDJSON, limit=3)
     lines = stream.lines_to_end()
@@ -347,7 +347,7 @@ def _(client):
     block = streams[SSE].sse()
     equal((block["comment"], block["id"], block["data"]), ("heartbeat", cursor, None))
     line = streams[NDJSON].line()
-    equal((line["cursor"], line["lag_events"]), (cursor, 0))
+    equal((line["cursor"], line["lag_commits"]), (cursor, 0))
     assert 14 <= time.monotonic() - begin < 40
     for stream in streams.values():
         stream.close()

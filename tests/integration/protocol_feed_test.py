@@ -79,7 +79,7 @@ def _(client):
     one_of_each(client)
     for accept in (None, "*/*", "application/*", "application/json"):
         answer = client.get(target(limit=5), headers={"Accept": accept} if accept else {})
-        equal((answer.headers["content-type"], list(answer.json)), ("application/json", ["data", "next", "head", "lag_events", "lag_ms"]))
+        equal((answer.headers["content-type"], list(answer.json)), ("application/json", ["data", "next", "head", "lag_commits", "lag_ms"]))
     answer = client.get(target(limit=5), headers={"Accept": BATCH})
     equal(answer.headers["content-type"], BATCH)
     equal(json.loads(answer.body), page(client, limit=5)["data"])

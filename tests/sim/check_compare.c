@@ -199,6 +199,8 @@ static bool same_changed(const struct hf_compare_at *c, const struct hf_account_
                          const struct hf_account_changed *model)
 {
     return hf_same_number(c, "change", real->change, model->change) &&
+           hf_same_number(c, "has its asset", real->has_asset, model->has_asset) &&
+           hf_same_asset(c, &real->asset, &model->asset) &&
            hf_same_number(c, "state", real->state, model->state) &&
            same_limit(c, "floor", real->has_floor, real->floor, model->has_floor, model->floor) &&
            same_limit(c, "ceiling", real->has_ceiling, real->ceiling, model->has_ceiling,

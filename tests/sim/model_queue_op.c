@@ -467,7 +467,12 @@ static bool same_from(const struct hf_naive_subscription *subscription, const st
     if (from->kind == HF_SEEK_BEGINNING) {
         return subscription->from == 0;
     }
-    return from->kind != HF_SEEK_POSITION || subscription->from == from->position;
+    if (from->kind != HF_SEEK_POSITION) {
+        return true;
+    }
+    /* What was not there yet when it was made could not be begun at. */
+    uint64_t head_then = subscription->uid - 1;
+    return subscription->from == (from->position < head_then ? from->position : head_then);
 }
 
 static enum hf_err put(struct hf_model_turn *turn, struct hf_naive_subscription *subscription,

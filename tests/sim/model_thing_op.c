@@ -137,6 +137,8 @@ static void account_changed(struct hf_model_turn *turn, struct hf_model_thing *t
 {
     struct hf_event *event = hf_model_event(turn->model, HF_EVENT_ACCOUNT_CHANGED, turn->op_index);
     event->changed = (struct hf_account_changed){.change = change,
+                                                 .has_asset = true,
+                                                 .asset = thing->account.asset,
                                                  .side = hf_model_entry(turn, thing),
                                                  .state = thing->account.state,
                                                  .has_floor = thing->account.has_floor,

@@ -78,6 +78,7 @@ static bool fill(struct hf_naive_news *news, struct hf_arena *arena, const struc
         return true;
     case HF_EVENT_ACCOUNT_CHANGED:
         about(news, arena, "holdfast.account.changed", "accounts/", &event->changed.side.account);
+        news->asset = event->changed.asset;
         return true;
     case HF_EVENT_TRANSFER_POSTED:
         about(news, arena, "holdfast.transfer.posted", "transfers/", &event->posting.transfer.name);

@@ -295,6 +295,76 @@ static void commits(void **state)
     RUN(rows);
 }
 
+/* ---- subscriptions ---- */
+
+static void subscriptions(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct door_row rows[] = {
+        {{"PUT /v1/subscriptions/s", NULL, "{'filter':{'topic':'t'},'attempts_max':1,'backoff':{'first_ms':0,'max_ms':0}}"}, 201, "{'position':", "Location: /v1/subscriptions/s", "ETag: '1'"},
+        {{"PUT /v1/subscriptions/s", NULL, "{'backoff':{'max_ms':0,'first_ms':0},'attempts_max':1,'filter':{'topic':'t'}}"}, 200, "'position':null", "ETag: '1'", "!Location"},
+        {{"PUT /v1/subscriptions/s", NULL, "{'filter':{'topic':'t'},'attempts_max':2}"}, 428, "precondition_required", NULL, NULL},
+        {{"PUT /v1/subscriptions/s", "If-Match: '7'", "{'filter':{'topic':'t'},'attempts_max':1}"}, 412, "condition_failed", NULL, NULL},
+        {{"PUT /v1/subscriptions/s", "If-Match: '1'", "{'filter':{'topic':'u'}}"}, 409, "subscription_exists", NULL, NULL},
+        {{"PUT /v1/subscriptions/s", "If-Match: '1'", "{'filter':{'topic':'t'},'attempts_max':1,'backoff':{'first_ms':0,'max_ms':0},'in_flight_max':7}"}, 200, "'position':", "ETag: '2'", NULL},
+        {{"PUT /v1/subscriptions/s", "If-None-Match: *", "{'filter':{'topic':'t'}}"}, 412, NULL, NULL, NULL},
+        {{"PUT /v1/subscriptions/p", NULL, "{'filter':{'topic':'t'},'from':{'position':900}}"}, 201, NULL, NULL, NULL},
+        {{"PUT /v1/subscriptions/p", NULL, "{'filter':{'topic':'t'},'from':{'position':900}}"}, 200, "'position':null", NULL, NULL},
+        {{"PUT /v1/subscriptions/x", NULL, "{'filter':{'topics':'t'}}"}, 400, "'failed':'/filter/topics'", NULL, NULL},
+        {{"PUT /v1/subscriptions/x", NULL, "{'filter':{'topic':'t'},'lines_max':5}"}, 400, "'failed':'/lines_max'", NULL, NULL},
+        {{"PUT /v1/subscriptions/x", NULL, NULL}, 400, "needs a body", NULL, NULL},
+        {{"PUT /v1/subscriptions/a%20b", NULL, "{'filter':{'topic':'t'}}"}, 400, "no name", NULL, NULL},
+        {{"GET /v1/subscriptions/s", NULL, NULL}, 200, "'in_flight_max':7", "ETag: '2'", "Holdfast-Position"},
+        {{"GET /v1/subscriptions/s", "If-None-Match: '2'", NULL}, 304, NULL, "ETag: '2'", NULL},
+        {{"GET /v1/subscriptions/s", NULL, NULL}, 200, "'parked':0,'delayed':0", NULL, NULL},
+        {{"GET /v1/subscriptions/nobody", NULL, NULL}, 404, "subscription_not_found", NULL, NULL},
+        {{"GET /v1/subscriptions?prefix=s", NULL, NULL}, 200, "'next':null", NULL, NULL},
+        {{"GET /v1/subscriptions?limit=1", NULL, NULL}, 200, "'next':'", NULL, NULL},
+        {{"POST /v1/subscriptions/s", NULL, "{}"}, 405, "method_not_allowed", "Allow: PUT, GET, HEAD, DELETE, OPTIONS", NULL},
+        {{"GET /v1/subscriptions/s/receive", NULL, NULL}, 405, NULL, "Allow: POST, OPTIONS", NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, NULL}, 200, "{'position':null,'messages':[]}", "!Replayed", NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, "{'max':0}"}, 400, "'failed':'/max'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, "{'max':1001}"}, 400, "'failed':'/max'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, "{'wait_ms':30001}"}, 400, "'failed':'/wait_ms'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, "{'attempt':'a b'}"}, 400, "'failed':'/attempt'", NULL, NULL},
+        {{"POST /v1/subscriptions/nobody/receive", NULL, "{}"}, 404, "subscription_not_found", NULL, NULL},
+        {{"POST /v1/commits", NULL, "{'do':[{'op':'publish','id':'m1','topic':'t','key':'k','type':'x','data':{ 'a' : 1 }},{'op':'publish','id':'m2','topic':'t','key':'k','type':'x','data':2}]}"}, 201, "'op':'publish'", NULL, NULL},
+        {{"POST /v1/commits", NULL, "{'do':[{'op':'publish','id':'m1','topic':'t','key':'k','type':'x','data':{'a':1}}]}"}, 409, "or some of them, are stored already", NULL, NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, "{'max':1,'attempt':'w1-1','consumer':'w1'}"}, 200, "'data':{ 'a' : 1 }", "!Replayed", NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, "{'max':1,'attempt':'w1-1','consumer':'w1'}"}, 200, "'data':{ 'a' : 1 }", "Idempotent-Replayed: true", NULL},
+        {{"POST /v1/subscriptions/s/receive", NULL, "{'max':2,'attempt':'w1-1','consumer':'w1'}"}, 422, "idempotency_key_reused", NULL, NULL},
+        {{"POST /v1/subscriptions/s/ack", NULL, "{'receipts':['no receipt']}"}, 400, "'failed':'/receipts/0'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/ack", NULL, "{'receipts':[]}"}, 400, "'failed':'/receipts'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/ack", NULL, "{}"}, 400, NULL, NULL, NULL},
+        {{"POST /v1/subscriptions/s/nack", NULL, "{'items':[{'receipt':'x','delay':1}]}"}, 400, "'failed':'/items/0/delay'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/extend", NULL, "{'receipts':['x']}"}, 400, NULL, NULL, NULL},
+        {{"POST /v1/subscriptions/s/park", NULL, "{'receipts':[1]}"}, 400, "'failed':'/receipts'", NULL, NULL},
+        {{"GET /v1/subscriptions/s/messages/m1", NULL, NULL}, 400, NULL, NULL, NULL},
+        {{"GET /v1/subscriptions/s/messages/1-0", NULL, NULL}, 404, "message_not_found", NULL, NULL},
+        {{"GET /v1/subscriptions/s/dead", NULL, NULL}, 200, "{'data':[],'next':null}", NULL, NULL},
+        {{"GET /v1/subscriptions/s/dead?error_contains=x&limit=5", NULL, NULL}, 200, "{'data':[],'next':null}", NULL, NULL},
+        {{"GET /v1/subscriptions/s/dead?limit=0", NULL, NULL}, 400, "limit", NULL, NULL},
+        {{"POST /v1/subscriptions/s/redrive", NULL, "{'all':true}"}, 400, "idempotency_key_missing", NULL, NULL},
+        {{"POST /v1/subscriptions/s/redrive", "Idempotency-Key: r1", "{'all':true,'key':'k'}"}, 400, "redrive one of", NULL, NULL},
+        {{"POST /v1/subscriptions/s/redrive", "Idempotency-Key: r1", "{'all':true,'rate_per_s':0}"}, 400, "'failed':'/rate_per_s'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/redrive", "Idempotency-Key: r1", "{'all':true}"}, 200, "'moved':0,'redrive':null", "!Replayed", NULL},
+        {{"POST /v1/subscriptions/s/redrive", "Idempotency-Key: r1", "{'all':true}"}, 200, "'moved':0", "Idempotent-Replayed: true", NULL},
+        {{"POST /v1/subscriptions/s/redrive", "Idempotency-Key: r2", "{'message':'1-0'}"}, 404, "message_not_found", NULL, NULL},
+        {{"POST /v1/subscriptions/s/redrive?dry_run=true", NULL, "{'all':true}"}, 200, "'position':null,'moved':0", NULL, NULL},
+        {{"POST /v1/subscriptions/s/seek", NULL, "{'to':'now'}"}, 400, "idempotency_key_missing", NULL, NULL},
+        {{"POST /v1/subscriptions/s/seek", "Idempotency-Key: s1", "{'to':'end'}"}, 400, "'failed':'/to'", NULL, NULL},
+        {{"POST /v1/subscriptions/s/seek", "Idempotency-Key: s1", "{'to':'beginning'}"}, 200, "'op':'seek','subscription':'s','version':3", NULL, NULL},
+        {{"DELETE /v1/subscriptions/s", NULL, NULL}, 428, "precondition_required", NULL, NULL},
+        {{"DELETE /v1/subscriptions/s", "If-Match: '2'", NULL}, 412, "condition_failed", NULL, NULL},
+        {{"DELETE /v1/subscriptions/s", "If-Match: '3'", NULL}, 200, NULL, "!ETag", NULL},
+        {{"DELETE /v1/subscriptions/s", "Idempotency-Key: d1", NULL}, 404, "subscription_not_found", NULL, NULL},
+        {{"GET /v1/subscriptions/s", NULL, NULL}, 404, "subscription_not_found", NULL, NULL},
+    };
+    /* clang-format on */
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +374,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(streams, setup, teardown),
         cmocka_unit_test_setup_teardown(documents, setup, teardown),
         cmocka_unit_test_setup_teardown(leases, setup, teardown),
+        cmocka_unit_test_setup_teardown(subscriptions, setup, teardown),
         cmocka_unit_test_setup_teardown(commits, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,13 @@ static void accounts_tell_their_name_and_asset(void **state)
                                                   .side = {.account = name_of("users:1")}};
     assert_feed(&changed, (struct wanted){.type = "holdfast.account.changed",
                                           .subject = "accounts/users:1",
-                                          .key = "accounts/users:1"});
+                                          .key = "accounts/users:1"}); /* as early frames are */
+    changed.changed.has_asset = true;
+    changed.changed.asset = asset_of("USD/2");
+    assert_feed(&changed, (struct wanted){.type = "holdfast.account.changed",
+                                          .subject = "accounts/users:1",
+                                          .key = "accounts/users:1",
+                                          .asset = "USD/2"});
 }
 
 static void money_tells_its_transfer_or_hold(void **state)

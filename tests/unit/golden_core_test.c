@@ -2,8 +2,10 @@
  * The stored form of commits and of the state is frozen: a fixed script gives these bytes for ever.
  *
  * tests/golden/core.txt holds a line a commit (record and payload in hex, the chain's hash behind it) and the
- * SHA-256 of the canonical state at the end; core_queue.txt the same of messages (feature level 2). The test decides the script anew and compares; and it replays the
- * golden lines alone, as a later version must. GOLDEN_WRITE=1 writes the file (only before a release).
+ * SHA-256 of the canonical state at the end; core_queue.txt the same of messages (feature level 2). The test decides the
+ * script anew and compares; and it replays the golden lines alone, as a later version must. GOLDEN_WRITE=1 writes the file
+ * (only before a release). core.txt is of versions whose changes of accounts did not tell the asset: it is only replayed, to
+ * the same state; core_asset.txt is what the script gives now.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +107,7 @@ struct golden {
 static struct golden goldens[] = {
     {"GOLDEN_CORE", script, HF_ARRAY_COUNT(script)},
     {"GOLDEN_QUEUE", queue_script, HF_ARRAY_COUNT(queue_script)},
+    {"GOLDEN_CORE_ASSET", script, HF_ARRAY_COUNT(script)},
 };
 
 struct core {
@@ -364,9 +367,10 @@ static void the_state_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        OF(the_script_gives_these_bytes, 0), OF(these_bytes_give_the_state, 0),
-        OF(the_script_gives_these_bytes, 1), OF(these_bytes_give_the_state, 1),
-        OF(the_state_comes_back, 0),         OF(the_state_comes_back, 1),
+        OF(these_bytes_give_the_state, 0),   OF(the_script_gives_these_bytes, 1),
+        OF(these_bytes_give_the_state, 1),   OF(the_script_gives_these_bytes, 2),
+        OF(these_bytes_give_the_state, 2),   OF(the_state_comes_back, 0),
+        OF(the_state_comes_back, 1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

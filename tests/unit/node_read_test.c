@@ -2,25 +2,13 @@
  * Reads through a node in the simulated world: several at one position, cold ones, and reads that wait for a
  * position, with and without a deadline.
  */
-#include "api/commit_json.h"
 #include "base/check.h"
-#include "log/log_file.h"
-#include "node/node.h"
-#include "sim/world.h"
+#include "unit/node_rig.h"
 #include "unit/support.h"
-
-#define TICK_US 100u /* between two rounds of steps */
-
-struct fixture {
-    struct hf_world *world;
-    struct hf_outside *outside;
-    struct hf_node *node;
-};
 
 /* Something asked, and what came of it. */
 struct asked {
     struct hf_request request;
-    struct hf_command command;
     unsigned renders;      /* calls of render since index 0 */
     unsigned firsts;       /* of those, for index 0 */
     size_t next_index;     /* that render must be called with, or 0 */
@@ -51,82 +39,28 @@ static void done(struct hf_request *request)
     asked->done = true;
 }
 
-static struct fixture begin(uint64_t recent_bytes_max)
+static struct node_rig begin(uint64_t recent_bytes_max)
 {
-    struct fixture f = {.world = hf_world_new(7)};
-    f.outside = hf_world_boot(hf_world_machine_new(f.world, NULL));
-    struct hf_limits limits = hf_limits_default();
-    limits.segment_bytes_first = 1u << 16;
-    limits.segment_bytes_max = 1u << 18;
-    limits.recent_bytes_max = recent_bytes_max;
-    struct hf_log_file_options log_options = {.directory = "data",
-                                              .create = true,
-                                              .segment_bytes_first = limits.segment_bytes_first,
-                                              .segment_bytes_max = limits.segment_bytes_max};
-    struct hf_node_options options = {.outside = f.outside,
-                                      .directory = "data",
-                                      .name = "test",
-                                      .limits = limits,
-                                      .checkpoints = true};
-    struct hf_error error = {0};
-    assert_int_equal(hf_log_file_open(f.outside, &log_options, &options.log, &error), HF_ERR_OK);
-    f.node = hf_node_new(&options);
-    assert_non_null(f.node);
-    assert_int_equal(hf_node_start(f.node, false, NULL, NULL, &error), HF_ERR_OK);
-    return f;
+    struct node_rig rig;
+    node_rig_init(&rig, 7);
+    rig.limits.recent_bytes_max = recent_bytes_max;
+    node_rig_make(&rig);
+    node_rig_start(&rig);
+    return rig;
 }
 
-static void drive(struct fixture *f, uint64_t duration_us)
+static void open_accounts(struct node_rig *f)
 {
-    for (uint64_t past_us = 0; past_us < duration_us; past_us += TICK_US) {
-        while (hf_node_step(f->node)) {
-        }
-        hf_world_run(f->world, TICK_US);
-    }
-    while (hf_node_step(f->node)) {
-    }
+    node_rig_commit(
+        f, "{\"do\":[{\"op\":\"open_account\",\"account\":\"w\",\"asset\":\"USD/2\",\"floor\":"
+           "null},{\"op\":\"open_account\",\"account\":\"a\",\"asset\":\"USD/2\"}]}");
 }
 
-static void drive_until_done(struct fixture *f, const struct asked *asked)
+static void pay(struct node_rig *f)
 {
-    for (unsigned i = 0; !asked->done && i < 10000; i++) {
-        drive(f, TICK_US);
-    }
-    assert_true(asked->done);
-}
-
-static void end(struct fixture *f)
-{
-    hf_world_drain(f->outside);
-    hf_node_free(f->node);
-    hf_world_free(f->world);
-}
-
-static void commit(struct fixture *f, const char *json)
-{
-    struct asked asked = {.request = {.done = done}};
-    struct hf_malformed malformed = {0};
-    hf_command_init(&asked.command, HF_COMMAND_COMMIT);
-    assert_true(hf_commit_json_decode(hf_str_from(json), &asked.command, &malformed));
-    assert_true(hf_command_finish(&asked.command, &malformed));
-    asked.request.command = &asked.command;
-    assert_int_equal(hf_node_submit(f->node, &asked.request), HF_ERR_OK);
-    drive_until_done(f, &asked);
-    assert_int_equal(asked.request.answer.code, HF_ERR_OK);
-    hf_answer_release(&asked.request.answer);
-    hf_command_release(&asked.command);
-}
-
-static void open_accounts(struct fixture *f)
-{
-    commit(f, "{\"do\":[{\"op\":\"open_account\",\"account\":\"w\",\"asset\":\"USD/2\",\"floor\":"
-              "null},{\"op\":\"open_account\",\"account\":\"a\",\"asset\":\"USD/2\"}]}");
-}
-
-static void pay(struct fixture *f)
-{
-    commit(f, "{\"do\":[{\"op\":\"transfer\",\"from\":\"w\",\"to\":\"a\",\"asset\":\"USD/2\","
-              "\"amount\":\"1\"}]}");
+    node_rig_commit(f,
+                    "{\"do\":[{\"op\":\"transfer\",\"from\":\"w\",\"to\":\"a\",\"asset\":\"USD/2\","
+                    "\"amount\":\"1\"}]}");
 }
 
 static struct hf_name name_of(const char *text)
@@ -137,14 +71,7 @@ static struct hf_name name_of(const char *text)
     return name;
 }
 
-static uint64_t position_of(struct fixture *f)
-{
-    struct hf_node_status status;
-    hf_node_status(f->node, &status);
-    return status.position;
-}
-
-static void submit(struct fixture *f, struct asked *asked, const struct hf_query *queries,
+static void submit(struct node_rig *f, struct asked *asked, const struct hf_query *queries,
                    size_t count)
 {
     asked->request.queries = queries;
@@ -156,7 +83,7 @@ static void submit(struct fixture *f, struct asked *asked, const struct hf_query
 
 /* ---- several queries ---- */
 
-static void check_several(struct fixture *f)
+static void check_several(struct node_rig *f)
 {
     struct hf_query queries[] = {
         {.type = HF_QUERY_ACCOUNT, .name = name_of("a")},
@@ -167,12 +94,12 @@ static void check_several(struct fixture *f)
         {.type = HF_QUERY_BALANCE,
          .name = name_of("w"),
          .at = HF_AT_POSITION,
-         .position = position_of(f) - 7},
+         .position = node_rig_position(f) - 7},
         {.type = HF_QUERY_ACCOUNTS, .limit = 10},
     };
     struct asked asked = {0};
     submit(f, &asked, queries, HF_ARRAY_COUNT(queries));
-    drive_until_done(f, &asked);
+    node_rig_drive_until(f, &asked.done);
     assert_int_equal(asked.request.answer.code, HF_ERR_OK);
     assert_true(asked.request.answer.decided);
     assert_int_equal(asked.renders, HF_ARRAY_COUNT(queries));
@@ -191,27 +118,28 @@ static void check_several(struct fixture *f)
 static void test_several_at_one_position(void **state)
 {
     (void)state;
-    struct fixture f = begin(64u << 20);
+    struct node_rig f = begin(64u << 20);
     open_accounts(&f);
     for (unsigned i = 0; i < 300; i++) {
         pay(&f);
     }
     check_several(&f);
-    end(&f);
+    node_rig_end(&f);
 }
 
 /* After a checkpoint nothing but the state itself is in RAM: everything is fetched, and read in few rounds. */
 static void test_several_cold(void **state)
 {
     (void)state;
-    struct fixture f = begin(0);
+    struct node_rig f = begin(0);
     open_accounts(&f);
     for (unsigned i = 0; i < 300; i++) {
         pay(&f);
     }
     hf_node_checkpoint(f.node);
-    commit(&f, "{\"do\":[{\"op\":\"append\",\"stream\":\"s\",\"type\":\"t\",\"data\":1}]}");
-    drive(&f, 200000);
+    node_rig_commit(&f,
+                    "{\"do\":[{\"op\":\"append\",\"stream\":\"s\",\"type\":\"t\",\"data\":1}]}");
+    node_rig_drive(&f, 200000);
     struct hf_node_status before, after;
     hf_node_status(f.node, &before);
     assert_true(before.checkpoint_position > 0);
@@ -222,7 +150,7 @@ static void test_several_cold(void **state)
                              .position = before.checkpoint_position - 50};
     struct asked asked = {0};
     submit(&f, &asked, &query, 1);
-    drive_until_done(&f, &asked);
+    node_rig_drive_until(&f, &asked.done);
     assert_int_equal(asked.codes[0], HF_ERR_OK);
     assert_true(asked.versions[0] > 200 && asked.versions[0] < 300);
     hf_answer_release(&asked.request.answer);
@@ -237,14 +165,14 @@ static void test_several_cold(void **state)
     };
     struct asked page = {0};
     submit(&f, &page, pages, HF_ARRAY_COUNT(pages));
-    drive_until_done(&f, &page);
+    node_rig_drive_until(&f, &page.done);
     hf_node_status(f.node, &after);
     assert_int_equal(page.request.answer.code, HF_ERR_OK);
     assert_int_equal(page.items[0], 300);
     assert_int_equal(page.items[1], 300);
     assert_true(after.fetches > before.fetches && after.fetches - before.fetches < 24);
     hf_answer_release(&page.request.answer);
-    end(&f);
+    node_rig_end(&f);
 }
 
 /* ---- waiting for a position ---- */
@@ -254,90 +182,91 @@ static const struct hf_query one_query = {.type = HF_QUERY_ACCOUNTS, .limit = 10
 static void test_deadline_passes(void **state)
 {
     (void)state;
-    struct fixture f = begin(64u << 20);
+    struct node_rig f = begin(64u << 20);
     open_accounts(&f);
     uint64_t now_us = f.outside->monotonic_us(f.outside);
     struct asked asked = {
-        .request = {.min_position = position_of(&f) + 1, .deadline_us = now_us + 5000}};
+        .request = {.min_position = node_rig_position(&f) + 1, .deadline_us = now_us + 5000}};
     submit(&f, &asked, &one_query, 1);
-    drive(&f, 3000);
+    node_rig_drive(&f, 3000);
     assert_false(asked.done);
     assert_true(hf_node_next_step_us(f.node) <= now_us + 5000); /* it wakes up by itself */
-    drive(&f, 3000);
+    node_rig_drive(&f, 3000);
     assert_true(asked.done);
     assert_int_equal(asked.request.answer.code, HF_ERR_NOT_READY);
     assert_false(asked.request.answer.decided);
     assert_int_equal(asked.firsts, 0);
     assert_true(hf_node_next_step_us(f.node) == UINT64_MAX);
-    end(&f);
+    node_rig_end(&f);
 }
 
 static void test_position_comes_in_time(void **state)
 {
     (void)state;
-    struct fixture f = begin(64u << 20);
+    struct node_rig f = begin(64u << 20);
     open_accounts(&f);
     uint64_t now_us = f.outside->monotonic_us(f.outside);
-    uint64_t wanted = position_of(&f) + 2;
+    uint64_t wanted = node_rig_position(&f) + 2;
     struct asked asked = {.request = {.min_position = wanted, .deadline_us = now_us + 60000000}};
     struct asked hurried = {.request = {.min_position = wanted, .deadline_us = now_us + 500}};
     submit(&f, &asked, &one_query, 1);
     submit(&f, &hurried, &one_query, 1);
     pay(&f);
-    drive(&f, 1000);
+    node_rig_drive(&f, 1000);
     assert_false(asked.done); /* one position is missing */
     assert_true(hurried.done);
     assert_int_equal(hurried.request.answer.code, HF_ERR_NOT_READY);
     pay(&f);
-    drive_until_done(&f, &asked);
+    node_rig_drive_until(&f, &asked.done);
     assert_int_equal(asked.request.answer.code, HF_ERR_OK);
     assert_true(asked.request.answer.decided);
     assert_true(asked.positions[0] >= wanted);
     hf_answer_release(&asked.request.answer);
-    end(&f);
+    node_rig_end(&f);
 }
 
 /* A deadline bounds the wait alone: what is there is read, however late; none waits until the end. */
 static void test_no_wait_and_no_deadline(void **state)
 {
     (void)state;
-    struct fixture f = begin(64u << 20);
+    struct node_rig f = begin(64u << 20);
     open_accounts(&f);
-    struct asked there = {.request = {.min_position = position_of(&f), .deadline_us = 1}};
-    struct asked past = {.request = {.min_position = position_of(&f) + 1, .deadline_us = 1}};
-    struct asked patient = {.request = {.min_position = position_of(&f) + 1}};
-    drive(&f, 1000);
+    struct asked there = {.request = {.min_position = node_rig_position(&f), .deadline_us = 1}};
+    struct asked past = {.request = {.min_position = node_rig_position(&f) + 1, .deadline_us = 1}};
+    struct asked patient = {.request = {.min_position = node_rig_position(&f) + 1}};
+    node_rig_drive(&f, 1000);
     submit(&f, &there, &one_query, 1);
     submit(&f, &past, &one_query, 1);
     submit(&f, &patient, &one_query, 1);
-    drive(&f, 10000);
+    node_rig_drive(&f, 10000);
     assert_true(there.done && past.done && !patient.done);
     assert_int_equal(there.request.answer.code, HF_ERR_OK);
     assert_int_equal(past.request.answer.code, HF_ERR_NOT_READY);
     hf_node_stop(f.node);
-    drive(&f, 10000);
+    node_rig_drive(&f, 10000);
     assert_true(patient.done);
     assert_int_equal(patient.request.answer.code, HF_ERR_NOT_READY);
     hf_answer_release(&there.request.answer);
-    end(&f);
+    node_rig_end(&f);
 }
 
 /* A position that a timer's commit makes counts like any other. */
 static void test_position_of_a_timer(void **state)
 {
     (void)state;
-    struct fixture f = begin(64u << 20);
+    struct node_rig f = begin(64u << 20);
     open_accounts(&f);
-    commit(&f, "{\"do\":[{\"op\":\"acquire\",\"lease\":\"l\",\"owner\":\"o\",\"ttl_ms\":20}]}");
-    struct asked asked = {.request = {.min_position = position_of(&f) + 1}};
+    node_rig_commit(
+        &f, "{\"do\":[{\"op\":\"acquire\",\"lease\":\"l\",\"owner\":\"o\",\"ttl_ms\":20}]}");
+    struct asked asked = {.request = {.min_position = node_rig_position(&f) + 1}};
     submit(&f, &asked, &one_query, 1);
-    drive(&f, 10000);
+    node_rig_drive(&f, 10000);
     assert_false(asked.done);
-    drive(&f, 30000);
+    node_rig_drive(&f, 30000);
     assert_true(asked.done);
     assert_int_equal(asked.request.answer.code, HF_ERR_OK);
     hf_answer_release(&asked.request.answer);
-    end(&f);
+    node_rig_end(&f);
 }
 
 int main(void)

@@ -199,28 +199,37 @@ enum hf_err queue_seek(struct queue_rig *rig, const char *name, const struct hf_
     return end(rig, &command, run(rig, &command));
 }
 
-/* A message's word out of its commit. */
-static void take_word(const struct queue_rig *rig, const struct hf_place *place, char word[32])
-{
-    const struct hf_shared_bytes *frame = core_rig_frame(&rig->core, place->position);
+/* The commit of the message looked at last: thousands may be of one. */
+struct source {
     struct hf_arena arena;
-    struct hf_commit commit;
-    hf_arena_init(&arena);
-    size_t record = hf_get_u32(frame->data);
-    HF_CHECK(hf_commit_decode(frame->data + 8, record, frame->data + 8 + record,
-                              frame->size_bytes - 8 - record, &arena, &commit, NULL) == HF_ERR_OK);
-    const struct hf_event *event = commit.events[place->index];
+    struct hf_commit commit; /* position 0: none */
+};
+
+/* A message's word out of its commit. */
+static void take_word(const struct queue_rig *rig, struct source *source,
+                      const struct hf_place *place, char word[32])
+{
+    if (source->commit.position != place->position) {
+        const struct hf_shared_bytes *frame = core_rig_frame(&rig->core, place->position);
+        size_t record = hf_get_u32(frame->data);
+        hf_arena_clear(&source->arena);
+        HF_CHECK(hf_commit_decode(frame->data + 8, record, frame->data + 8 + record,
+                                  frame->size_bytes - 8 - record, &source->arena, &source->commit,
+                                  NULL) == HF_ERR_OK);
+    }
+    const struct hf_event *event = source->commit.events[place->index];
     HF_CHECK(event->type == HF_EVENT_MESSAGE_PUBLISHED);
     struct hf_str text = event->published.data.text;
     HF_CHECK(text.len >= 2 && text.len - 2 < 32);
     memcpy(word, text.ptr + 1, text.len - 2);
     word[text.len - 2] = '\0';
-    hf_arena_release(&arena);
 }
 
 static void take_batch(const struct queue_rig *rig, const struct hf_commit *commit,
                        struct queue_batch *batch)
 {
+    struct source source = {.commit.position = 0};
+    hf_arena_init(&source.arena);
     batch->position = commit->position;
     for (uint32_t i = 0; i < commit->event_count; i++) {
         const struct hf_delivered *delivered = &commit->events[i]->delivered;
@@ -241,9 +250,10 @@ static void take_batch(const struct queue_rig *rig, const struct hf_commit *comm
                 .attempt = delivery->attempt,
                 .previous_position = delivery->previous_position,
             };
-            take_word(rig, &delivery->message, got->data);
+            take_word(rig, &source, &delivery->message, got->data);
         }
     }
+    hf_arena_release(&source.arena);
 }
 
 enum hf_err queue_receive(struct queue_rig *rig, const char *name, uint32_t max,

@@ -1,114 +1,61 @@
 /* The tail of a node in the simulated world: what readers see, and when. */
 #include "node/tail.h"
 
-#include "api/commit_json.h"
+#include <stdio.h>
+
 #include "base/bytes.h"
 #include "base/check.h"
-#include "log/log_file.h"
-#include "node/node.h"
-#include "sim/world.h"
+#include "unit/node_rig.h"
 #include "unit/support.h"
 
-#define TICK_US 100u
-
 struct fixture {
-    struct hf_world *world;
-    struct hf_outside *outside;
-    struct hf_log *log;
-    struct hf_node *node;
+    struct node_rig rig;
     struct hf_tail *tail;
 };
 
-struct asked {
-    struct hf_request request;
-    struct hf_command command;
-    bool done;
-};
-
-static void done(struct hf_request *request)
-{
-    HF_CONTAINER_OF(request, struct asked, request)->done = true;
-}
-
 static struct fixture begin(uint64_t seed, uint64_t tail_bytes_max)
 {
-    struct fixture f = {.world = hf_world_new(seed)};
-    f.outside = hf_world_boot(hf_world_machine_new(f.world, NULL));
-    struct hf_limits limits = hf_limits_default();
-    limits.segment_bytes_first = 1u << 16;
-    limits.segment_bytes_max = 1u << 16;
-    limits.tail_bytes_max = tail_bytes_max;
-    struct hf_log_file_options log_options = {.directory = "data",
-                                              .create = true,
-                                              .segment_bytes_first = limits.segment_bytes_first,
-                                              .segment_bytes_max = limits.segment_bytes_max};
-    struct hf_node_options options = {
-        .outside = f.outside, .directory = "data", .name = "test", .limits = limits};
-    struct hf_error error = {0};
-    assert_int_equal(hf_log_file_open(f.outside, &log_options, &options.log, &error), HF_ERR_OK);
-    f.log = options.log;
-    f.node = hf_node_new(&options);
-    assert_non_null(f.node);
-    f.tail = hf_node_tail(f.node);
+    struct fixture f;
+    node_rig_init(&f.rig, seed);
+    f.rig.limits.segment_bytes_max = 1u << 16;
+    f.rig.limits.tail_bytes_max = tail_bytes_max;
+    f.rig.checkpoints = false;
+    node_rig_make(&f.rig);
+    f.tail = hf_node_tail(f.rig.node);
     assert_false(hf_tail_head(f.tail).open);
-    assert_int_equal(hf_node_start(f.node, false, NULL, NULL, &error), HF_ERR_OK);
+    node_rig_start(&f.rig);
     assert_true(hf_tail_head(f.tail).open);
     return f;
 }
 
-static void drive(struct fixture *f, uint64_t duration_us)
-{
-    for (uint64_t past_us = 0; past_us < duration_us; past_us += TICK_US) {
-        while (hf_node_step(f->node)) {
-        }
-        hf_world_run(f->world, TICK_US);
-    }
-    while (hf_node_step(f->node)) {
-    }
-}
-
-static void end(struct fixture *f)
-{
-    hf_world_drain(f->outside);
-    hf_node_free(f->node);
-    hf_world_free(f->world);
-}
-
-static void ask(struct fixture *f, struct asked *asked, uint64_t number)
+static void ask(struct fixture *f, struct node_asked *asked, uint64_t number)
 {
     char json[256];
-    struct hf_malformed malformed = {0};
-    *asked = (struct asked){.request = {.done = done}};
-    hf_command_init(&asked->command, HF_COMMAND_COMMIT);
     (void)snprintf(json, sizeof(json),
                    "{\"do\":[{\"op\":\"append\",\"stream\":\"s\",\"type\":\"t\",\"id\":\"e%llu\","
                    "\"data\":%llu}]}",
                    (unsigned long long)number, (unsigned long long)number);
-    assert_true(hf_commit_json_decode(hf_str_from(json), &asked->command, &malformed));
-    assert_true(hf_command_finish(&asked->command, &malformed));
-    asked->request.command = &asked->command;
-    assert_int_equal(hf_node_submit(f->node, &asked->request), HF_ERR_OK);
+    node_rig_ask(&f->rig, asked, json);
 }
 
-static void answered(struct asked *asked)
+static void answered(struct node_asked *asked)
 {
     assert_true(asked->done);
     assert_int_equal(asked->request.answer.code, HF_ERR_OK);
-    hf_answer_release(&asked->request.answer);
-    hf_command_release(&asked->command);
+    node_asked_release(asked);
 }
 
 /* `count` commits, some in one batch, some alone. */
 static void commit_some(struct fixture *f, uint64_t first, uint64_t count)
 {
     for (uint64_t i = 0; i < count;) {
-        struct asked asked[5];
+        struct node_asked asked[5];
         uint64_t together = i % 3 == 0 && count - i >= 5 ? 5 : 1;
         for (uint64_t k = 0; k < together; k++) {
             ask(f, &asked[k], first + i + k);
         }
         for (int tries = 0; !asked[together - 1].done && tries < 10000; tries++) {
-            drive(f, TICK_US);
+            node_rig_drive(&f->rig, NODE_RIG_TICK_US);
         }
         for (uint64_t k = 0; k < together; k++) {
             answered(&asked[k]);
@@ -164,25 +111,25 @@ static void nothing_is_seen_before_it_is_durable(void **state)
 {
     (void)state;
     struct fixture f = begin(1, 1u << 20);
-    drive(&f, 100000);
+    node_rig_drive(&f.rig, 100000);
     uint64_t before = hf_tail_head(f.tail).position;
-    struct asked asked;
+    struct node_asked asked;
     ask(&f, &asked, 1);
-    while (hf_node_step(f.node)) { /* decided and handed over; the disk has not moved */
+    while (hf_node_step(f.rig.node)) { /* decided and handed over; the disk has not moved */
     }
-    assert_int_equal(hf_node_state(f.node)->position, before + 1);
+    assert_int_equal(hf_node_state(f.rig.node)->position, before + 1);
     assert_int_equal(hf_tail_head(f.tail).position, before);
     struct hf_shared_bytes *frame;
     size_t count;
     assert_int_equal(hf_tail_take(f.tail, before + 1, &frame, 1, &count), HF_TAIL_AT_HEAD);
     assert_int_equal(count, 0);
-    drive(&f, 100000);
+    node_rig_drive(&f.rig, 100000);
     answered(&asked);
     struct hf_tail_head head = hf_tail_head(f.tail);
     assert_int_equal(head.position, before + 1);
-    assert_int_equal(head.time_us, hf_node_state(f.node)->time_us);
+    assert_int_equal(head.time_us, hf_node_state(f.rig.node)->time_us);
     assert_int_equal(check_ring(&f, before + 1), 1);
-    end(&f);
+    node_rig_end(&f.rig);
 }
 
 static void ring(void *context)
@@ -194,33 +141,33 @@ static void listeners_are_rung_once_a_batch_and_at_the_end(void **state)
 {
     (void)state;
     struct fixture f = begin(2, 1u << 20);
-    drive(&f, 100000);
+    node_rig_drive(&f.rig, 100000);
     unsigned rings[2] = {0, 0};
     struct hf_tail_listener listeners[2] = {{.ring = ring, .context = &rings[0]},
                                             {.ring = ring, .context = &rings[1]}};
     hf_tail_listen(f.tail, &listeners[0]);
     hf_tail_listen(f.tail, &listeners[1]);
-    struct asked asked[5];
+    struct node_asked asked[5];
     for (uint64_t i = 0; i < 5; i++) {
         ask(&f, &asked[i], i);
     }
-    drive(&f, 100000);
+    node_rig_drive(&f.rig, 100000);
     for (int i = 0; i < 5; i++) {
         answered(&asked[i]);
     }
     struct hf_node_status status;
-    hf_node_status(f.node, &status);
+    hf_node_status(f.rig.node, &status);
     assert_true(rings[0] >= 1 && rings[0] <= 2);
     assert_int_equal(rings[0], rings[1]);
     hf_tail_unlisten(f.tail, &listeners[1]);
     unsigned before = rings[0];
-    hf_node_stop(f.node);
-    drive(&f, 1000000);
+    hf_node_stop(f.rig.node);
+    node_rig_drive(&f.rig, 1000000);
     assert_false(hf_tail_head(f.tail).open);
     assert_true(rings[0] > before);
     assert_true(rings[1] < rings[0]);
     hf_tail_unlisten(f.tail, &listeners[0]);
-    end(&f);
+    node_rig_end(&f.rig);
 }
 
 /* Reads [1, head] from the log, in steps of `bytes`, with and without hints. */
@@ -267,7 +214,7 @@ static void the_ring_is_bounded_and_the_log_has_the_rest(void **state)
     check_log(&f, 1, false);
     check_log(&f, 10000, true);
     check_log(&f, 1u << 20, false);
-    end(&f);
+    node_rig_end(&f.rig);
 }
 
 static void a_time_leads_to_its_position(void **state)
@@ -297,7 +244,7 @@ static void a_time_leads_to_its_position(void **state)
     assert_int_equal(position, 1);
     assert_int_equal(hf_tail_at_time(f.tail, UINT64_MAX, &position, &error), HF_ERR_OK);
     assert_int_equal(position, head.position + 1);
-    end(&f);
+    node_rig_end(&f.rig);
 }
 
 static void what_was_trimmed_is_told(void **state)
@@ -312,7 +259,7 @@ static void what_was_trimmed_is_told(void **state)
     assert_int_equal(first, 1);
     uint64_t mark;
     assert_int_equal(hf_tail_mark(f.tail, &mark, &error), HF_ERR_OK);
-    assert_int_equal(f.log->driver->trim(f.log, head.seq, &error), HF_ERR_OK);
+    assert_int_equal(f.rig.log->driver->trim(f.rig.log, head.seq, &error), HF_ERR_OK);
     assert_int_equal(hf_tail_first(f.tail, &first, &error), HF_ERR_OK);
     assert_true(first > 1 && first <= head.position);
     struct hf_buffer out;
@@ -323,7 +270,7 @@ static void what_was_trimmed_is_told(void **state)
     uint64_t position;
     assert_int_equal(hf_tail_at_time(f.tail, 1, &position, &error), HF_ERR_OK);
     assert_int_equal(position, first);
-    end(&f);
+    node_rig_end(&f.rig);
     /* Another log has another mark; the same log always the same. */
     f = begin(6, 2000);
     commit_some(&f, 0, 1);
@@ -332,7 +279,7 @@ static void what_was_trimmed_is_told(void **state)
     assert_true(other != mark);
     assert_int_equal(hf_tail_mark(f.tail, &mark, &error), HF_ERR_OK);
     assert_true(other == mark);
-    end(&f);
+    node_rig_end(&f.rig);
 }
 
 int main(void)
