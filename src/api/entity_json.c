@@ -402,6 +402,18 @@ static void put_system(struct hf_json_writer *w, const struct hf_event *event)
     }
 }
 
+static void put_alert_event(struct hf_json_writer *w, const struct hf_event *event)
+{
+    const struct hf_alert_event *alert = &event->alert;
+    put_string(w, "kind", hf_alert_wire(alert->kind));
+    hf_json_put_text(w, "subject", alert->subject);
+    hf_json_put_time(w, "since", alert->since_us);
+    hf_json_put_text(w, "text", alert->text);
+    if (event->type == HF_EVENT_ALERT_CLEARED) {
+        hf_json_put_number(w, "raised_position", alert->raised_position);
+    }
+}
+
 void hf_event_json(struct hf_json_writer *w, const struct hf_event *event)
 {
     switch (event->type) {
@@ -464,6 +476,10 @@ void hf_event_json(struct hf_json_writer *w, const struct hf_event *event)
     case HF_EVENT_SAGA_ENDED:
     case HF_EVENT_SAGA_VERBS:
         hf_saga_event_json(w, event);
+        return;
+    case HF_EVENT_ALERT_RAISED:
+    case HF_EVENT_ALERT_CLEARED:
+        put_alert_event(w, event);
         return;
     case HF_EVENT_TYPE_COUNT:
         break;

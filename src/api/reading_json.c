@@ -187,6 +187,7 @@ int hf_reading_json(struct hf_buffer *to, const struct hf_query *query,
     case HF_QUERY_MESSAGES:
     case HF_QUERY_SAGA_COUNTS:
     case HF_QUERY_SAGA_WORK:
+    case HF_QUERY_ALERTS:
     case HF_QUERY_TYPE_COUNT:
         break; /* rendered by their own routes */
     }

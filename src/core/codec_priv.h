@@ -147,6 +147,10 @@ void hf_code_document(struct hf_codec *codec, struct hf_document *document);
 void hf_code_lease(struct hf_codec *codec, struct hf_lease *lease);
 void hf_code_transfer(struct hf_codec *codec, struct hf_transfer *transfer);
 
+/* alert_codec.c: fields of ALERT_RAISED, ALERT_CLEARED; an alert of the state */
+void hf_code_alert_event(struct hf_codec *codec, struct hf_event *event);
+void hf_code_alert(struct hf_codec *codec, struct hf_alert *alert);
+
 /* filter.c: a filter's frozen form; reading refuses what hf_filter_make would refuse. */
 void hf_code_filter(struct hf_codec *codec, struct hf_filter *filter);
 

@@ -78,6 +78,7 @@ struct hf_payload {
 
 struct hf_queue_op;     /* core/queue_op.h */
 struct hf_saga_command; /* core/saga_op.h */
+struct hf_alert_change; /* core/alert.h */
 
 struct hf_op {
     enum hf_op_type type;
@@ -174,6 +175,7 @@ struct hf_condition {
 enum hf_command_kind {
     HF_COMMAND_COMMIT = 1,
     HF_COMMAND_CANCEL_KEY, /* record `cancelled` under the key unless it has an answer */
+    HF_COMMAND_ALERTS, /* the program's own: alerts to raise and clear; recorded as a system commit */
 };
 
 struct hf_command {
@@ -191,6 +193,8 @@ struct hf_command {
     struct hf_op *ops; /* in arena */
     uint32_t op_count;
     uint32_t op_capacity;
+    const struct hf_alert_change *alerts; /* ALERTS: valid texts; borrowed or in arena… */
+    uint32_t alert_count;                 /* …so many, at most HF_ALERT_CHANGES_MAX */
     struct hf_payload metadata; /* of the commit, or absent */
     uint8_t secret
         [16]; /* random, by the door before operations are added: callback tokens of sagas that are started here

@@ -43,6 +43,8 @@ static const char *const event_wires[HF_EVENT_TYPE_COUNT] = {
     [HF_EVENT_SAGA_CHANGED] = "holdfast.saga.changed",
     [HF_EVENT_SAGA_ENDED] = "holdfast.saga.ended",
     [HF_EVENT_SAGA_VERBS] = "system.saga.verbs",
+    [HF_EVENT_ALERT_RAISED] = "system.alert.raised",
+    [HF_EVENT_ALERT_CLEARED] = "system.alert.cleared",
 };
 
 const char *hf_event_wire(enum hf_event_type type)
@@ -343,6 +345,10 @@ static void code_event(struct hf_codec *codec, struct hf_event *event)
     case HF_EVENT_SAGA_ENDED:
     case HF_EVENT_SAGA_VERBS:
         hf_code_saga_event(codec, event);
+        return;
+    case HF_EVENT_ALERT_RAISED:
+    case HF_EVENT_ALERT_CLEARED:
+        hf_code_alert_event(codec, event);
         return;
     case HF_EVENT_TYPE_COUNT:
         break;

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/errors.h"
+#include "core/alert.h"
 #include "core/entity.h"
 #include "core/queue_event.h"
 #include "core/saga_event.h"
@@ -59,6 +60,8 @@ enum hf_event_type {
     HF_EVENT_SAGA_CHANGED = 34,
     HF_EVENT_SAGA_ENDED = 35,
     HF_EVENT_SAGA_VERBS = 36, /* a page of a bulk: what became of it as a whole */
+    HF_EVENT_ALERT_RAISED = 40,
+    HF_EVENT_ALERT_CLEARED = 41,
     HF_EVENT_TYPE_COUNT,
 };
 
@@ -178,6 +181,7 @@ struct hf_event {
         struct hf_settled settled;     /* MESSAGES_SETTLED */
         struct hf_extended extended;   /* DELIVERY_EXTENDED */
         struct hf_redriven redriven;   /* MESSAGES_REDRIVEN */
+        struct hf_alert_event alert;   /* ALERT_RAISED, ALERT_CLEARED */
         const struct hf_subscription_change *
             subscription; /* SUBSCRIPTION_PUT, _DELETED, _SOUGHT; in the decoder's or draft's arena */
         struct hf_saga_defined saga_defined;   /* SAGA_DEFINED */

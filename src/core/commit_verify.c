@@ -236,6 +236,8 @@ static void check_event(struct check *check, const struct hf_event *event)
     case HF_EVENT_CHECKPOINT:
     case HF_EVENT_TAIL_CUT:
     case HF_EVENT_FEATURE_LEVEL:
+    case HF_EVENT_ALERT_RAISED:
+    case HF_EVENT_ALERT_CLEARED:
     case HF_EVENT_TYPE_COUNT:
         return;
     }

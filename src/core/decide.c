@@ -633,6 +633,20 @@ static enum hf_step answer_idle(struct hf_deciding *d, enum hf_decision *decisio
     return STEP_OK;
 }
 
+/* A commit of the system's; nothing is recorded if nothing changes. */
+static enum hf_decision decide_alerts(struct hf_deciding *d)
+{
+    struct hf_commit *commit = &d->draft->commit;
+    if (hf_decide_alerts(d) != STEP_OK) {
+        return stopped(d->draft);
+    }
+    if (commit->event_count > 0) {
+        return HF_DECISION_COMMIT;
+    }
+    commit->position = 0;
+    return HF_DECISION_ANSWER;
+}
+
 enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records *records,
                            const struct hf_command *command, uint64_t now_us,
                            uint64_t key_retention_us, struct hf_draft *draft)
@@ -641,6 +655,9 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
     struct hf_deciding *d = &deciding;
     begin(d, state, records, now_us, draft);
     d->command = command;
+    if (command->kind == HF_COMMAND_ALERTS) {
+        return decide_alerts(d);
+    }
     sign(d);
     enum hf_decision decision = HF_DECISION_COMMIT;
     enum hf_step step = STEP_OK;

@@ -143,6 +143,8 @@ enum hf_step hf_decide_append(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_document_op(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_lease_op(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_publish(struct hf_deciding *d, const struct hf_op *op);
+/* HF_COMMAND_ALERTS: events of what changes. */
+enum hf_step hf_decide_alerts(struct hf_deciding *d);
 /* A delayed message (by hf_place_id) that is due arrives. */
 enum hf_step hf_book_message(struct hf_deciding *d, const struct hf_id *place);
 /* Into `current`: the message or subscription that d->current_name names. */

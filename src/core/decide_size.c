@@ -92,6 +92,9 @@ static uint64_t event_bound(const struct hf_event *event)
         return saga_bound(event->saga);
     case HF_EVENT_SAGA_VERBS:
         return (1 + (uint64_t)event->saga_verbs->refused_count) * (HF_NAME_BYTES_MAX + 32);
+    case HF_EVENT_ALERT_RAISED:
+    case HF_EVENT_ALERT_CLEARED:
+        return event->alert.subject.len + event->alert.text.len;
     default:
         return 2 * HF_NAME_BYTES_MAX;
     }

@@ -29,6 +29,10 @@ struct hf_str hf_feed_subject_prefix(enum hf_feed_subject subject)
         return HF_STR("sagas/");
     case HF_SUBJECT_SAGA_DEFINITIONS:
         return HF_STR("saga-definitions/");
+    case HF_SUBJECT_ALERTS:
+        return HF_STR("alerts/");
+    case HF_SUBJECT_COUNT:
+        break;
     }
     return HF_STR("");
 }
@@ -111,6 +115,15 @@ static void from_saga(const struct hf_name *name, struct hf_feed_event *out)
     out->key = name->text;
 }
 
+/* For people and whoever watches for them: subscriptions may ask for it. */
+static void from_alert(const struct hf_alert_event *alert, struct hf_feed_event *out)
+{
+    struct hf_name kind = {.text = hf_str_from(hf_alert_wire(alert->kind))};
+    set_subject(out, HF_SUBJECT_ALERTS, &kind);
+    out->system = true;
+    out->by_type = true;
+}
+
 /* Sets all that depends on the event's type. */
 static void from_event(const struct hf_event *event, struct hf_feed_event *out)
 {
@@ -188,6 +201,10 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
         return;
     case HF_EVENT_SAGA_VERBS:
         from_system(out);
+        return;
+    case HF_EVENT_ALERT_RAISED:
+    case HF_EVENT_ALERT_CLEARED:
+        from_alert(&event->alert, out);
         return;
     case HF_EVENT_TYPE_COUNT:
         break;

@@ -9,7 +9,8 @@
  * 1. id = "<position>-<index>"; source = "/spaces/<space>"; type "holdfast.<kind>.<past verb>", the user's
  *    own for stream events and messages, "system.…" for what is not for consumers.
  * 2. subject: "accounts/a", "transfers/t1", "holds/h", "streams/s", "documents/d", "leases/l",
- *    "topics/t", "sagas/s", "saga-definitions/d"; system events: "subscriptions/s", "commits/<position>" or none.
+ *    "topics/t", "sagas/s", "saga-definitions/d"; system events: "subscriptions/s", "alerts/<kind>",
+ *    "commits/<position>" or none.
  * 3. partition key: the stream's name, the message's key, the saga's id, else the subject.
  * 4. Its hash is the first 16 bytes of SHA-256(partition key); the bucket i of N is its first 8 bytes, big-endian, mod N.
  */
@@ -30,6 +31,8 @@ enum hf_feed_subject {
     HF_SUBJECT_SUBSCRIPTIONS,
     HF_SUBJECT_SAGAS,
     HF_SUBJECT_SAGA_DEFINITIONS,
+    HF_SUBJECT_ALERTS,
+    HF_SUBJECT_COUNT,
 };
 
 /* "accounts/" …; "" for NONE. */
@@ -42,6 +45,7 @@ struct hf_feed_event {
     bool system; /* type begins with "system." */
     bool
         arrives; /* may arrive at subscriptions by itself: not system, not delayed; or MESSAGE_DUE */
+    bool by_type;       /* …but only where a filter names its type */
     struct hf_str type; /* static or the user's: what the feed shows */
     struct hf_str
         arrival_type; /* what a subscription's filter compares: type; of MESSAGE_DUE that of its message */

@@ -22,7 +22,7 @@ static bool prefix_valid(struct hf_str prefix)
     if (prefix.len > PREFIX_BYTES_MAX) {
         return false;
     }
-    for (int i = HF_SUBJECT_ACCOUNTS; i <= HF_SUBJECT_SAGA_DEFINITIONS; i++) {
+    for (int i = HF_SUBJECT_ACCOUNTS; i < HF_SUBJECT_COUNT; i++) {
         struct hf_str collection = hf_feed_subject_prefix((enum hf_feed_subject)i);
         if (!starts_with(prefix, collection)) {
             continue;
@@ -215,7 +215,8 @@ bool hf_filter_matches(const struct hf_filter *filter, const struct hf_feed_even
 bool hf_filter_arrives(const struct hf_filter *filter, const struct hf_feed_event *event)
 {
     return event->arrives &&
-           (filter->type_count == 0 || any_type_matches(filter, event->arrival_type)) &&
+           (filter->type_count == 0 ? !event->by_type
+                                    : any_type_matches(filter, event->arrival_type)) &&
            rest_matches(filter, event);
 }
 

@@ -5,7 +5,8 @@
  * look at state; change what a stored filter matches. Called by: subscriptions, the feed, their decoders.
  *
  * All parts that are given must match; a filter without parts matches every event that is not system.*.
- * System events match only if `types` names them ("system.*" or one of them); they never arrive at a subscription.
+ * System events match only if `types` names them ("system.*" or one of them); of those only alerts arrive at a
+ * subscription.
  */
 #ifndef HF_CORE_FILTER_H
 #define HF_CORE_FILTER_H

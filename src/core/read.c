@@ -278,12 +278,18 @@ static void read_entries(struct hf_read_work *r)
     }
 }
 
+/* They are few, and nothing of them is cold. */
+static void read_alerts(struct hf_read_work *r)
+{
+    r->out->alerts = &r->state->alerts;
+}
+
 static bool has_limit(enum hf_query_type type)
 {
     return type == HF_QUERY_STREAM_EVENTS || type == HF_QUERY_ENTRIES ||
            (type >= HF_QUERY_ACCOUNTS && type <= HF_QUERY_HOLDS) || type == HF_QUERY_STATEMENT ||
            (type >= HF_QUERY_SUBSCRIPTIONS && type != HF_QUERY_SAGA &&
-            type != HF_QUERY_SAGA_DEFINITION);
+            type != HF_QUERY_SAGA_DEFINITION && type != HF_QUERY_ALERTS);
 }
 
 uint32_t hf_query_weight(const struct hf_query *query)
@@ -324,6 +330,7 @@ uint32_t hf_query_weight(const struct hf_query *query)
     case HF_QUERY_SUBSCRIPTION:
     case HF_QUERY_SAGA:
     case HF_QUERY_SAGA_DEFINITION:
+    case HF_QUERY_ALERTS:
     case HF_QUERY_TYPE_COUNT:
         break;
     }
@@ -376,6 +383,7 @@ enum hf_decision hf_read(const struct hf_state *state, const struct hf_records *
         [HF_QUERY_SAGA_DEFINITIONS] = hf_read_saga_definitions,
         [HF_QUERY_SAGA_COUNTS] = hf_read_saga_counts,
         [HF_QUERY_SAGA_WORK] = hf_read_saga_work,
+        [HF_QUERY_ALERTS] = read_alerts,
     };
     HF_CHECK(query->type > 0 && query->type < HF_QUERY_TYPE_COUNT);
     HF_CHECK(!has_limit(query->type) || (query->limit >= 1 && query->limit <= HF_QUERY_LIMIT_MAX));

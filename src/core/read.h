@@ -44,6 +44,7 @@ enum hf_query_type {
     HF_QUERY_SAGA_DEFINITIONS,
     HF_QUERY_SAGA_COUNTS,
     HF_QUERY_SAGA_WORK,
+    HF_QUERY_ALERTS,   /* raised ones, and the newest cleared ones */
     HF_QUERY_TYPE_COUNT,
 };
 
@@ -213,6 +214,7 @@ struct hf_reading {
     struct hf_dead_letter *dead;                   /* dead letters */
     uint32_t dead_count;
     struct hf_message_reading message; /* message history */
+    const struct hf_alerts *alerts;    /* the state's, so they are rendered at once */
     struct hf_saga_reading saga;       /* a saga, its history */
     struct hf_saga_reading *sagas;     /* sagas */
     uint32_t saga_count;

@@ -36,6 +36,7 @@ void hf_state_release(struct hf_state *state)
     release_table(&state->leases);
     hf_queue_release(&state->queue);
     hf_sagas_release(&state->sagas);
+    hf_alerts_release(&state->alerts);
     hf_assets_release(&state->assets);
     hf_recent_release(&state->recent);
     for (size_t i = state->spare_used; i < state->spare_count; i++) {
@@ -350,6 +351,7 @@ void hf_state_verify(const struct hf_state *state)
     hf_table_verify(&state->leases);
     hf_queue_verify(&state->queue);
     hf_sagas_verify(&state->sagas);
+    hf_alerts_verify(&state->alerts);
     verify_holds(state);
     verify_names(state);
     for (size_t i = 1; i < state->due.count; i++) {

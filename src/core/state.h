@@ -21,6 +21,7 @@
 
 #include "base/buffer.h"
 #include "base/limits.h"
+#include "core/alert.h"
 #include "core/asset_sums.h"
 #include "core/commit.h"
 #include "core/names.h"
@@ -60,6 +61,7 @@ struct hf_state {
     struct hf_assets assets; /* sums over all accounts */
     struct hf_queue queue;   /* delayed messages, subscriptions */
     struct hf_sagas sagas;   /* and their definitions */
+    struct hf_alerts alerts; /* raised ones, and the newest cleared ones */
     struct hf_due_heap due;
     struct hf_recent recent;
     void **spares; /* things allocated by reserve for evolve to fill, in order */

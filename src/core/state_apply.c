@@ -86,6 +86,11 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     case HF_EVENT_LEASE_ACQUIRED:
         return hf_table_reserve(&state->leases, 1 + state->spare_count) &&
                hf_state_add_spare(state, hf_lease_new(&event->lease));
+    case HF_EVENT_ALERT_RAISED: {
+        struct hf_alert alert = {.subject = event->alert.subject, .text = event->alert.text};
+        return hf_state_add_spare(state, hf_alert_new(&alert));
+    }
+    case HF_EVENT_ALERT_CLEARED:
     case HF_EVENT_ACCOUNT_CHANGED:
     case HF_EVENT_TRANSFER_POSTED:
     case HF_EVENT_HOLD_CAPTURED:
@@ -123,6 +128,11 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     return true;
 }
 
+static bool is_queue_event(enum hf_event_type type)
+{
+    return type >= HF_EVENT_MESSAGE_PUBLISHED && type <= HF_EVENT_MESSAGES_REDRIVEN;
+}
+
 bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
 {
     HF_CHECK(state->spare_count == 0);
@@ -142,7 +152,7 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
         }
         if (event->type >= HF_EVENT_SAGA_DEFINED && event->type <= HF_EVENT_SAGA_VERBS) {
             ok = hf_saga_reserve_event(state, event);
-        } else if (event->type >= HF_EVENT_MESSAGE_PUBLISHED) {
+        } else if (is_queue_event(event->type)) {
             ok = hf_queue_reserve_event(state, commit, i);
         } else {
             ok = reserve_thing(state, event);
@@ -544,6 +554,32 @@ static bool apply_system(struct hf_applying *a)
     return true;
 }
 
+static bool apply_alert(struct hf_applying *a)
+{
+    const struct hf_alert_event *event = &a->event->alert;
+    struct hf_alerts *alerts = &a->state->alerts;
+    const struct hf_alert *known = hf_alerts_find(alerts, event->kind, event->subject);
+    if (a->event->type == HF_EVENT_ALERT_CLEARED) {
+        if (known == NULL || known->raised_position != event->raised_position ||
+            known->since_us != event->since_us) {
+            return hf_apply_damaged(a, "alert that is cleared was not raised like that");
+        }
+        hf_alerts_clear(alerts, event->kind, event->subject, a->commit->time_us,
+                        a->commit->position);
+        return true;
+    }
+    if (known != NULL || alerts->raised_count == HF_ALERTS_MAX ||
+        event->since_us > a->commit->time_us) {
+        return hf_apply_damaged(a, "alert can't be raised like that");
+    }
+    struct hf_alert *alert = hf_state_take_spare(a->state);
+    alert->kind = event->kind;
+    alert->since_us = event->since_us;
+    alert->raised_at_us = a->commit->time_us;
+    alert->raised_position = a->commit->position;
+    return hf_alerts_raise(alerts, alert);
+}
+
 /* The slot of the index that a transfer will be put into. */
 static void prefetch(const struct hf_state *state, const struct hf_event *event)
 {
@@ -601,6 +637,9 @@ static bool apply_event(struct hf_applying *a)
     case HF_EVENT_DELIVERY_EXTENDED:
     case HF_EVENT_MESSAGES_REDRIVEN:
         return hf_queue_apply_event(a);
+    case HF_EVENT_ALERT_RAISED:
+    case HF_EVENT_ALERT_CLEARED:
+        return apply_alert(a);
     case HF_EVENT_SAGA_DEFINED:
     case HF_EVENT_SAGA_STARTED:
     case HF_EVENT_SAGA_CHANGED:

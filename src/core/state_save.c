@@ -5,7 +5,8 @@
  * then records u32 length + bytes, ascending by id; then one record: space, position, time, epoch,
  * feature level, checkpoint position and hash. A state that has more goes on: a byte of section bits ends that record, and
  * then come, if their bit is set: (1) the delayed messages, ascending by place, and the subscriptions; (2) sagas and their
- * definitions. A state without a section has the same bytes as before there was any of its kind. Integers little-endian or LEB128.
+ * definitions; (4) the alerts that are raised, in their order, and the newest cleared ones. A state without a section has the
+ * same bytes as before there was any of its kind. Integers little-endian or LEB128.
  */
 #include "base/alloc.h"
 #include "base/check.h"
@@ -24,26 +25,31 @@ enum stage {
     STAGE_DELAYED, /* from here on if the numbers say so */
     STAGE_SUBSCRIPTIONS,
     STAGE_SAGAS,
+    STAGE_ALERTS,
     STAGE_DONE,
 };
 
 /* What the numbers say of what follows them. */
-#define SECTION_QUEUE 1u
-#define SECTION_SAGAS 2u
-#define SECTIONS      (SECTION_QUEUE | SECTION_SAGAS)
+#define SECTION_QUEUE  1u
+#define SECTION_SAGAS  2u
+#define SECTION_ALERTS 4u
+#define SECTIONS       (SECTION_QUEUE | SECTION_SAGAS | SECTION_ALERTS)
 
 /* The section that a stage belongs to; 0: it is always there. */
 static uint32_t section_of(enum stage stage)
 {
     return stage == STAGE_DELAYED || stage == STAGE_SUBSCRIPTIONS ? SECTION_QUEUE
            : stage == STAGE_SAGAS                                 ? SECTION_SAGAS
+           : stage == STAGE_ALERTS                                ? SECTION_ALERTS
                                                                   : 0;
 }
 
 static uint32_t sections_of(const struct hf_state *state)
 {
     bool queue = state->queue.delayed.count > 0 || state->queue.subscriptions.count > 0;
-    return (queue ? SECTION_QUEUE : 0) | (hf_sagas_any(&state->sagas) ? SECTION_SAGAS : 0);
+    bool alerts = state->alerts.raised_count > 0 || state->alerts.cleared_count > 0;
+    return (queue ? SECTION_QUEUE : 0) | (hf_sagas_any(&state->sagas) ? SECTION_SAGAS : 0) |
+           (alerts ? SECTION_ALERTS : 0);
 }
 
 /* Every thing begins with its name, and a name with its id. */
@@ -96,6 +102,9 @@ static void code_thing(struct hf_codec *codec, enum stage stage, void *thing)
         return;
     case STAGE_DELAYED:
         code_delayed(codec, thing);
+        return;
+    case STAGE_ALERTS:
+        hf_code_alert(codec, thing);
         return;
     case STAGE_NUMBERS:
     case STAGE_SUBSCRIPTIONS:
@@ -208,6 +217,23 @@ static bool save_sagas(struct hf_saving *saving, const struct hf_state *state)
     return saving->sink(saving->context, head, sizeof(head)) && hf_saga_save(state, saving);
 }
 
+/* Raised ones in their order, then cleared ones, oldest first. */
+static bool save_alerts(struct hf_saving *saving, const struct hf_alerts *alerts)
+{
+    uint8_t head[8];
+    uint32_t count = alerts->raised_count + alerts->cleared_count;
+    hf_put_u64(head, count);
+    bool ok = saving->sink(saving->context, head, sizeof(head));
+    for (uint32_t i = 0; ok && i < count; i++) {
+        struct hf_codec codec = hf_saving_begin(saving);
+        bool raised = i < alerts->raised_count;
+        hf_code_alert(&codec,
+                      raised ? alerts->raised[i] : alerts->cleared[i - alerts->raised_count]);
+        ok = hf_saving_emit(saving, &codec);
+    }
+    return ok;
+}
+
 bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *context)
 {
     struct hf_saving saving = {.sink = sink, .context = context};
@@ -224,6 +250,7 @@ bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *conte
     }
     ok = ok && ((sections & SECTION_QUEUE) == 0 || save_queue(&saving, state));
     ok = ok && ((sections & SECTION_SAGAS) == 0 || save_sagas(&saving, state));
+    ok = ok && ((sections & SECTION_ALERTS) == 0 || save_alerts(&saving, &state->alerts));
     hf_buffer_release(&saving.record);
     hf_buffer_release(&saving.payload);
     return ok;
@@ -309,6 +336,34 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
     return true;
 }
 
+/* Raised ones ascend, and cleared ones follow them. */
+static enum hf_err load_alert(struct hf_alerts *alerts, const struct hf_alert *from,
+                              struct hf_error *error)
+{
+    const struct hf_alert *last_raised =
+        alerts->raised_count == 0 ? NULL : alerts->raised[alerts->raised_count - 1];
+    const struct hf_alert *last_cleared =
+        alerts->cleared_count == 0 ? NULL : alerts->cleared[alerts->cleared_count - 1];
+    bool cleared = from->cleared_position != 0;
+    bool in_order =
+        cleared
+            ? last_cleared == NULL || last_cleared->cleared_position <= from->cleared_position
+            : last_cleared == NULL && (last_raised == NULL || last_raised->kind < from->kind ||
+                                       (last_raised->kind == from->kind &&
+                                        hf_str_compare(last_raised->subject, from->subject) < 0));
+    if (!in_order) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "load state: alerts out of order");
+    }
+    struct hf_alert *alert = hf_alert_new(from);
+    if (alert == NULL) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "load state: out of memory");
+    }
+    if (!(cleared ? hf_alerts_add_cleared(alerts, alert) : hf_alerts_raise(alerts, alert))) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "load state: too many alerts");
+    }
+    return HF_ERR_OK;
+}
+
 /* One record's bytes into the state. */
 static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *data, size_t size,
                                struct hf_error *error)
@@ -321,6 +376,7 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
         struct hf_document document;
         struct hf_lease lease;
         struct hf_delayed delayed;
+        struct hf_alert alert;
     } thing;
     struct hf_arena arena;
     hf_arena_init(&arena);
@@ -352,6 +408,8 @@ static enum hf_err load_record(struct hf_state_loader *loader, const uint8_t *da
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a hold that has ended");
     } else if (stage == STAGE_LEASES && !thing.lease.held) {
         err = hf_error_set(error, HF_ERR_CORRUPT, "load state: a lease that nobody holds");
+    } else if (stage == STAGE_ALERTS) {
+        err = load_alert(&loader->state->alerts, &thing.alert, error);
     } else if (stage != STAGE_NUMBERS && stage < STAGE_SUBSCRIPTIONS) {
         struct hf_id id = id_of(stage, &thing);
         if (loader->has_last && hf_id_compare(&loader->last_id, &id) >= 0) {
@@ -448,5 +506,8 @@ enum hf_err hf_state_loader_finish(struct hf_state_loader *loader, struct hf_err
 {
     bool whole = loader->stage == STAGE_DONE && loader->pending.size_bytes == 0;
     hf_buffer_release(&loader->pending);
+    if (whole && sections_of(loader->state) != loader->sections) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "load state: a section without records");
+    }
     return whole ? HF_ERR_OK : hf_error_set(error, HF_ERR_CORRUPT, "load state: cut short");
 }

@@ -212,7 +212,7 @@ static bool reserve_put(struct hf_state *state, const struct hf_subscription_cha
 static struct hf_subscription *changed_by(const struct hf_state *state,
                                           const struct hf_event *event)
 {
-    if (event->type < HF_EVENT_SUBSCRIPTION_SCANNED ||
+    if (event->type < HF_EVENT_SUBSCRIPTION_SCANNED || event->type > HF_EVENT_MESSAGES_REDRIVEN ||
         event->type == HF_EVENT_SUBSCRIPTION_SOUGHT) {
         return NULL;
     }
@@ -305,7 +305,8 @@ static struct hf_subscription *named(struct hf_applying *a, const struct hf_name
 static bool has_arrivals(const struct hf_commit *commit)
 {
     for (uint32_t i = 0; i < commit->event_count; i++) {
-        if (commit->events[i]->type < HF_EVENT_SUBSCRIPTION_PUT) {
+        if (commit->events[i]->type < HF_EVENT_SUBSCRIPTION_PUT ||
+            commit->events[i]->type > HF_EVENT_MESSAGES_REDRIVEN) {
             return true;
         }
     }
