@@ -198,6 +198,8 @@ struct hf_log_file {
     struct hf_log_head durable; /* owner: the last durable batch; epoch: of this owner */
     struct hf_log_mark sought;  /* owner: what was sought last, to be read next… */
     uint64_t sought_number;     /* …and its segment; 0: nothing */
+    uint64_t resume_segment;    /* not the owner: where the last read ended; 0 = nowhere… */
+    struct hf_log_mark resume;  /* …behind whole batches of a segment that is not active */
 
     /* Guarded by state_mutex (held while it is written). */
     pthread_mutex_t state_mutex;

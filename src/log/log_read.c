@@ -64,6 +64,7 @@ enum hf_err hf_log_file_refresh(struct hf_log_file *log, struct hf_error *error)
             hf_log_map_release(&log->map);
             log->map = map;
             log->state = state;
+            log->resume_segment = 0;
             return code;
         }
     }
@@ -108,6 +109,18 @@ static void note_sought(struct cursor *cursor)
     hf_log_unlock(&log->mutex);
 }
 
+/* A reader of many pieces in a row that is not the owner begins where it ended, not at the segment's first batch. */
+static void resume(struct cursor *cursor, uint64_t seq)
+{
+    const struct hf_log_file *log = cursor->log;
+    if (!cursor->owner && log->resume_segment == cursor->header.number &&
+        log->resume.seq > cursor->seq && log->resume.seq <= seq) {
+        cursor->offset = log->resume.offset;
+        cursor->seq = log->resume.seq;
+        cursor->position = log->resume.position;
+    }
+}
+
 /* Opens the segment of seq, or of position if seq is 0, and stands on the nearest place that is known. */
 static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
                          struct hf_error *error)
@@ -133,6 +146,7 @@ static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
     cursor->seq = mark.seq;
     cursor->position = mark.position;
     cursor->noted_offset = noted_offset;
+    resume(cursor, seq);
     unlock_map(log, cursor->owner);
     char path[HF_LOG_PATH_BYTES];
     hf_log_path_segment(log, cursor->header.number, ".log", path);
@@ -255,6 +269,12 @@ static void advance(struct cursor *cursor)
     cursor->offset += cursor->stored_bytes;
     cursor->seq++;
     cursor->position += cursor->batch.commit_count;
+    struct hf_log_file *log = cursor->log;
+    if (!cursor->owner && cursor->encoded != NULL && cursor->seq <= cursor->last_seq &&
+        cursor->last_seq != UINT64_MAX) { /* whole, and in a segment that never changes */
+        log->resume_segment = cursor->header.number;
+        log->resume = (struct hf_log_mark){cursor->seq, cursor->position, cursor->offset};
+    }
     if (cursor->offset < cursor->noted_offset + HF_LOG_MARK_BYTES ||
         cursor->seq > cursor->last_seq || cursor->seq > cursor->limit_seq) {
         return;
@@ -262,7 +282,6 @@ static void advance(struct cursor *cursor)
     if (!cursor->owner) {
         return; /* a batch seen without its body checked must not become a place to begin from */
     }
-    struct hf_log_file *log = cursor->log;
     cursor->noted_offset = cursor->offset;
     hf_log_lock(&log->mutex);
     struct hf_log_segment *segment = hf_log_map_by_seq(&log->map, cursor->seq);
@@ -329,6 +348,9 @@ static enum hf_err copy_batches(struct cursor *cursor, size_t bytes_max, struct 
     for (;;) {
         bool at_end;
         enum hf_err code = load(cursor, true, &at_end, error);
+        if (code == HF_ERR_CORRUPT && *batches > 0) {
+            return HF_ERR_OK; /* what is before the damage; the next read meets it */
+        }
         if (code != HF_ERR_OK || at_end) {
             return code;
         }

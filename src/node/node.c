@@ -294,6 +294,7 @@ void hf_node_publish(struct hf_node *node)
     s->sagas_failing = node->state.sagas.failing.count;
     s->lines = node->state.queue.line_count;
     s->delayed = node->state.queue.delayed.count;
+    s->alerts = node->state.alerts.raised_count;
     s->checkpoint_position = node->state.checkpoint_position;
     s->read_only = node->read_only_until_us != 0;
     s->commits = node->counts.commits;

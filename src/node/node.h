@@ -176,6 +176,7 @@ struct hf_node_status {
     uint64_t accounts, holds, streams, documents, leases;
     uint64_t lines, delayed; /* of all subscriptions; messages that are not due */
     uint64_t sagas, sagas_parked, sagas_failing; /* that have not ended; of them */
+    uint64_t alerts;                             /* raised */
     uint64_t checkpoint_position;                /* newest recorded */
     uint64_t commits, refusals, replays, reads;  /* since start */
     uint64_t batches;                            /* since start */

@@ -2,6 +2,14 @@
 
 #define READ_BYTES (4u << 20) /* of the log at once */
 
+static enum hf_err pace(const struct hf_replay *replay, size_t bytes, struct hf_error *error)
+{
+    if (replay->pace == NULL || replay->pace(replay->pace_context, bytes)) {
+        return HF_ERR_OK;
+    }
+    return hf_error_set(error, HF_ERR_CLOSED, "it was stopped");
+}
+
 enum hf_err hf_replay_load(struct hf_replay *replay, struct hf_checkpoint *checkpoint,
                            struct hf_error *error)
 {
@@ -21,6 +29,9 @@ enum hf_err hf_replay_load(struct hf_replay *replay, struct hf_checkpoint *check
             break;
         }
         err = hf_state_loader_feed(&loader, data, size, error);
+        if (err == HF_ERR_OK) {
+            err = pace(replay, size, error);
+        }
         if (err != HF_ERR_OK) {
             break;
         }
@@ -64,6 +75,10 @@ static enum hf_err apply_commit(struct hf_replay *replay, const struct hf_commit
         return err;
     }
     replay->hash = hf_log_chain(&replay->hash, frame->record, frame->record_bytes);
+    err = pace(replay, HF_COMMIT_FRAME_BYTES + frame->record_bytes + frame->payload_bytes, error);
+    if (err != HF_ERR_OK) {
+        return err;
+    }
     return each == NULL ? HF_ERR_OK : each(context, &commit, frame, &replay->hash, error);
 }
 

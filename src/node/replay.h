@@ -2,7 +2,7 @@
  * From checkpoint and log to a state.
  *
  * Owns: nothing for long. Must never: write. Called by: node's start and rebuild, checkpoint jobs,
- * `holdfast verify`.
+ * `holdfast verify`, the running audit.
  */
 #ifndef HF_NODE_REPLAY_H
 #define HF_NODE_REPLAY_H
@@ -16,6 +16,9 @@ struct hf_replay {
     struct hf_state *state; /* borrowed */
     uint64_t seq;           /* of the last batch applied; 0 = none */
     struct hf_hash hash;    /* of the chain behind it */
+    /* Told of bytes that were read and used; false ends the replay with HF_ERR_CLOSED. May be NULL. */
+    bool (*pace)(void *context, size_t bytes);
+    void *pace_context; /* its */
 };
 
 /* Loads a checkpoint into an empty state. */
