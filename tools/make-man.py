@@ -20,7 +20,7 @@ holdfast \- check, act, remember: commits that are decided once, on a server or 
 .SH DESCRIPTION
 .B holdfast serve
 serves a data directory over HTTP. The commands
-.BR transfer ", " account ", " hold ", " stream ", " document ", " lease ", " subscription ", " queue " and " key
+.BR transfer ", " account ", " hold ", " stream ", " document ", " lease ", " subscription ", " queue ", " audit ", " alert " and " key
 ask a server;
 .B relay
 brings the rows of another database's outbox to one;

@@ -16,6 +16,7 @@
 #include "api/access.h"
 #include "http/http_server.h"
 #include "node/node.h"
+#include "observe/audit.h"
 
 struct hf_door_options {
     struct hf_node *node;         /* outlives the door */
@@ -28,7 +29,8 @@ struct hf_door_options {
     /* Fills in the HTTP server's counts for /v1/status and /metrics; may be NULL. */
     void (*counts)(void *context, struct hf_http_counts *counts);
     void *counts_context;
-    const char *owner; /* who owns the directory, for /v1/status: "host:pid" */
+    const char *owner;      /* who owns the directory, for /v1/status: "host:pid" */
+    struct hf_audit *audit; /* outlives the door; NULL: there is none */
 };
 
 struct hf_door;

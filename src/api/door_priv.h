@@ -229,6 +229,8 @@ void hf_call_status(struct hf_call *call, struct hf_node_status *status,
                     struct hf_http_counts *counts);
 /* May the caller see what all principals do? false: composed. */
 bool hf_call_may_look(struct hf_call *call);
+/* The member `audit` of the status, in short. (route_audit.c) */
+void hf_call_put_audit(struct hf_call *call, struct hf_json_writer *w);
 
 /* ---- routes ---- */
 
@@ -274,5 +276,8 @@ enum hf_progress hf_route_openapi(struct hf_call *call);
 enum hf_progress hf_route_status(struct hf_call *call);
 enum hf_progress hf_route_limits(struct hf_call *call);
 enum hf_progress hf_route_metrics(struct hf_call *call);
+enum hf_progress hf_route_audit(struct hf_call *call);
+enum hf_progress hf_route_audit_run(struct hf_call *call);
+enum hf_progress hf_route_alerts(struct hf_call *call);
 
 #endif

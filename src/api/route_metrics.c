@@ -1,5 +1,6 @@
 /* GET /metrics: the server's figures, for Prometheus. */
 #include "api/door_priv.h"
+#include "observe/audit.h"
 #include "observe/metric_text.h"
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -196,11 +197,12 @@ struct figures {
 
 /* Copied on the node's thread, shown on the loop's. At most HF_QUERY_LIMIT_MAX, by name. */
 struct metering {
-    struct hf_query query;
+    struct hf_query queries[2]; /* subscriptions, alerts */
     struct hf_buffer names;
-    struct figures *rows; /* in the exchange's arena, query.limit of them */
+    struct figures *rows; /* in the exchange's arena, queries[0].limit of them */
     size_t count;
-    bool more; /* there are others */
+    bool more;                            /* there are others */
+    uint64_t alerts[HF_ALERT_KIND_COUNT]; /* raised, by kind */
 };
 
 static void take_figures(const struct hf_subscription_reading *reading, uint64_t time_us,
@@ -225,6 +227,14 @@ static void take_figures(const struct hf_subscription_reading *reading, uint64_t
     values[FIGURE_AGE_US] = old ? time_us - reading->oldest_us : 0;
 }
 
+static void count_alerts(struct metering *metering, const struct hf_alerts *alerts)
+{
+    memset(metering->alerts, 0, sizeof(metering->alerts));
+    for (uint32_t i = 0; i < alerts->raised_count; i++) {
+        metering->alerts[alerts->raised[i]->kind]++;
+    }
+}
+
 /* On the node's thread. */
 static void copy_figures(struct hf_request *request, size_t index, const struct hf_reading *reading)
 {
@@ -232,11 +242,14 @@ static void copy_figures(struct hf_request *request, size_t index, const struct 
     struct metering *metering = call->work;
     struct hf_outside *outside = call->door->options.outside;
     uint64_t now_us = hf_max_u64(reading->time_us, outside->wall_us(outside));
-    (void)index;
+    if (index == 1) {
+        count_alerts(metering, reading->alerts);
+        return;
+    }
     hf_buffer_clear(&metering->names);
     metering->count = 0;
     metering->more = reading->more;
-    for (uint32_t i = 0; i < reading->subscription_count && i < metering->query.limit; i++) {
+    for (uint32_t i = 0; i < reading->subscription_count && i < metering->queries[0].limit; i++) {
         struct figures *row = &metering->rows[metering->count++];
         struct hf_str name = reading->subscriptions[i].subscription->name.text;
         row->name_at = metering->names.size_bytes;
@@ -266,6 +279,47 @@ static void put_subscriptions(struct hf_metric_text *text, const struct metering
     }
 }
 
+/* ---- alerts and the audit ---- */
+
+static void put_alerts(struct hf_metric_text *text, const struct metering *metering)
+{
+    hf_metric_family(text, "alerts", "gauge", "Alerts that are raised, by kind.");
+    for (unsigned kind = 1; kind < HF_ALERT_KIND_COUNT; kind++) {
+        hf_metric_sample(text, "kind", hf_str_from(hf_alert_wire((enum hf_alert_kind)kind)),
+                         metering->alerts[kind]);
+    }
+}
+
+static void put_audit(struct hf_metric_text *text, struct hf_call *call)
+{
+    struct hf_audit *audit = call->door->options.audit;
+    struct hf_audit_report *report =
+        audit == NULL ? NULL : hf_arena_alloc(call->exchange->arena, sizeof(*report));
+    if (report == NULL) {
+        return;
+    }
+    hf_audit_report(audit, report);
+    const struct row rows[] = {
+        {"audit_running", "gauge", "1 while a pass of the audit is under way.", report->running},
+        {"audit_position", "gauge", "Position that the pass under way has come to in the log.",
+         report->running ? report->current.position : 0},
+        {"audit_passes_total", "counter", "Passes of the audit that ended.", report->passes},
+    };
+    put_rows(text, rows, HF_ARRAY_COUNT(rows));
+    if (report->has_last) {
+        const struct hf_audit_pass *last = &report->last;
+        const struct row last_rows[] = {
+            {"audit_ok", "gauge", "1 if the last pass found nothing.", last->result == HF_AUDIT_OK},
+            {"audit_findings", "gauge", "Findings of the last pass.", last->finding_count},
+            {"audit_checked_position", "gauge", "Position up to which the last pass looked.",
+             last->to_position},
+            {"audit_ended_timestamp_seconds", "gauge", "When the last pass ended, Unix time.",
+             last->ended_at_us / 1000000},
+        };
+        put_rows(text, last_rows, HF_ARRAY_COUNT(last_rows));
+    }
+}
+
 /* ---- the whole ---- */
 
 static enum hf_progress compose(struct hf_call *call)
@@ -284,6 +338,8 @@ static enum hf_progress compose(struct hf_call *call)
     if (!metering->names.failed) {
         put_subscriptions(&text, metering);
     }
+    put_alerts(&text, metering);
+    put_audit(&text, call);
     hf_buffer_release(&metering->names);
     (void)hf_call_json(call, 200);
     call->content_type = METRICS_TYPE;
@@ -306,8 +362,9 @@ enum hf_progress hf_route_metrics(struct hf_call *call)
     if (metering == NULL) {
         return hf_call_undecided(call, HF_ERR_NO_MEMORY);
     }
-    metering->query =
+    metering->queries[0] =
         (struct hf_query){.type = HF_QUERY_SUBSCRIPTIONS, .limit = HF_QUERY_LIMIT_MAX};
+    metering->queries[1] = (struct hf_query){.type = HF_QUERY_ALERTS};
     metering->rows =
         hf_arena_alloc(call->exchange->arena, HF_QUERY_LIMIT_MAX * sizeof(*metering->rows));
     if (metering->rows == NULL) {
@@ -315,7 +372,7 @@ enum hf_progress hf_route_metrics(struct hf_call *call)
     }
     hf_buffer_init(&metering->names);
     call->work = metering;
-    enum hf_progress progress = hf_call_read(call, &metering->query, 1, copy_figures);
+    enum hf_progress progress = hf_call_read(call, metering->queries, 2, copy_figures);
     call->finish = figures_read;
     if (progress == HF_CALL_ANSWERED) { /* nobody leads here, or it is too busy */
         hf_buffer_clear(&call->exchange->answer);

@@ -133,6 +133,8 @@ enum hf_progress hf_route_status(struct hf_call *call)
     put_string(&w, "owner", options->owner == NULL ? "" : options->owner);
     hf_json_put_time(&w, "started_at", call->door->started_us);
     put_node(&w, &status);
+    hf_json_put_number(&w, "alerts", status.alerts);
+    hf_call_put_audit(call, &w);
     if (options->counts != NULL) {
         put_http(&w, &counts);
     }

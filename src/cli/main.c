@@ -28,6 +28,8 @@ static const struct command commands[] = {
     {"subscription", NULL, NULL},
     {"queue", NULL, NULL},
     {"key", NULL, NULL},
+    {"audit", NULL, NULL},
+    {"alert", NULL, NULL},
     {"feed", hf_cli_feed, "what has happened, in the order of the log; follow it"},
     {"relay", hf_cli_relay, "publish the rows of an outbox table of PostgreSQL or SQLite"},
 

@@ -239,6 +239,9 @@ void hf_remote_rows(struct hf_remote_call *call, const struct hf_json_array *ite
 /* ---- runs of verbs that are more than a request ---- */
 
 int hf_remote_list(struct hf_remote_call *call);
+int hf_remote_alerts(struct hf_remote_call *call);
+/* What `status` says of them, behind the rest: nothing if none is raised. */
+int hf_remote_status_alerts(struct hf_remote_call *call);
 int hf_remote_entries(struct hf_remote_call *call);
 int hf_remote_statement(struct hf_remote_call *call);
 int hf_remote_append(struct hf_remote_call *call);
@@ -255,8 +258,12 @@ int hf_remote_queue_settle(struct hf_remote_call *call);
 
 #define HF_REMOTE_SUBSCRIPTION_VERBS 7
 #define HF_REMOTE_QUEUE_VERBS        9
+#define HF_REMOTE_AUDIT_VERBS        2
+#define HF_REMOTE_ALERT_VERBS        1
 extern const struct hf_remote_verb hf_remote_subscription_verbs[HF_REMOTE_SUBSCRIPTION_VERBS];
 extern const struct hf_remote_verb hf_remote_queue_verbs[HF_REMOTE_QUEUE_VERBS];
+extern const struct hf_remote_verb hf_remote_audit_verbs[HF_REMOTE_AUDIT_VERBS];
+extern const struct hf_remote_verb hf_remote_alert_verbs[HF_REMOTE_ALERT_VERBS];
 
 /* JSON of an operand, or of standard input for NULL and "-". HF_CLI_GO_ON or the exit status. */
 int hf_remote_data(const struct hf_cli *cli, const char *data, struct hf_buffer *text);

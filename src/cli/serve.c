@@ -49,6 +49,14 @@ int hf_cli_serve(int argc, char **argv)
          .number = &options.connections_max},
         {"key-retention-hours", "N", "how long idempotency keys are kept (168)",
          .number = &options.key_retention_hours},
+        {"audit-interval", "TIME", "from one pass of the running audit to the next (1h); off",
+         .text = &options.audit_interval},
+        {"audit-rate", "SIZE", "the most that the audit reads in a second (16MiB); off: no limit",
+         .text = &options.audit_rate},
+        {"alert", "KIND=VALUE",
+         "from when on something is an alert: subscription_stalled=5m, disk_low=1GiB, "
+         "dead_letter=off; may be repeated",
+         .texts = &options.alerts},
         {"config", "FILE", "a file of these options, one `key = value` a line",
          .text = &options.config},
     };

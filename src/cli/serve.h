@@ -33,6 +33,9 @@ struct hf_serve_options {
     const char *config;             /* a file of these options */
     uint64_t connections_max;       /* 0 = the HTTP server's default */
     uint64_t key_retention_hours;   /* 0 = 7 days */
+    const char *audit_interval;     /* "1h", "off"; NULL = the default */
+    const char *audit_rate;         /* "16MiB", "off"; NULL = the default */
+    struct hf_cli_texts alerts;     /* "KIND=VALUE" */
 };
 
 /* ---- serve_listen.c: addresses ---- */

@@ -279,6 +279,9 @@ static enum hf_err start_opener(struct serve *serve, struct hf_error *error)
 
 enum hf_err hf_serve_make(struct serve *serve, struct hf_error *error)
 {
+    if (!hf_serve_observe_parse(serve->options, &serve->observe, error)) {
+        return HF_ERR_INVALID_REQUEST;
+    }
     enum hf_err code = parse_addresses(serve, error);
     code = code == HF_ERR_OK ? make_descriptors(serve, error) : code;
     code = code == HF_ERR_OK ? make_directory(serve, error) : code;

@@ -10,6 +10,7 @@
 #include "cli/serve.h"
 #include "cli/serve_front.h"
 #include "node/engine.h"
+#include "observe/watch.h"
 
 #ifndef HF_VERSION_TEXT
 #define HF_VERSION_TEXT "unknown"
@@ -20,6 +21,12 @@ enum hf_serve_opening {
     WAITING, /* another process owns the directory */
     OPENED,
     NOT_OPENED, /* final */
+};
+
+/* What the options say of audit and alerts. */
+struct hf_serve_observe {
+    uint64_t interval_us, rate_bytes_per_s;
+    struct hf_alert_limits limits;
 };
 
 struct serve {
@@ -39,11 +46,14 @@ struct serve {
     struct hf_door *door;                                    /* owned; NULL: not the owner */
     struct hf_front front;                                   /* the server's handler */
     int signals;                                             /* a signalfd; -1 */
-    int bell;                   /* an eventfd: `opening` has changed; -1 */
-    pthread_t opener;           /* valid if opener_started */
-    bool opener_started;        /* its thread exists */
-    atomic_int opening;         /* enum hf_serve_opening */
-    struct hf_engine *engine;   /* valid once OPENED */
+    int bell;                 /* an eventfd: `opening` has changed; -1 */
+    pthread_t opener;         /* valid if opener_started */
+    bool opener_started;      /* its thread exists */
+    atomic_int opening;       /* enum hf_serve_opening */
+    struct hf_engine *engine; /* valid once OPENED */
+    struct hf_serve_observe observe;
+    struct hf_watch *watch;     /* owned; NULL: not the owner */
+    struct hf_audit *audit;     /* owned; NULL: not the owner */
     struct hf_error open_error; /* valid once NOT_OPENED */
     uint64_t extended_us;       /* the opener's: when it last asked for more time */
     bool ready;                 /* the ready line was printed */
@@ -60,6 +70,16 @@ void hf_serve_say(const char *format, ...) HF_PRINTF(1, 2);
 /* Everything up to the listeners and the opener's thread. INVALID_REQUEST: the options are wrong. What was made stays
  * for the end, also behind an error. */
 enum hf_err hf_serve_make(struct serve *serve, struct hf_error *error);
+
+/* ---- serve_observe.c ---- */
+
+/* false: the options are wrong. */
+bool hf_serve_observe_parse(const struct hf_serve_options *options,
+                            struct hf_serve_observe *observe, struct hf_error *error);
+/* Begins to watch the engine's node; what was begun stays for the end, also behind an error. */
+enum hf_err hf_serve_observe(struct serve *serve, struct hf_error *error);
+/* Before the engine is closed; the door must be gone. */
+void hf_serve_observe_end(struct serve *serve);
 
 /* Without a node. */
 struct hf_door_options hf_serve_door_options(struct serve *serve);

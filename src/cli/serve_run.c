@@ -125,14 +125,19 @@ static enum hf_err become_standby(struct serve *serve, struct hf_error *error)
 static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
 {
     struct hf_node *node = hf_engine_node(serve->engine);
+    enum hf_err code = hf_serve_observe(serve, error);
+    if (code != HF_ERR_OK) {
+        return code;
+    }
     struct hf_door_options options = hf_serve_door_options(serve);
     options.node = node;
+    options.audit = serve->audit;
     options.outside = hf_engine_outside(serve->engine);
     serve->door = hf_door_new(&options);
     if (serve->door == NULL) {
         return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");
     }
-    enum hf_err code = hf_serve_sockets_take(&serve->sockets, error);
+    code = hf_serve_sockets_take(&serve->sockets, error);
     if (code != HF_ERR_OK) {
         return code;
     }
@@ -276,6 +281,7 @@ static enum hf_err end(struct serve *serve, struct hf_error *error)
     hf_relay_free(serve->relay);
     hf_door_free(serve->standby_door);
     hf_door_free(serve->door);
+    hf_serve_observe_end(serve);
     hf_serve_sockets_close(&serve->sockets, serve->door != NULL);
     if (serve->opener_started && opening != OPENED && opening != NOT_OPENED) {
         /* It waits for the lock or replays the log, and can't be asked to stop. Nothing of this process's is

@@ -132,7 +132,11 @@ static int of_server(const struct hf_cli *cli, const struct hf_remote_values *va
         status = hf_remote_get(&call, "/v1/status", &answer);
     }
     if (status == HF_CLI_GO_ON) {
+        bool shown = answer->status < 300;
         status = hf_remote_show(&call, answer);
+        if (shown && status == HF_EXIT_OK && !cli->json) {
+            status = hf_remote_status_alerts(&call);
+        }
     }
     hf_remote_end(&call);
     return status;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -408,6 +409,24 @@ static void random_bytes(struct hf_outside *o, void *data, size_t size_bytes)
         HF_CHECK(got >= 0 || errno == EINTR);
         done += got > 0 ? (size_t)got : 0;
     }
+}
+
+enum hf_err hf_outside_linux_space(const char *path, uint64_t *free_bytes, uint64_t *all_bytes,
+                                   struct hf_error *error)
+{
+    struct statvfs status;
+    int result;
+    *free_bytes = 0;
+    *all_bytes = 0;
+    do {
+        result = statvfs(path, &status);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) {
+        return hf_linux_fail(error, errno, "ask for the free space of", path);
+    }
+    *free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    *all_bytes = (uint64_t)status.f_blocks * status.f_frsize;
+    return HF_ERR_OK;
 }
 
 struct hf_outside *hf_outside_linux_new(void)

@@ -111,6 +111,9 @@ void hf_outside_linux_free(struct hf_outside *outside);
  * when the job has returned. Never twice at once by one thread. To be set before the first job.
  */
 void hf_outside_linux_lend(struct hf_outside *outside, bool (*step)(void *context), void *context);
+/* Bytes of the file system that path is on: free for this process, and all. */
+enum hf_err hf_outside_linux_space(const char *path, uint64_t *free_bytes, uint64_t *all_bytes,
+                                   struct hf_error *error) HF_WARN_UNUSED;
 /* Blocks until ring() was called since the last return or until timeout_us has passed. */
 void hf_outside_linux_wait(struct hf_outside *outside, uint64_t timeout_us);
 
