@@ -367,7 +367,7 @@ enum hf_step hf_decide_op(struct hf_deciding *d, const struct hf_op *op)
     case HF_OP_SAGA_ANSWER:
     case HF_OP_SAGA_VERB:
     case HF_OP_SAGA_VERBS:
-        return hf_refuse(d, HF_ERR_INVALID_REQUEST, HF_KIND_NONE, NULL); /* no rules yet */
+        return hf_decide_saga_op(d, op);
     case HF_OP_NONE:
     case HF_OP_COUNT:
         break;
