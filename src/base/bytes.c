@@ -23,6 +23,12 @@ uint32_t hf_read_u32(struct hf_reader *reader)
     return at == NULL ? 0 : hf_get_u32(at);
 }
 
+uint64_t hf_read_u64(struct hf_reader *reader)
+{
+    const uint8_t *at = take(reader, 8);
+    return at == NULL ? 0 : hf_get_u64(at);
+}
+
 /* Most numbers fit into 63 bits: the same rules without 128-bit arithmetic. False: not read, nothing said
  * about it. */
 static bool read_short_varint(struct hf_reader *reader, hf_u128 max, uint64_t *value)

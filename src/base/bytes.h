@@ -91,6 +91,7 @@ static inline size_t hf_reader_left(const struct hf_reader *reader)
 
 uint8_t hf_read_u8(struct hf_reader *reader);
 uint32_t hf_read_u32(struct hf_reader *reader);
+uint64_t hf_read_u64(struct hf_reader *reader);
 /* LEB128, shortest form only; a value above max fails. */
 hf_u128 hf_read_varint(struct hf_reader *reader, hf_u128 max);
 /* Borrowed bytes inside the reader's memory; NULL on failure (and for size 0 a valid pointer). */
