@@ -48,22 +48,6 @@ struct hf_runner *hf_runner_new(const struct hf_runner_options *options)
     return runner;
 }
 
-void hf_runner_free(struct hf_runner *runner)
-{
-    if (runner == NULL) {
-        return;
-    }
-    HF_CHECK(runner->asks == 0 && runner->turns == 0 && runner->calls == NULL);
-    runner_drop_all(runner);
-    runner_drop_window(runner);
-    hf_due_calls_release(&runner->dues);
-    hf_known_definitions_release(&runner->definitions);
-    hf_arena_release(&runner->scratch);
-    HF_CHECK(pthread_mutex_destroy(&runner->mutex) == 0);
-    hf_free(runner->callback_base);
-    hf_free(runner);
-}
-
 /* Every entry but those whose call is out or whose answer is on its way. */
 static void drop_idle(struct hf_runner *runner)
 {
@@ -381,6 +365,51 @@ void hf_runner_verify(const struct hf_runner *runner)
     }
     HF_CHECK(calls == runner->call_count && out == runner->out_count);
     HF_CHECK(calls <= runner->options.limits.answers_max);
+}
+
+/* ---- the end ---- */
+
+static enum hf_err submit_to_nobody(void *context, struct hf_request *request)
+{
+    (void)context;
+    (void)request;
+    return HF_ERR_NOT_READY;
+}
+
+/* What has come back, or never went, is given up. */
+static void let_go(struct hf_runner *runner)
+{
+    runner->phase = RUNNER_HALTED;
+    runner->stopping = true;
+    runner->options.node.submit = submit_to_nobody;
+    drop_idle(runner);
+    (void)runner_cancel_all(runner);
+    runner->submit_us = 0;
+    for (size_t i = 0; i < 3;
+         i++) { /* read, line, request: what one gives up may be the next one's */
+        (void)take_inbox(runner);
+        runner->again_us = 0;
+        (void)submit_again(runner);
+        (void)runner_turns(runner);
+        (void)runner_answer_all(runner);
+    }
+    HF_CHECK(runner->asks == 0 && runner->turns == 0 && runner->calls == NULL);
+}
+
+void hf_runner_free(struct hf_runner *runner)
+{
+    if (runner == NULL) {
+        return;
+    }
+    let_go(runner);
+    runner_drop_all(runner);
+    runner_drop_window(runner);
+    hf_due_calls_release(&runner->dues);
+    hf_known_definitions_release(&runner->definitions);
+    hf_arena_release(&runner->scratch);
+    HF_CHECK(pthread_mutex_destroy(&runner->mutex) == 0);
+    hf_free(runner->callback_base);
+    hf_free(runner);
 }
 
 /* ---- plugs ---- */

@@ -71,7 +71,8 @@ struct hf_runner_options {
 
 /* NULL: memory is short. */
 struct hf_runner *hf_runner_new(const struct hf_runner_options *options) HF_WARN_UNUSED;
-/* Stopped, or never stepped. NULL is fine. */
+/* Any time the node owes it no answer any more (it has stopped, or the node was freed): calls that are out are cancelled, answers that
+ * were not submitted are given up. Targets and caller are still there. NULL is fine. */
 void hf_runner_free(struct hf_runner *runner);
 
 /* Does what can be done now, a bounded amount; true: it did something, so step again. */

@@ -607,13 +607,11 @@ void rig_kill(struct rig *rig)
         answer->request = NULL;
         finish(rig, request, HF_ERR_NOT_READY);
     }
-    hf_runner_stop(rig->runner);
-    do {
-        rig->now_us += hf_runner_limits_default().grace_us;
-        rig_run(rig);
-    } while (!hf_runner_stopped(rig->runner));
-    assert_int_equal(rig_out_count(rig), 0);
+    while (rig->waiting_count > 0) {
+        finish(rig, rig->waiting[--rig->waiting_count], HF_ERR_NOT_READY);
+    }
     hf_runner_free(rig->runner);
+    assert_int_equal(rig_out_count(rig), 0);
     hf_targets_free(rig->targets);
     rig->runner = NULL;
     rig->targets = NULL;
