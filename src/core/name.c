@@ -42,10 +42,24 @@ static bool is_number(const char *text, size_t len)
     return true;
 }
 
+/* 32 hex digits in lower case. */
+static bool is_hash(struct hf_str text)
+{
+    bool ok = text.len == HF_HASH_NAME_BYTES - 1;
+    for (size_t i = 0; ok && i < text.len; i++) {
+        ok = (text.ptr[i] >= '0' && text.ptr[i] <= '9') ||
+             (text.ptr[i] >= 'a' && text.ptr[i] <= 'f');
+    }
+    return ok;
+}
+
 bool hf_name_valid_reference(struct hf_str text)
 {
     if (text.len == 0 || text.ptr[0] != '~') {
         return hf_name_valid(text);
+    }
+    if (is_hash((struct hf_str){text.ptr + 1, text.len - 1})) {
+        return true;
     }
     const char *dot = memchr(text.ptr, '.', text.len);
     if (dot == NULL) {

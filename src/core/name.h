@@ -22,6 +22,7 @@ struct hf_name {
 };
 
 #define HF_UUID_TEXT_BYTES 36 /* 8-4-4-4-12 */
+#define HF_HASH_NAME_BYTES 33 /* of what goes by its hash */
 
 static inline bool hf_name_equal(const struct hf_name *a, const struct hf_name *b)
 {
@@ -30,7 +31,7 @@ static inline bool hf_name_equal(const struct hf_name *a, const struct hf_name *
 
 /* [A-Za-z0-9][A-Za-z0-9._:@+=,~-]{0,127} */
 bool hf_name_valid(struct hf_str text);
-/* The same, or a server-given "~<position>.<index>" (of transfers and holds). */
+/* The same, or a server-given "~<position>.<index>" (of transfers, holds and sagas) or "~<32 hex digits>" (of inline definitions). */
 bool hf_name_valid_reference(struct hf_str text);
 
 /* The name of a valid text; the text is copied into the arena only if it must be folded.

@@ -361,3 +361,28 @@ void hf_saga_note_event(struct hf_applying *a)
         }
     }
 }
+
+/* ---- a new owner ---- */
+
+static void forget_definite(struct hf_saga *saga)
+{
+    for (uint32_t i = 0; i < saga->definition->parsed.step_count; i++) {
+        struct hf_saga_step *step = &saga->steps[i];
+        bool http = saga->definition->parsed.steps[i].action.kind == HF_CALL_HTTP;
+        step->unknown = step->unknown || (http && step->state == HF_STEP_RUNNING);
+    }
+}
+
+void hf_sagas_takeover(struct hf_sagas *sagas)
+{
+    /* The states in which a call may be due: not those that wait, of which there may be millions. */
+    static const enum hf_saga_state states[] = {HF_SAGA_RUNNING, HF_SAGA_COMPENSATING,
+                                                HF_SAGA_PARKED, HF_SAGA_PAUSED};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(states); i++) {
+        const struct hf_name *name = NULL;
+        while ((name = hf_names_behind(&sagas->by_state[states[i]],
+                                       name == NULL ? HF_STR("") : name->text, false)) != NULL) {
+            forget_definite(HF_CONTAINER_OF(name, struct hf_saga, name));
+        }
+    }
+}

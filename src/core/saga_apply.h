@@ -19,6 +19,8 @@ void hf_saga_reserve(const struct hf_state *state, const struct hf_commit *commi
 
 /* SAGA_DEFINED … SAGA_VERBS. false: hf_apply_damaged has said why. */
 bool hf_saga_apply_event(struct hf_applying *a);
+/* A new owner: a call that was due may have been sent by the one before, so its action has no definite answer. */
+void hf_sagas_takeover(struct hf_sagas *sagas);
 /* Any event, applied: sagas that wait for it are due. */
 void hf_saga_note_event(struct hf_applying *a);
 

@@ -528,6 +528,7 @@ static bool apply_takeover(struct hf_applying *a)
         lease->expires_at_us = a->commit->time_us + lease->ttl_us;
         hf_state_push_due(state, HF_KIND_LEASE, &lease->name.id, lease->expires_at_us);
     }
+    hf_sagas_takeover(&state->sagas);
     return hf_queue_takeover(a);
 }
 

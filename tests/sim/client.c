@@ -84,6 +84,7 @@ static enum hf_kind kind_of_query(enum hf_query_type type)
     case HF_QUERY_SAGA_DEFINITIONS:
     case HF_QUERY_SAGA_COUNTS:
     case HF_QUERY_SAGA_WORK:
+    case HF_QUERY_ALERTS:
     case HF_QUERY_TYPE_COUNT:
         break;
     case HF_QUERY_SUBSCRIPTION:
@@ -349,6 +350,13 @@ static void begin(struct run *run, uint32_t client, bool chained)
     attempt(op);
 }
 
+void client_ask(struct run *run, struct hf_command *command)
+{
+    struct run_op *op = op_new(run, RUN_CLIENTS - 1, false);
+    op->command = command;
+    attempt(op);
+}
+
 /* ---- nights ---- */
 
 struct late {
@@ -364,10 +372,9 @@ static void late_event(void *context)
     if (run->calm) {
         return;
     }
-    struct run_op *op = op_new(run, RUN_CLIENTS - 1, false);
-    op->command = hf_sim_calloc(1, sizeof(*op->command));
-    hf_gen_late_command(&run->gen, late->slot, late->evening, op->command);
-    attempt(op);
+    struct hf_command *command = hf_sim_calloc(1, sizeof(*command));
+    hf_gen_late_command(&run->gen, late->slot, late->evening, command);
+    client_ask(run, command);
 }
 
 static void late_after(struct run *run, size_t slot, bool evening, uint64_t delay_us)
@@ -416,10 +423,9 @@ static void begin_next(void *context)
 
 void client_drain(struct run *run, struct hf_str subscription, bool redrives)
 {
-    struct run_op *op = op_new(run, RUN_CLIENTS - 1, false);
-    op->command = hf_sim_calloc(1, sizeof(*op->command));
-    hf_gen_drain_command(&run->gen, subscription, redrives, op->command);
-    attempt(op);
+    struct hf_command *command = hf_sim_calloc(1, sizeof(*command));
+    hf_gen_drain_command(&run->gen, subscription, redrives, command);
+    client_ask(run, command);
 }
 
 void client_start(struct run *run)

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "log/log_file.h"
 #include "sim/run.h"
+#include "sim/saga_sim.h"
 #include "sim/sim_memory.h"
 
 #define DIRECTORY      "data"
@@ -22,6 +23,15 @@ static void count_status(struct run_house *house)
     report_status(house->run->report, &now);
 }
 
+/* Nobody hears of what its runner had out. */
+static void free_node(struct run_house *house)
+{
+    saga_house_down(house);
+    hf_node_free(house->node);
+    saga_house_free(house);
+    house->node = NULL;
+}
+
 void house_end(struct run_house *house)
 {
     struct run *run = house->run;
@@ -29,8 +39,7 @@ void house_end(struct run_house *house)
     if (house->node != NULL) {
         count_status(house);
         submission_lose_all(house);
-        hf_node_free(house->node);
-        house->node = NULL;
+        free_node(house);
     }
     house->outside = NULL;
     house->started = false;
@@ -166,6 +175,7 @@ static void step(void *context)
         return; /* `crashed` follows */
     }
     look(house);
+    saga_house_look(house);
     step_at(house, hf_node_next_step_us(house->node));
 }
 
@@ -244,6 +254,7 @@ static void try_start(void *context)
                (unsigned long long)hf_node_state(house->node)->position,
                (unsigned long long)house->status.recovered_commits);
     }
+    saga_house_up(house);
     step_at(house, 0);
 }
 
@@ -318,8 +329,7 @@ void house_release(struct run_house *house)
         hf_world_crash(house->machine, HF_CRASH_KILL);
         count_status(house);
         submission_lose_all(house);
-        hf_node_free(house->node);
-        house->node = NULL;
+        free_node(house);
     }
 }
 

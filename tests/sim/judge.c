@@ -39,7 +39,7 @@ static void keep_commit(struct judge *judge, const struct hf_commit_frame *frame
     judge->count++;
 }
 
-static bool read_log(struct judge *judge, struct hf_log *log, uint64_t until_seq)
+bool judge_read_log(struct judge *judge, struct hf_log *log, uint64_t until_seq)
 {
     struct run *run = judge->run;
     struct hf_buffer bytes;
@@ -486,8 +486,8 @@ static enum hf_err at_commit(void *context, const struct hf_commit *commit,
     return HF_ERR_OK;
 }
 
-static bool replay_from_zero(struct judge *judge, struct hf_log *log, uint64_t until_seq,
-                             const struct hf_state *real)
+bool judge_from_zero(struct judge *judge, struct hf_log *log, uint64_t until_seq,
+                     const struct hf_state *real)
 {
     struct run *run = judge->run;
     struct hf_state state;
@@ -536,7 +536,7 @@ bool judge(struct run *run, struct run_house *house)
     hf_table_init(&judge.commands, run->seed);
     hf_checker_init(&judge.checker, run->limits.key_retention_us);
     uint64_t until_seq = house->status.seq;
-    bool ok = read_log(&judge, log, until_seq);
+    bool ok = judge_read_log(&judge, log, until_seq);
     if (ok) {
         index_commands(&judge);
         collect_answers(&judge);
@@ -548,7 +548,7 @@ bool judge(struct run *run, struct run_house *house)
     if (ok && run->plan->only == NULL && !hf_checker_drained(&judge.checker, difference)) {
         ok = run_fail(run, "at the end: %s", difference);
     }
-    ok = ok && replay_from_zero(&judge, log, until_seq, state);
+    ok = ok && judge_from_zero(&judge, log, until_seq, state);
     count_merged(&judge, house->node);
     run->report->states_compared += judge.checker.states;
     run->report->commits_compared += judge.checker.commits;

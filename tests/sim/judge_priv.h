@@ -38,6 +38,10 @@ struct judge {
     const struct hf_state *zero; /* replayed from nothing */
 };
 
+/* judge.c: the log as it is, into judge->commits; every recorded checkpoint and the state at the end against a replay. */
+bool judge_read_log(struct judge *judge, struct hf_log *log, uint64_t until_seq);
+bool judge_from_zero(struct judge *judge, struct hf_log *log, uint64_t until_seq,
+                     const struct hf_state *real);
 /* A reading against the model and the log up to the model's position. */
 bool judge_reading(struct judge *judge, const struct run_submission *submission,
                    char difference[HF_DIFFERENCE_BYTES]);

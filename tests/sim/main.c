@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "sim/run.h"
+#include "sim/saga_sim.h"
 
 #define BATCH_RUNS       32u         /* seeds of one process */
 #define KEPT_BYTES       (512 << 20) /* of memory, kept between runs */
@@ -30,21 +30,26 @@ struct options {
     bool json;
     bool verbose;
     bool in_process;
+    bool sagas;
     const char *trace;
 };
 
 /* What a run leaves behind. */
 struct result {
     struct report report;
+    struct saga_report sagas;
     bool done;
     char failure[RUN_FAILURE_MAX];
 };
 
 static const char help[] =
-    "usage: holdfast-sim [--seed N] [--runs K] [--driver sim|file|both] [--json] [--verbose]\n"
+    "usage: holdfast-sim [--sagas] [--seed N] [--runs K] [--driver sim|file|both] [--json] "
+    "[--verbose]\n"
     "                    [--trace FILE] [--in-process]\n"
     "\n"
-    "Runs K seeds from N on (1 and 1 by default). both: odd seeds on the simulated log, even ones "
+    "Runs K seeds from N on (1 and 1 by default). --sagas: of sagas, their runner and "
+    "participants, instead\n"
+    "of everything else. both: odd seeds on the simulated log, even ones "
     "on\n"
     "files. --verbose: one line a run with the hash of its trace, and what its machines did.\n"
     "--trace: every event, file operation and answer of the last run, as text. --in-process: no\n"
@@ -87,6 +92,8 @@ static bool parse(int argc, char **argv, struct options *options)
             options->verbose = true;
         } else if (strcmp(argv[i], "--in-process") == 0) {
             options->in_process = true;
+        } else if (strcmp(argv[i], "--sagas") == 0) {
+            options->sagas = true;
         } else if (strcmp(argv[i], "--seed") == 0) {
             ok = parse_number(value, &options->seed);
             i++;
@@ -138,7 +145,8 @@ static void run_here(const struct options *options, uint64_t seed, struct result
     struct run_plan plan = {.seed = seed,
                             .driver = driver_of(options, seed),
                             .verbose = options->verbose,
-                            .trace = trace};
+                            .trace = trace,
+                            .sagas = options->sagas ? &result->sagas : NULL};
     (void)run_whole(&plan, &result->report, result->failure);
     if (trace != NULL) {
         (void)fclose(trace);
@@ -208,21 +216,23 @@ static bool run_apart(const struct options *options, uint64_t first, struct resu
     return true;
 }
 
-static void print_counts(const struct options *options, const struct report *sum, bool strict,
+static void print_counts(const struct options *options, const struct result *all, bool strict,
                          size_t *zeroes)
 {
+    const struct report *sum = &all->report;
     struct hf_buffer out;
     hf_buffer_init(&out);
     unsigned drivers = (sum->runs_of_driver[RUN_DRIVER_SIM] > 0 ? 1u << RUN_DRIVER_SIM : 0) |
                        (sum->runs_of_driver[RUN_DRIVER_FILE] > 0 ? 1u << RUN_DRIVER_FILE : 0);
-    *zeroes = report_write(sum, drivers, options->json, strict, &out);
+    *zeroes = options->sagas ? saga_report_write(&all->sagas, strict, &out)
+                             : report_write(sum, drivers, options->json, strict, &out);
     (void)fwrite(out.data, 1, out.size_bytes, stdout);
     hf_buffer_release(&out);
 }
 
 /* false: this run failed. */
 static bool tell_run(const struct options *options, uint64_t seed, const struct result *result,
-                     struct report *sum)
+                     struct result *sum)
 {
     enum run_driver driver = driver_of(options, seed);
     if (options->verbose) {
@@ -235,21 +245,22 @@ static bool tell_run(const struct options *options, uint64_t seed, const struct 
                (unsigned long long)result->report.virtual_us);
     }
     if (result->failure[0] != '\0') {
-        printf(
-            "FAILED seed %llu (%s): %s\n  replay: holdfast-sim --seed %llu --driver %s --verbose\n",
-            (unsigned long long)seed, driver_name(driver), result->failure,
-            (unsigned long long)seed, driver_name(driver));
+        printf("FAILED seed %llu (%s): %s\n  replay: holdfast-sim%s --seed %llu --driver %s "
+               "--verbose\n",
+               (unsigned long long)seed, driver_name(driver), result->failure,
+               options->sagas ? " --sagas" : "", (unsigned long long)seed, driver_name(driver));
         return false;
     }
-    report_add(sum, &result->report);
-    sum->runs++;
-    sum->runs_of_driver[driver]++;
+    report_add(&sum->report, &result->report);
+    saga_report_add(&sum->sagas, &result->sagas);
+    sum->report.runs++;
+    sum->report.runs_of_driver[driver]++;
     return true;
 }
 
 /* How many were clean: all, or up to the one that failed. */
 static size_t some_runs(const struct options *options, uint64_t first, struct result *results,
-                        size_t count, struct report *sum)
+                        size_t count, struct result *sum)
 {
     memset(results, 0, count * sizeof(*results));
     if (options->in_process) {
@@ -288,7 +299,7 @@ int main(int argc, char **argv)
         (void)fputs(help, stderr);
         return 2;
     }
-    static struct report sum;
+    static struct result sum;
     struct result *results = mmap(NULL, BATCH_RUNS * sizeof(*results), PROT_READ | PROT_WRITE,
                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (results == MAP_FAILED) {

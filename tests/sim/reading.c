@@ -66,6 +66,8 @@ const char *run_query_name(enum hf_query_type type)
         return "counts of sagas";
     case HF_QUERY_SAGA_WORK:
         return "work of sagas";
+    case HF_QUERY_ALERTS:
+        return "alerts";
     case HF_QUERY_TYPE_COUNT:
         break;
     }

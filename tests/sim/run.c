@@ -4,14 +4,16 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "sim/saga_sim.h"
 #include "sim/sim_memory.h"
 
-#define OPS_MIN    2000u
-#define OPS_SPREAD 200u
-#define ENDS_MIN   5u
-#define RUN_US_MAX 120000000u /* virtual time of a whole run */
-#define STUCK_US   5000000u   /* calm, and nothing is answered for so long */
-#define LOOK_US    5000u
+#define OPS_MIN      2000u
+#define OPS_SPREAD   200u
+#define ENDS_MIN     5u
+#define RUN_US_MAX   120000000u /* virtual time of a whole run */
+#define STUCK_US     5000000u   /* calm, and nothing is answered for so long */
+#define LOOK_US      5000u
+#define SAGAS_US_MIN 3000000u /* of a run of sagas, before the calm */
 
 bool run_fail(struct run *run, const char *format, ...)
 {
@@ -62,6 +64,21 @@ static struct hf_limits small_limits(struct run *run)
     return limits;
 }
 
+/* Sagas live for seconds: their runs are as long as that, with as many ends as others. */
+static void set_up_sagas(struct run *run)
+{
+    struct saga_sim *sim = hf_sim_calloc(1, sizeof(*sim));
+    *sim = (struct saga_sim){
+        .run = run, .random = hf_sim_random_fork(&run->random), .report = run->plan->sagas};
+    run->sagas = sim;
+    sim->plan_count = (uint32_t)saga_between(sim, 2, SAGA_PLANS_MAX);
+    sim->saga_goal = (uint32_t)saga_between(sim, 16, SAGA_COUNT_MAX);
+    for (uint32_t i = 0; i < sim->plan_count; i++) {
+        saga_gen_plan(sim, i);
+    }
+    run->ops_wanted = 0;
+}
+
 static void set_up(struct run *run)
 {
     run->world = hf_world_new(run->seed);
@@ -81,6 +98,9 @@ static void set_up(struct run *run)
     hf_gen_init(&run->gen, hf_sim_random_u64(&run->random));
     run->gen.knobs.short_timeout_ms_max = 40;
     run->gen.knobs.tag_unkeyed = true;
+    if (run->plan->sagas != NULL) {
+        set_up_sagas(run);
+    }
     bool files = run->driver == RUN_DRIVER_FILE;
     run->log_sim = files ? NULL : hf_log_sim_new(run->world);
     run->house_count = files ? 1 + (uint32_t)hf_sim_random_below(&run->random, 2)
@@ -117,6 +137,10 @@ static void tear_down(struct run *run)
         hf_buffer_release(&run->snapshots[i].bytes);
     }
     free(run->snapshots);
+    if (run->sagas != NULL) {
+        free(run->sagas->contacts);
+        free(run->sagas);
+    }
     hf_gen_release(&run->gen);
     hf_arena_release(&run->arena);
     hf_arena_release(&run->scratch);
@@ -129,12 +153,23 @@ static bool is_failed(const struct run *run)
     return run->failure[0] != '\0';
 }
 
+static bool is_enough(const struct run *run)
+{
+    bool sagas = run->sagas == NULL || (run->sagas->saga_count == run->sagas->saga_goal &&
+                                        hf_world_now_us(run->world) > SAGAS_US_MIN);
+    return sagas && run->op_count >= run->ops_wanted && run->ends >= run->ends_wanted;
+}
+
 /* Clients and faults until there was enough of both. */
 static void run_storm(struct run *run)
 {
     nemesis_start(run);
-    client_start(run);
-    while (!is_failed(run) && (run->op_count < run->ops_wanted || run->ends < run->ends_wanted)) {
+    if (run->sagas != NULL) {
+        saga_client_start(run->sagas);
+    } else {
+        client_start(run);
+    }
+    while (!is_failed(run) && !is_enough(run)) {
         hf_world_run(run->world, LOOK_US);
         if (hf_world_now_us(run->world) > RUN_US_MAX) {
             (void)run_fail(run, "stuck: %zu operations and %llu ends in %u virtual seconds",
@@ -250,7 +285,11 @@ bool run_whole(struct run_plan *plan, struct report *report, char failure[RUN_FA
         run_calm(&run);
     }
     if (!is_failed(&run) && plan->only == NULL) {
-        drain(&run);
+        if (run.sagas != NULL) {
+            saga_drain(run.sagas);
+        } else {
+            drain(&run);
+        }
     }
     if (!is_failed(&run)) {
         stop_cleanly(&run);
@@ -259,7 +298,7 @@ bool run_whole(struct run_plan *plan, struct report *report, char failure[RUN_FA
     plan->met = !hf_world_armed(run.houses[0].machine);
     hf_world_disarm(run.houses[0].machine);
     if (leader != NULL) {
-        (void)judge(&run, leader);
+        (void)(run.sagas != NULL ? saga_judge(run.sagas, leader) : judge(&run, leader));
     }
     report->operations += run.op_count;
     report->ended_runs += run.ends;

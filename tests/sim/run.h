@@ -39,6 +39,9 @@ enum run_driver {
 
 struct run;
 struct run_house;
+struct saga_sim;    /* saga_sim.h */
+struct saga_house;  /* the same */
+struct saga_report; /* the same */
 struct run_op;
 
 /* How a submission ended. */
@@ -103,6 +106,7 @@ struct run_house {
     bool takes_over;            /* must not wait for the leader's end */
     bool shown;                 /* its recovered state was kept */
     uint64_t timer_us;          /* earliest step that is scheduled */
+    struct saga_house *sagas;   /* its runner; NULL: it does not lead, or a run without sagas */
     struct run_submission *under_way; /* list */
     struct hf_node_status status;     /* last seen */
 };
@@ -151,14 +155,16 @@ struct run {
     char failure[RUN_FAILURE_MAX]; /* first difference; empty = none */
     bool verbose;                  /* tell of starts and ends */
     bool verbose_answers;          /* and of every answer */
+    struct saga_sim *sagas;        /* a run of sagas alone; NULL: of everything else */
 };
 
 /* How a run is to be. */
 struct run_plan {
     uint64_t seed;
     enum run_driver driver;
-    bool verbose; /* tell of starts and ends */
-    void *trace;  /* FILE: every event and answer; NULL = none */
+    bool verbose;              /* tell of starts and ends */
+    void *trace;               /* FILE: every event and answer; NULL = none */
+    struct saga_report *sagas; /* counts of a run of sagas; borrowed; NULL = of everything else */
     const struct hf_world_point
         *only;           /* the only fault, at the first machine; NULL = storms of them */
     uint64_t operations; /* with `only`: so many */
@@ -191,6 +197,8 @@ void submission_lose_all(struct run_house *house);
 void submission_free(struct run_submission *submission);
 
 /* client.c */
+/* Begins an operation with this command, which it then owns. */
+void client_ask(struct run *run, struct hf_command *command);
 void client_start(struct run *run);
 void client_release(struct run *run);
 /* The submission has ended. */
