@@ -68,6 +68,19 @@ static bool get_over(struct hf_audit *audit, struct hf_walk *walk, enum hf_err c
     return !walk->end;
 }
 
+/* Damage behind which nothing valid follows looks like the log's end. */
+static void judge_end(struct hf_audit *audit, const struct hf_walk *walk)
+{
+    if (walk->head.position < audit->pass.to_position) {
+        hf_audit_damage(
+            audit,
+            "behind batch %llu (position %llu) nothing can be read, though the log goes on "
+            "to position %llu",
+            (unsigned long long)walk->head.seq, (unsigned long long)walk->head.position,
+            (unsigned long long)audit->pass.to_position);
+    }
+}
+
 void hf_audit_check_log(struct hf_audit *audit)
 {
     struct hf_walk walk;
@@ -85,6 +98,7 @@ void hf_audit_check_log(struct hf_audit *audit)
     while (go_on) {
         code = hf_walk_next(&walk, &error);
         if (code == HF_ERR_OK && walk.end) {
+            judge_end(audit, &walk);
             break;
         }
         if (audit->pass.from_position == 0 && code == HF_ERR_OK) {

@@ -9,7 +9,17 @@
 #include "observe/watch_priv.h"
 
 #define SYNCS_EVERY_US 60000000u /* over which writes of the log are judged */
+#define FIRST_LIST     2u        /* number of its query */
 #define PAGES_MAX      4u        /* of subscriptions in a round; the next round goes on */
+
+/* A list of sagas, gone through a page a round. */
+struct sweep {
+    struct hf_watch_saga page[HF_WATCH_SAGA_PAGE];
+    uint32_t count;
+    bool more;
+    char after[HF_NAME_BYTES_MAX + 1]; /* as in hf_watch */
+    uint64_t seen;                     /* of hf_judge_sagas */
+};
 
 struct hf_watch {
     struct hf_watch_options options;
@@ -28,8 +38,9 @@ struct hf_watch {
     uint32_t page_count;
     bool more;
     char after[HF_NAME_BYTES_MAX + 1]; /* where the next page begins; "": at the first */
-    struct hf_watch_syncs syncs;       /* when they were judged last */
-    struct hf_audit_report report;     /* room for it */
+    struct sweep sweeps[HF_WATCH_LISTS];
+    struct hf_watch_syncs syncs;   /* when they were judged last */
+    struct hf_audit_report report; /* room for it */
 };
 
 static void lock(struct hf_watch *watch)
@@ -98,13 +109,56 @@ static void take_subscription(const struct hf_subscription_reading *reading,
     out->oldest_us = reading->oldest_us;
 }
 
-/* Query 0: alerts; query 1: a page of subscriptions. On the node's thread. */
+/* The oldest one that is under way. */
+static uint64_t compensating_since(const struct hf_saga *saga)
+{
+    uint64_t since_us = UINT64_MAX;
+    for (uint32_t i = 0; i < saga->definition->parsed.step_count; i++) {
+        const struct hf_saga_step *step = &saga->steps[i];
+        if (step->state == HF_STEP_COMPENSATING && step->began_us != 0) {
+            since_us = hf_min_u64(since_us, step->began_us);
+        }
+    }
+    return since_us == UINT64_MAX ? 0 : since_us;
+}
+
+static void take_saga(enum hf_watch_list list, const struct hf_saga *saga,
+                      struct hf_watch_saga *out)
+{
+    size_t reason = hf_min_u64(saga->reason.len, sizeof(out->reason) - 1);
+    memcpy(out->name, saga->name.text.ptr, saga->name.text.len);
+    out->name[saga->name.text.len] = '\0';
+    out->since_us = list == HF_WATCH_PARKED    ? saga->modified_us
+                    : list == HF_WATCH_FAILING ? saga->failing_us
+                                               : compensating_since(saga);
+    if (reason > 0) {
+        memcpy(out->reason, saga->reason.ptr, reason);
+    }
+    out->reason[reason] = '\0';
+}
+
+static void take_sagas(struct sweep *sweep, enum hf_watch_list list,
+                       const struct hf_reading *reading)
+{
+    sweep->count = reading->saga_count;
+    sweep->more = reading->more;
+    for (uint32_t i = 0; i < reading->saga_count; i++) {
+        take_saga(list, reading->sagas[i].saga, &sweep->page[i]);
+    }
+}
+
+/* Query 0: alerts; query 1: a page of subscriptions; behind them the lists of sagas. On the node's thread. */
 static void take(struct hf_request *request, size_t index, const struct hf_reading *reading)
 {
     struct hf_watch *watch = request->context;
     watch->judging.now_us = hf_max_u64(watch->judging.now_us, reading->time_us);
     if (index == 0) {
         take_alerts(&watch->judging, reading->alerts);
+        return;
+    }
+    if (index >= FIRST_LIST) {
+        enum hf_watch_list list = (enum hf_watch_list)(index - FIRST_LIST);
+        take_sagas(&watch->sweeps[list], list, reading);
         return;
     }
     watch->page_count = reading->subscription_count;
@@ -114,18 +168,31 @@ static void take(struct hf_request *request, size_t index, const struct hf_readi
     }
 }
 
-static bool read_page(struct hf_watch *watch)
+static bool read_page(struct hf_watch *watch, bool with_sagas)
 {
-    struct hf_query queries[] = {
+    static const struct hf_saga_filter filters[HF_WATCH_LISTS] = {
+        [HF_WATCH_PARKED] = {.has_state = true, .state = HF_SAGA_PARKED},
+        [HF_WATCH_FAILING] = {.failing = true},
+        [HF_WATCH_COMPENSATING] = {.has_state = true, .state = HF_SAGA_COMPENSATING},
+    };
+    struct hf_query queries[FIRST_LIST + HF_WATCH_LISTS] = {
         {.type = HF_QUERY_ALERTS},
         {.type = HF_QUERY_SUBSCRIPTIONS,
          .limit = HF_WATCH_PAGE,
          .after = hf_str_from(watch->after)},
     };
+    for (size_t i = 0; i < HF_WATCH_LISTS; i++) {
+        queries[FIRST_LIST + i] = (struct hf_query){.type = HF_QUERY_SAGAS,
+                                                    .limit = HF_WATCH_SAGA_PAGE,
+                                                    .saga_filter = &filters[i],
+                                                    .after = hf_str_from(watch->sweeps[i].after)};
+    }
     watch->judging.now_us = watch->options.outside->wall_us(watch->options.outside);
     watch->judging.change_count = 0;
-    watch->request = (struct hf_request){
-        .queries = queries, .query_count = HF_ARRAY_COUNT(queries), .render = take};
+    watch->request =
+        (struct hf_request){.queries = queries,
+                            .query_count = with_sagas ? HF_ARRAY_COUNT(queries) : FIRST_LIST,
+                            .render = take};
     return ask(watch);
 }
 
@@ -152,10 +219,32 @@ static bool record(struct hf_watch *watch)
 
 static void judge_page(struct hf_watch *watch)
 {
+    static const enum hf_alert_kind kinds[] = {HF_ALERT_DEAD_LETTER, HF_ALERT_SUBSCRIPTION_STALLED,
+                                               HF_ALERT_MESSAGE_OLD};
+    struct hf_watch_range range = {watch->page[0].name, sizeof(watch->page[0]), watch->page_count,
+                                   watch->after, !watch->more};
     for (uint32_t i = 0; i < watch->page_count; i++) {
         hf_judge_subscription(&watch->judging, &watch->page[i]);
     }
-    hf_judge_gone(&watch->judging, watch->page, watch->page_count, watch->after, !watch->more);
+    for (size_t i = 0; i < HF_ARRAY_COUNT(kinds); i++) {
+        hf_judge_gone(&watch->judging, kinds[i], "subscriptions/", &range,
+                      "the subscription was deleted");
+    }
+}
+
+static void judge_lists(struct hf_watch *watch)
+{
+    for (unsigned i = 0; i < HF_WATCH_LISTS; i++) {
+        struct sweep *sweep = &watch->sweeps[i];
+        struct hf_watch_range range = {sweep->page[0].name, sizeof(sweep->page[0]), sweep->count,
+                                       sweep->after, !sweep->more};
+        hf_judge_sagas(&watch->judging, (enum hf_watch_list)i, sweep->page, &range, &sweep->seen);
+    }
+}
+
+static void go_on(char after[HF_NAME_BYTES_MAX + 1], const char *last, bool more)
+{
+    memcpy(after, more ? last : "", more ? strlen(last) + 1 : 1);
 }
 
 static void judge_disk(struct hf_watch *watch)
@@ -204,11 +293,12 @@ static void judge_syncs(struct hf_watch *watch)
 static void look(struct hf_watch *watch)
 {
     for (uint32_t pages = 0; pages < PAGES_MAX; pages++) {
-        if (!read_page(watch)) {
+        if (!read_page(watch, pages == 0)) {
             return;
         }
         judge_page(watch);
         if (pages == 0) {
+            judge_lists(watch);
             judge_disk(watch);
             judge_audit(watch);
             judge_syncs(watch);
@@ -216,8 +306,13 @@ static void look(struct hf_watch *watch)
         if (!record(watch)) {
             return;
         }
-        memcpy(watch->after, watch->more ? watch->page[watch->page_count - 1].name : "",
-               watch->more ? sizeof(watch->after) : 1);
+        for (size_t i = 0; pages == 0 && i < HF_WATCH_LISTS; i++) {
+            struct sweep *sweep = &watch->sweeps[i];
+            go_on(sweep->after, sweep->page[sweep->count == 0 ? 0 : sweep->count - 1].name,
+                  sweep->more && sweep->count > 0);
+        }
+        go_on(watch->after, watch->page[watch->page_count == 0 ? 0 : watch->page_count - 1].name,
+              watch->more && watch->page_count > 0);
         if (!watch->more) {
             return;
         }

@@ -7,10 +7,9 @@
 #include "observe/watch_priv.h"
 
 #define SUBSCRIPTIONS "subscriptions/"
+#define SAGAS         "sagas/"
+#define ALL_SAGAS     "sagas"
 #define SYNCS_MIN     20u /* fewer writes say nothing of the disk */
-
-static const enum hf_alert_kind of_subscriptions[] = {
-    HF_ALERT_DEAD_LETTER, HF_ALERT_SUBSCRIPTION_STALLED, HF_ALERT_MESSAGE_OLD};
 
 bool hf_judging_is_raised(const struct hf_judging *judging, enum hf_alert_kind kind,
                           const char *subject)
@@ -122,35 +121,114 @@ void hf_judge_subscription(struct hf_judging *judging, const struct hf_watch_sub
     judge_old(judging, s, subject);
 }
 
-static bool is_in(const struct hf_watch_subscription *page, uint32_t count, const char *name)
+/* ---- what is gone ---- */
+
+static bool is_in(const struct hf_watch_range *range, const char *name)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(page[i].name, name) == 0) {
+    for (uint32_t i = 0; i < range->count; i++) {
+        if (strcmp(range->first + i * range->stride, name) == 0) {
             return true;
         }
     }
     return false;
 }
 
-void hf_judge_gone(struct hf_judging *judging, const struct hf_watch_subscription *page,
-                   uint32_t count, const char *after, bool to_end)
+/* Would the page have the name if there were such a thing? */
+static bool covers(const struct hf_watch_range *range, const char *name)
 {
+    if (strcmp(name, range->after) <= 0) {
+        return false;
+    }
+    return range->to_end || (range->count > 0 &&
+                             strcmp(name, range->first + (range->count - 1) * range->stride) <= 0);
+}
+
+void hf_judge_gone(struct hf_judging *judging, enum hf_alert_kind kind, const char *collection,
+                   const struct hf_watch_range *range, const char *text)
+{
+    size_t length = strlen(collection);
     for (uint32_t i = 0; i < judging->raised_count; i++) {
         const struct hf_watch_raised *raised = &judging->raised[i];
-        bool ours = false;
-        for (size_t k = 0; k < HF_ARRAY_COUNT(of_subscriptions); k++) {
-            ours = ours || raised->kind == of_subscriptions[k];
+        const char *name = raised->subject + length;
+        if (raised->kind == kind && strncmp(raised->subject, collection, length) == 0 &&
+            covers(range, name) && !is_in(range, name)) {
+            hf_judge(judging, kind, raised->subject, false, 0, "%s", text);
         }
-        const char *name = raised->subject + strlen(SUBSCRIPTIONS);
-        if (!ours || strncmp(raised->subject, SUBSCRIPTIONS, strlen(SUBSCRIPTIONS)) != 0 ||
-            strcmp(name, after) <= 0 ||
-            (!to_end && (count == 0 || strcmp(name, page[count - 1].name) > 0))) {
-            continue;
-        }
-        if (!is_in(page, count, name)) {
-            hf_judge(judging, raised->kind, raised->subject, false, 0,
-                     "the subscription was deleted");
-        }
+    }
+}
+
+/* ---- sagas ---- */
+
+static const struct {
+    enum hf_alert_kind kind;
+    const char *over;   /* the alert's last word */
+    const char *others; /* of the alert about the rest */
+} lists[HF_WATCH_LISTS] = {
+    [HF_WATCH_PARKED] = {HF_ALERT_SAGA_PARKED, "it is parked no more",
+                         "more sagas are parked: GET /v1/sagas?state=parked lists them"},
+    [HF_WATCH_FAILING] = {HF_ALERT_SAGA_FAILING, "its calls fail no more",
+                          "more sagas have been failing: GET /v1/sagas?failing=true lists them"},
+    [HF_WATCH_COMPENSATING] = {HF_ALERT_COMPENSATION_LATE, "it compensates no more",
+                               "more sagas have been compensating: "
+                               "GET /v1/sagas?state=compensating lists them"},
+};
+
+/* Alerts of the kind that are raised, or are being raised in this round, about one saga each. */
+static uint32_t count_raised(const struct hf_judging *judging, enum hf_alert_kind kind)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < judging->raised_count; i++) {
+        count +=
+            judging->raised[i].kind == kind && strcmp(judging->raised[i].subject, ALL_SAGAS) != 0;
+    }
+    for (uint32_t i = 0; i < judging->change_count; i++) {
+        const struct hf_alert_change *change = &judging->changes[i];
+        count += !change->clear && change->kind == kind;
+    }
+    return count;
+}
+
+static void judge_saga(struct hf_judging *judging, enum hf_watch_list list,
+                       const struct hf_watch_saga *saga, bool is)
+{
+    char subject[HF_ALERT_SUBJECT_BYTES_MAX + 1];
+    char since[HF_TIME_TEXT_BYTES];
+    enum hf_alert_kind kind = lists[list].kind;
+    (void)snprintf(subject, sizeof(subject), SAGAS "%s", saga->name);
+    hf_time_format(saga->since_us, since);
+    if (!is) {
+        hf_judge(judging, kind, subject, false, 0, "%s", lists[list].over);
+    } else if (hf_judging_is_raised(judging, kind, subject) ||
+               count_raised(judging, kind) >= HF_WATCH_SAGAS_MAX) {
+        return;
+    } else if (list == HF_WATCH_PARKED) {
+        hf_judge(judging, kind, subject, true, saga->since_us, "parked since %s: %s", since,
+                 saga->reason[0] == '\0' ? "no reason was given" : saga->reason);
+    } else {
+        hf_judge(judging, kind, subject, true, saga->since_us,
+                 list == HF_WATCH_FAILING ? "its calls have failed since %s"
+                                          : "it has been compensating since %s",
+                 since);
+    }
+}
+
+void hf_judge_sagas(struct hf_judging *judging, enum hf_watch_list list,
+                    const struct hf_watch_saga *page, const struct hf_watch_range *range,
+                    uint64_t *seen)
+{
+    enum hf_alert_kind kind = lists[list].kind;
+    if (range->after[0] == '\0') {
+        *seen = 0;
+    }
+    for (uint32_t i = 0; i < range->count; i++) {
+        bool is = list == HF_WATCH_PARKED || is_past(judging, page[i].since_us, kind);
+        *seen += is;
+        judge_saga(judging, list, &page[i], is);
+    }
+    hf_judge_gone(judging, kind, SAGAS, range, lists[list].over);
+    if (*seen > HF_WATCH_SAGAS_MAX || range->to_end) {
+        hf_judge(judging, kind, ALL_SAGAS, *seen > HF_WATCH_SAGAS_MAX, judging->now_us, "%s",
+                 *seen > HF_WATCH_SAGAS_MAX ? lists[list].others : "there are no others");
     }
 }
 

@@ -221,8 +221,7 @@ static const struct hf_audit_pass *assert_finds(enum hf_audit_part part, const c
 /* ---- damage ---- */
 
 /* The number-th file of the folder whose name ends so, in byte order. */
-static void find_file(const char *folder, const char *end, unsigned number,
-                      char path[2 * PATH_BYTES])
+static void find_file(const char *folder, const char *end, size_t number, char path[2 * PATH_BYTES])
 {
     char place[PATH_BYTES + 16];
     struct dirent **names;
@@ -316,6 +315,57 @@ static void a_flipped_byte_of_a_header_is_found(void **state)
     assert_true(last->commits < last->to_position);
     assert_true(last->commits > last->to_position / 2);
     flip(path, 5 * PAGE + 40);
+    (void)assert_clean();
+}
+
+static size_t count_segments(void)
+{
+    char place[PATH_BYTES + 16];
+    struct dirent **names;
+    size_t segments = 0;
+    (void)snprintf(place, sizeof(place), "%s/log", directory);
+    int count = scandir(place, &names, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        segments += strstr(names[i]->d_name, ".log") != NULL;
+        free(names[i]);
+    }
+    free(names);
+    return segments;
+}
+
+/* The last page that is not zero; 0: there is none behind the header. */
+static off_t last_page(const char *path)
+{
+    struct stat about;
+    uint64_t head = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && fstat(fd, &about) == 0);
+    off_t page = about.st_size / PAGE;
+    while (head == 0 && page > 0) {
+        page--;
+        assert_int_equal(pread(fd, &head, sizeof(head), page * PAGE), sizeof(head));
+    }
+    assert_int_equal(close(fd), 0);
+    return page;
+}
+
+/* Nothing valid follows it, so it looks like the log's end; but the node knows better. */
+static void a_flipped_byte_of_the_last_batch_is_found(void **state)
+{
+    (void)state;
+    char path[2 * PATH_BYTES];
+    fill();
+    end_checkpoints();
+    pay(20000, 1);
+    off_t page = 0;
+    for (size_t number = count_segments(); page == 0; number--) {
+        find_file("/log", ".log", number - 1, path);
+        page = last_page(path);
+    }
+    flip(path, page * PAGE + 300);
+    const struct hf_audit_pass *last = assert_finds(HF_AUDIT_LOG, "nothing can be read");
+    assert_true(last->commits < last->to_position);
+    flip(path, page * PAGE + 300);
     (void)assert_clean();
 }
 
@@ -485,6 +535,7 @@ int main(void)
         TEST(everything_is_looked_at),
         TEST(a_flipped_byte_of_a_commit_is_found),
         TEST(a_flipped_byte_of_a_header_is_found),
+        TEST(a_flipped_byte_of_the_last_batch_is_found),
         TEST(damage_in_several_places_is_counted),
         TEST(more_damage_than_can_be_told_ends_the_part),
         TEST(a_flipped_byte_of_a_checkpoint_is_found),

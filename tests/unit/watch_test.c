@@ -138,24 +138,125 @@ static void what_is_off_is_not_raised_and_is_cleared(void **state)
 static void alerts_about_what_was_deleted_are_cleared(void **state)
 {
     (void)state;
-    static const struct hf_watch_subscription page[] = {{.name = "b"}, {.name = "d"}};
+    static const char page[][2] = {"b", "d"};
+    struct hf_watch_range range = {page[0], sizeof(page[0]), 2, "a", false};
     raise(HF_ALERT_DEAD_LETTER, "subscriptions/b");
     raise(HF_ALERT_DISK_LOW, "disk");
+    raise(HF_ALERT_MESSAGE_OLD, "subscriptions/c"); /* of another kind */
     raise(HF_ALERT_DEAD_LETTER, "subscriptions/a"); /* of the page before */
     raise(HF_ALERT_DEAD_LETTER, "subscriptions/e"); /* of the page behind */
-    hf_judge_gone(&judging, page, 2, "a", false);
+    hf_judge_gone(&judging, HF_ALERT_DEAD_LETTER, "subscriptions/", &range, "gone");
     assert_null(change());
-    raise(HF_ALERT_SUBSCRIPTION_STALLED, "subscriptions/c");
-    hf_judge_gone(&judging, page, 2, "a", false);
-    assert_clears(HF_ALERT_SUBSCRIPTION_STALLED, "subscriptions/c");
-    judging.raised_count = 1;
-    raise(HF_ALERT_DEAD_LETTER, "subscriptions/e");
-    hf_judge_gone(&judging, page, 2, "a", true);
-    assert_clears(HF_ALERT_DEAD_LETTER, "subscriptions/e");
+    raise(HF_ALERT_DEAD_LETTER, "subscriptions/c");
+    hf_judge_gone(&judging, HF_ALERT_DEAD_LETTER, "subscriptions/", &range, "gone");
+    assert_clears(HF_ALERT_DEAD_LETTER, "subscriptions/c");
     judging.raised_count = 0;
-    raise(HF_ALERT_MESSAGE_OLD, "subscriptions/x");
-    hf_judge_gone(&judging, NULL, 0, "", true);
-    assert_clears(HF_ALERT_MESSAGE_OLD, "subscriptions/x");
+    raise(HF_ALERT_DEAD_LETTER, "subscriptions/e");
+    range.to_end = true;
+    hf_judge_gone(&judging, HF_ALERT_DEAD_LETTER, "subscriptions/", &range, "gone");
+    assert_clears(HF_ALERT_DEAD_LETTER, "subscriptions/e");
+    range = (struct hf_watch_range){page[0], sizeof(page[0]), 0, "", true};
+    hf_judge_gone(&judging, HF_ALERT_DEAD_LETTER, "subscriptions/", &range, "gone");
+    assert_clears(HF_ALERT_DEAD_LETTER, "subscriptions/e");
+}
+
+/* ---- sagas ---- */
+
+static struct hf_watch_saga sagas[2 * HF_WATCH_SAGAS_MAX];
+
+static struct hf_watch_range all_of(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        (void)snprintf(sagas[i].name, sizeof(sagas[i].name), "s%02u", i);
+    }
+    return (struct hf_watch_range){sagas[0].name, sizeof(sagas[0]), count, "", true};
+}
+
+static void a_parked_saga_is_told_with_its_reason(void **state)
+{
+    (void)state;
+    uint64_t seen = 7; /* of the sweep before */
+    struct hf_watch_range range = all_of(1);
+    sagas[0].since_us = NOW_US - 3;
+    (void)snprintf(sagas[0].reason, sizeof(sagas[0].reason), "401 of http://x\ty");
+    hf_judge_sagas(&judging, HF_WATCH_PARKED, sagas, &range, &seen);
+    assert_int_equal(seen, 1);
+    assert_raises(HF_ALERT_SAGA_PARKED, "sagas/s00", NOW_US - 3);
+    raise(HF_ALERT_SAGA_PARKED, "sagas/s00");
+    hf_judge_sagas(&judging, HF_WATCH_PARKED, sagas, &range, &seen);
+    assert_null(change());
+    range.count = 0;
+    hf_judge_sagas(&judging, HF_WATCH_PARKED, sagas, &range, &seen);
+    assert_clears(HF_ALERT_SAGA_PARKED, "sagas/s00");
+}
+
+static void a_failing_saga_is_told_when_its_time_is_over(void **state)
+{
+    (void)state;
+    uint64_t seen = 0;
+    struct hf_watch_range range = all_of(1);
+    sagas[0].since_us = NOW_US - limits.value[HF_ALERT_SAGA_FAILING] + 1;
+    hf_judge_sagas(&judging, HF_WATCH_FAILING, sagas, &range, &seen);
+    assert_null(change());
+    sagas[0].since_us--;
+    hf_judge_sagas(&judging, HF_WATCH_FAILING, sagas, &range, &seen);
+    assert_raises(HF_ALERT_SAGA_FAILING, "sagas/s00", sagas[0].since_us);
+    raise(HF_ALERT_SAGA_FAILING, "sagas/s00");
+    sagas[0].since_us = NOW_US - 1; /* it went well, and fails anew */
+    hf_judge_sagas(&judging, HF_WATCH_FAILING, sagas, &range, &seen);
+    assert_clears(HF_ALERT_SAGA_FAILING, "sagas/s00");
+    judging.raised_count = 0;
+    sagas[0].since_us = 0; /* nothing is compensated at the moment */
+    hf_judge_sagas(&judging, HF_WATCH_COMPENSATING, sagas, &range, &seen);
+    assert_null(change());
+    sagas[0].since_us = 1;
+    hf_judge_sagas(&judging, HF_WATCH_COMPENSATING, sagas, &range, &seen);
+    assert_raises(HF_ALERT_COMPENSATION_LATE, "sagas/s00", 1);
+}
+
+/* A wrong URL parks ten thousand: thirty-two are told by name, and that there are others; each once. */
+static void a_flood_of_sagas_is_told_in_few_words(void **state)
+{
+    (void)state;
+    uint64_t seen = 0;
+    struct hf_watch_range range = all_of(HF_WATCH_SAGAS_MAX + 8);
+    for (uint32_t i = 0; i < range.count; i++) {
+        sagas[i].since_us = 5;
+    }
+    for (int round = 0; round < 4; round++) {
+        judging.change_count = 0;
+        hf_judge_sagas(&judging, HF_WATCH_PARKED, sagas, &range, &seen);
+        for (uint32_t i = 0; i < judging.change_count; i++) {
+            assert_false(judging.changes[i].clear);
+            raise(judging.changes[i].kind, judging.subjects[i]);
+        }
+    }
+    assert_int_equal(judging.raised_count, HF_WATCH_SAGAS_MAX + 1);
+    assert_true(hf_judging_is_raised(&judging, HF_ALERT_SAGA_PARKED, "sagas"));
+    judging.change_count = 0;
+    range.count = HF_WATCH_SAGAS_MAX; /* the last eight were mended */
+    hf_judge_sagas(&judging, HF_WATCH_PARKED, sagas, &range, &seen);
+    assert_clears(HF_ALERT_SAGA_PARKED, "sagas");
+}
+
+/* The sweep's second page: what is missing on it is gone, what was on the first one is not. */
+static void sweeps_go_on_page_by_page(void **state)
+{
+    (void)state;
+    uint64_t seen = 0;
+    struct hf_watch_range first = all_of(2);
+    first.to_end = false;
+    sagas[0].since_us = sagas[1].since_us = 1;
+    raise(HF_ALERT_SAGA_PARKED, "sagas/s00");
+    raise(HF_ALERT_SAGA_PARKED, "sagas/s01");
+    raise(HF_ALERT_SAGA_PARKED, "sagas/s05");
+    raise(HF_ALERT_SAGA_PARKED, "sagas");
+    hf_judge_sagas(&judging, HF_WATCH_PARKED, sagas, &first, &seen);
+    assert_null(change());
+    struct hf_watch_range second = {sagas[2].name, sizeof(sagas[0]), 0, "s01", true};
+    seen = HF_WATCH_SAGAS_MAX + 1;
+    hf_judge_sagas(&judging, HF_WATCH_PARKED, &sagas[2], &second, &seen);
+    assert_clears(HF_ALERT_SAGA_PARKED, "sagas/s05");
 }
 
 static void a_full_disk_is_told_once_and_needs_room_to_be_cleared(void **state)
@@ -289,6 +390,10 @@ int main(void)
         TEST(an_old_message_is_told),
         TEST(what_is_off_is_not_raised_and_is_cleared),
         TEST(alerts_about_what_was_deleted_are_cleared),
+        TEST(a_parked_saga_is_told_with_its_reason),
+        TEST(a_failing_saga_is_told_when_its_time_is_over),
+        TEST(a_flood_of_sagas_is_told_in_few_words),
+        TEST(sweeps_go_on_page_by_page),
         TEST(a_full_disk_is_told_once_and_needs_room_to_be_cleared),
         TEST(what_the_audit_found_stays_until_a_pass_finds_nothing),
         TEST(slow_writes_are_told),
