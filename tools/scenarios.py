@@ -19,11 +19,12 @@ import time
 
 import scenarios_refund
 import scenarios_run
+import scenarios_silence
 import scenarios_stories
 
 LEAST_SHARE = 0.9  # of what the model allows
 VARIANTS = {"naive": True, "holdfast": False}
-STORIES = sorted(scenarios_stories.STORIES + scenarios_refund.STORIES,
+STORIES = sorted(scenarios_stories.STORIES + scenarios_refund.STORIES + scenarios_silence.STORIES,
                  key=lambda kind: int(kind.number[1:]))
 
 

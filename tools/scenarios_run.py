@@ -218,7 +218,8 @@ class World:
             for number in range(self.story.servers):
                 self.servers.append(self.add(Server(os.path.join(self.build, "holdfast"),
                                                     self.path("data"),
-                                                    self.path(f"serve{number}.log"))))
+                                                    self.path(f"serve{number}.log"),
+                                                    self.story.serve_options)))
         self.story.open_books(self)
         for name in self.story.peers:
             self.peers[name] = self.add_service(name)

@@ -22,6 +22,7 @@ class Story:
     peers = []         # services behind it, in the order in which they are started
     instances = 3      # of the service
     servers = 1        # of Holdfast
+    serve_options = ()  # further ones of it
     worker = ""        # a service that takes from a queue…
     workers = 0        # …and its instances
     connections = 16   # at once

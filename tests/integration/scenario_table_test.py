@@ -126,6 +126,14 @@ def judge_store():
           seen(Books(), {**answers, "c": {0}}) == (1, 1, {"no answer": 1}), "store: what was told")
 
 
+def judge_silence():
+    check(judged(model.judge_silence({"a": (True, True, 1, 1), "b": (True, True, 1, 1)}), 2, 2),
+          "silence: all is told")
+    check(judged(model.judge_silence({"a": (False, False, 0, 0), "b": (True, False, 1, 0)}), 0, 2,
+                 nobody_was_told=1, **{"no_all-clear": 1}), "silence: nobody was told, no all-clear")
+    check(judged(model.judge_silence({"a": (True, True, 2, 1)}), 0, 1, told_twice=1), "silence: told twice")
+
+
 def table():
     if not os.path.exists(os.path.join(BUILD, "examples", "scenario-load")):
         tap.skip("the scenarios", "not built: -Dscenarios=true")
@@ -140,11 +148,12 @@ def table():
         check(row["ok"] and row["naive"]["failures"] > 0 and row["holdfast"]["failures"] == 0,
               f"{row['scenario']} {row['title']}: naive {row['naive']['failures']} failures, holdfast "
               f"{row['holdfast']['accepted']} of {row['model_allows']}", json.dumps(row, indent=1))
-    check(len(rows) == 13 and done.returncode == 0, "every row holds", done.stdout + done.stderr)
+    check(len(rows) == 14 and done.returncode == 0, "every row holds", done.stdout + done.stderr)
 
 
 judge()
 judge_queues()
 judge_store()
+judge_silence()
 table()
 sys.exit(tap.end())

@@ -210,3 +210,14 @@ def judge_refunds(requests, answers, sent, told, done):
         verdict.failures["told, not DONE"] += request in good and request not in done
     verdict.accepted = len(good)
     return verdict
+
+
+def judge_silence(told):
+    """told: {incident: (told in time, all clear in time after the mend, times raised, times cleared)}."""
+    verdict = Verdict(len(told))
+    for raised, cleared, times_raised, times_cleared in told.values():
+        verdict.failures["nobody was told"] += not raised
+        verdict.failures["no all-clear"] += raised and not cleared
+        verdict.failures["told twice"] += times_raised > 1 or times_cleared > 1
+        verdict.accepted += raised and cleared and times_raised == 1 and times_cleared == 1
+    return verdict
