@@ -392,6 +392,7 @@ bool core_rig_tick(struct core_rig *rig, uint64_t now_us)
         hf_state_return_due(&rig->state, due, count);
         return false;
     }
+    hf_state_return_due(&rig->state, due + rig->draft.booked, count - rig->draft.booked);
     record(rig);
     return true;
 }
