@@ -173,6 +173,9 @@ enum hf_step hf_saga_event_begin(struct hf_deciding *d, struct hf_draft_saga *s,
     if (s->event == NULL || s->changed == NULL) {
         return hf_short(d);
     }
+    if (act == HF_SAGA_ACT_NATIVE || (act == HF_SAGA_ACT_START && !starts)) {
+        s->event->operation = HF_NO_OPERATION; /* an operation has one result: its first event */
+    }
     s->event->saga = s->changed;
     s->event_index = d->draft->commit.event_count - 1;
     s->changed->act = act;
@@ -344,6 +347,7 @@ static enum hf_step define_inline(struct hf_deciding *d, const struct hf_saga_co
     if (event == NULL) {
         return STEP_STOP;
     }
+    event->operation = HF_NO_OPERATION; /* the start is the operation's result */
     event->saga_defined = (struct hf_saga_defined){
         .definition = command->definition,
         .version = command->definition_version,

@@ -7,13 +7,13 @@
 static const char three[] = "{\"steps\":[" CALL("a") UNDO("a") "}," CALL("b")
     UNDO("b") ",\"after\":[\"a\"]}," CALL("c") UNDO("c") ",\"after\":[\"b\"]}]}";
 /* a, then b and c beside each other. */
-static const char fork[] = "{\"steps\":[" CALL("a") UNDO("a") "}," CALL("b")
+static const char forked[] = "{\"steps\":[" CALL("a") UNDO("a") "}," CALL("b")
     UNDO("b") ",\"after\":[\"a\"]}," CALL("c") UNDO("c") ",\"after\":[\"a\"]}]}";
 
 /* Up to both branches being out. */
 static void begin_fork(struct saga_rig *rig, const char *id)
 {
-    assert_int_equal(saga_define(rig, "fork", 1, fork), HF_ERR_OK);
+    assert_int_equal(saga_define(rig, "fork", 1, forked), HF_ERR_OK);
     assert_int_equal(saga_start(rig, id, "fork@1", NULL), HF_ERR_OK);
     assert_int_equal(saga_status(rig, id, "a", 200), HF_ERR_OK);
     assert_line(rig, id, "running a=succeeded1 b=running1 c=running1");
