@@ -49,7 +49,7 @@ void hf_line_marks_added(struct hf_line_marks *marks, struct hf_line *line)
         last->behind++;
         return;
     }
-    HF_CHECK(marks->count < marks->capacity);
+    HF_CHECK(marks->items != NULL && marks->count < marks->capacity);
     marks->items[marks->count++] = (struct hf_line_mark){.line = line, .order = line->order};
 }
 

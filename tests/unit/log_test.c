@@ -316,6 +316,55 @@ static void seek_finds_the_batch_of_a_position(void **state)
     }
 }
 
+static void read_one(struct hf_log *log, uint64_t seq, uint64_t first_position)
+{
+    struct hf_error error = {0};
+    struct hf_log_batch batch;
+    struct hf_buffer out;
+    uint32_t batches;
+    size_t at = 0;
+    hf_buffer_init(&out);
+    assert_int_equal(log->driver->read(log, seq, 1, &out, &batches, &error), HF_ERR_OK);
+    assert_int_equal(batches, 1);
+    assert_int_equal(hf_log_batch_decode(out.data, out.size_bytes, &at, &batch, &error), HF_ERR_OK);
+    assert_int_equal(batch.seq, seq);
+    assert_int_equal(batch.first_position, first_position);
+    hf_buffer_release(&out);
+}
+
+/* Where the last look was is where the next one begins if it lies further on, in the same segment: forwards, backwards, to
+ * and fro, and behind a trim the place is the right one. */
+static void what_was_sought_is_read(void **state)
+{
+    (void)state;
+    enum { BATCHES = 200 };
+    static uint64_t first_positions[BATCHES + 1];
+    struct hf_log *log = open_sized(true, 16384, 65536);
+    struct hf_error error = {0};
+    uint64_t seq;
+    (void)own(log);
+    for (int i = 1; i <= BATCHES; i++) {
+        first_positions[i] = model.head.position + 1;
+        append(log, 1);
+    }
+    for (uint64_t i = 0; i < 3ull * BATCHES; i++) {
+        uint64_t want = i < BATCHES       ? i + 1
+                        : i < 2 * BATCHES ? 2 * BATCHES - i
+                                          : i * 7919 % BATCHES + 1;
+        assert_int_equal(log->driver->seek(log, first_positions[want], &seq, &error), HF_ERR_OK);
+        assert_int_equal(seq, want);
+        uint64_t other = (want + i) % BATCHES + 1; /* before or behind what was sought */
+        read_one(log, other, first_positions[other]);
+        read_one(log, want, first_positions[want]);
+    }
+    assert_int_equal(log->driver->seek(log, first_positions[40], &seq, &error), HF_ERR_OK);
+    assert_int_equal(log->driver->trim(log, 100, &error), HF_ERR_OK);
+    for (uint64_t want = log->driver->first_seq(log); want <= BATCHES; want += 3) {
+        read_one(log, want, first_positions[want]);
+    }
+    log->driver->close(log);
+}
+
 static void trim_forgets_whole_segments(void **state)
 {
     (void)state;
@@ -729,6 +778,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_segment_size_holds_every_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_batch_gets_a_large_segment, setup, teardown),
         cmocka_unit_test_setup_teardown(seek_finds_the_batch_of_a_position, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_sought_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(trim_forgets_whole_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(two_opens_exclude_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(resolve_tells_what_is_there, setup, teardown),
