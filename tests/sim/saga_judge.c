@@ -292,7 +292,9 @@ static bool check_step(struct saga_judging *j, struct mirror *m, uint32_t step,
     bool given_up = before->state == HF_STEP_WAITING && after->state == HF_STEP_PENDING &&
                     c->compensating &&
                     (own->action == SAGA_WORK_SLEEP || own->action == SAGA_WORK_EVENT);
-    if ((next_states(before) & BIT(after->state)) == 0 && !given_up) {
+    bool tried_again = before->state == HF_STEP_PARKED && after->state == HF_STEP_PENDING &&
+                       c->act == HF_SAGA_ACT_RETRY && own->action != SAGA_WORK_HTTP;
+    if ((next_states(before) & BIT(after->state)) == 0 && !given_up && !tried_again) {
         return wrong(j, "step %s was %s and becomes %s", own->name,
                      hf_step_state_wire(before->state), hf_step_state_wire(after->state));
     }

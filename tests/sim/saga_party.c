@@ -243,8 +243,8 @@ static void accept_call(struct visit *visit)
 {
     struct saga_sim *sim = visit->party->sim;
     struct saga_row *row = row_of(visit);
-    if (visit->manner == SAGA_MANNER_ACCEPTED && visit->token[0] != '\0' &&
-        row->action != SAGA_ROW_FAILED) {
+    const struct saga_plan_step *own = &sim->sagas[visit->saga].plan->steps[visit->step];
+    if (own->async && !own->poll && visit->token[0] != '\0') {
         memcpy(row->token[visit->op], visit->token, sizeof(row->token[visit->op]));
         if (!row->working[visit->op]) {
             row->working[visit->op] = true;
