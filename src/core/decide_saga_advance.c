@@ -378,8 +378,9 @@ static bool is_ready(const struct hf_draft_saga *s, uint32_t i)
     if (s->saga.steps[i].state != HF_STEP_PENDING) {
         return false;
     }
+    /* All that come before, directly or not: one between may have been skipped by hand ahead of its turn. */
     for (uint32_t j = 0; j < s->parsed->step_count; j++) {
-        if ((s->parsed->steps[i].after >> j & 1) != 0 &&
+        if ((s->parsed->steps[i].before >> j & 1) != 0 &&
             !has_come_through(s->saga.steps[j].state)) {
             return false;
         }
