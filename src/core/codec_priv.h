@@ -164,6 +164,7 @@ void hf_code_subscription_head(struct hf_codec *codec, struct hf_subscription_he
 void hf_code_queue_event(struct hf_codec *codec, struct hf_event *event);
 
 /* saga_codec.c */
+void hf_code_definition_name(struct hf_codec *codec, struct hf_name *name);
 void hf_code_saga_head(struct hf_codec *codec, struct hf_saga_head *head);
 void hf_code_saga_definition_head(struct hf_codec *codec, struct hf_saga_definition_head *head);
 void hf_code_saga_step(struct hf_codec *codec, struct hf_saga_step *step);

@@ -48,6 +48,32 @@ static void code_above_zero(struct hf_codec *codec, uint64_t *value, const char 
         (field) = (__typeof__(field))number_;                                                      \
     } while (0)
 
+/* "~<32 hex>" */
+static bool is_inline_name(struct hf_str text)
+{
+    bool fits = text.len == 33 && text.ptr[0] == '~';
+    for (size_t i = 1; fits && i < text.len; i++) {
+        char c = text.ptr[i];
+        fits = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    }
+    return fits;
+}
+
+/* A name, or that of an inline definition, which is no name of anybody's. */
+void hf_code_definition_name(struct hf_codec *codec, struct hf_name *name)
+{
+    static const char what[] = "saga definition";
+    hf_code_bytes(codec, name->id.bytes, sizeof(name->id.bytes), what);
+    hf_code_text(codec, &name->text, HF_NAME_BYTES_MAX, what);
+    if (hf_codec_writing(codec)) {
+        return;
+    }
+    if (!hf_codec_ok(codec) || (!hf_name_valid(name->text) && !is_inline_name(name->text))) {
+        hf_codec_fail(codec, what);
+        name->text = HF_STR("");
+    }
+}
+
 void hf_code_saga_head(struct hf_codec *codec, struct hf_saga_head *head)
 {
     hf_code_name(codec, &head->name, "saga");
@@ -58,7 +84,7 @@ void hf_code_saga_head(struct hf_codec *codec, struct hf_saga_head *head)
 
 void hf_code_saga_definition_head(struct hf_codec *codec, struct hf_saga_definition_head *head)
 {
-    hf_code_name(codec, &head->name, "saga definition");
+    hf_code_definition_name(codec, &head->name);
     code_above_zero(codec, &head->version, "saga definition version");
 }
 
@@ -160,7 +186,7 @@ void hf_code_saga_awaits(struct hf_codec *codec, uint32_t *count,
 
 static void code_start(struct hf_codec *codec, struct hf_saga_changed *saga)
 {
-    hf_code_name(codec, &saga->definition, "saga definition");
+    hf_code_definition_name(codec, &saga->definition);
     code_above_zero(codec, &saga->definition_version, "saga definition version");
     hf_code_optional_text(codec, &saga->business_key, BUSINESS_KEY_BYTES_MAX, "business key");
     hf_code_payload(codec, &saga->tags, HF_METADATA_BYTES_MAX, "saga tags");
@@ -231,7 +257,7 @@ static void code_changed(struct hf_codec *codec, struct hf_event *event)
 
 static void code_defined(struct hf_codec *codec, struct hf_saga_defined *defined)
 {
-    hf_code_name(codec, &defined->definition, "saga definition");
+    hf_code_definition_name(codec, &defined->definition);
     code_above_zero(codec, &defined->version, "saga definition version");
     hf_code_bool(codec, &defined->is_inline, "inline definition");
     hf_code_payload(codec, &defined->text, HF_SAGA_DEFINITION_BYTES_MAX, "saga definition");

@@ -37,7 +37,7 @@ static void code_sums(struct hf_codec *codec, uint64_t attempts[HF_SAGA_OUTCOME_
 static void code_definition(struct hf_codec *codec, struct hf_saga_stored_definition *definition,
                             uint64_t *text_bytes)
 {
-    hf_code_name(codec, &definition->name, "saga definition");
+    hf_code_definition_name(codec, &definition->name);
     hf_code_u64(codec, &definition->version, UINT64_MAX, "saga definition version");
     hf_code_bool(codec, &definition->is_inline, "inline definition");
     hf_code_u64(codec, &definition->position, UINT64_MAX, "saga definition position");
@@ -60,7 +60,7 @@ struct head {
 static void code_head(struct hf_codec *codec, struct hf_saga *saga, struct head *head)
 {
     hf_code_name(codec, &saga->name, "saga");
-    hf_code_name(codec, &head->definition, "saga definition");
+    hf_code_definition_name(codec, &head->definition);
     hf_code_u64(codec, &head->definition_version, UINT64_MAX, "saga definition version");
     hf_code_u64(codec, &saga->uid, UINT64_MAX, "saga uid");
     hf_code_u64(codec, &saga->version, UINT64_MAX, "saga version");
