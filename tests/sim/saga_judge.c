@@ -240,9 +240,11 @@ static bool check_begin(struct saga_judging *j, const struct mirror *m, uint32_t
     if (j->changed->act == HF_SAGA_ACT_SKIP && j->changed->step == step) {
         return true;
     }
-    if (m->compensating || (m->state == HF_SAGA_PAUSED && j->changed->act != HF_SAGA_ACT_RESUME)) {
+    bool back =
+        m->compensating && !j->changed->past_pivot; /* a pivot that comes through turns it */
+    if (back || (m->state == HF_SAGA_PAUSED && j->changed->act != HF_SAGA_ACT_RESUME)) {
         return wrong(j, "step %s begins although the saga %s", own->name,
-                     m->compensating ? "is being undone" : "is paused");
+                     back ? "is being undone" : "is paused");
     }
     for (uint32_t i = 0; i < plan->step_count; i++) {
         if ((own->before >> i & 1) != 0 && !is_done(after[i].state) &&
