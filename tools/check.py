@@ -155,7 +155,8 @@ def check_sim(tally, build):
     share = -(-runs // JOBS)
     parts = [(first + done, min(share, runs - done)) for done in range(0, runs, share)]
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        commands = [[program, "--seed", str(seed), "--runs", str(count)] for seed, count in parts]
+        commands = [[program, *kind, "--seed", str(seed), "--runs", str(count)]
+                    for kind in ([], ["--sagas"]) for seed, count in parts]
         for command, (status, output, seconds) in zip(
                 commands, pool.map(lambda command: run(command, 3600), commands)):
             name = " ".join(["simulator"] + command[1:])

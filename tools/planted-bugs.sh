@@ -4,10 +4,10 @@
 #
 #   tools/planted-bugs.sh [BUG...]       all of them by default
 #
-# RUNS (500) is the number of seeds at most, SEED (1) the first one. Exit status 1 if one is not caught.
+# RUNS is the number of seeds at most (500; 1000 of sagas), SEED (1) the first one. Exit status 1 if one is
+# not caught.
 set -eu
 cd "$(dirname "$0")/.."
-runs=${RUNS:-500}
 seed=${SEED:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
@@ -15,7 +15,9 @@ trap 'rm -rf "$work"' EXIT INT TERM
 if [ $# -eq 0 ]; then
     set -- answer_before_durable dedupe_off floor_ignores_pending show_run_ahead \
         ambiguous_is_failure fenced_ignored refused_id_usable checkpoint_position \
-        order_off stale_ack_accepted prefetched_try_counted cursor_before_messages
+        order_off stale_ack_accepted prefetched_try_counted cursor_before_messages \
+        saga_timeout_no_compensation saga_late_answer_counts saga_next_before_durable \
+        saga_completed_overwritten saga_unknown_not_compensated
 fi
 status=0
 meson setup "$work/build" -Dbuildtype=release >"$work/log" 2>&1 || {
@@ -28,7 +30,13 @@ for bug in "$@"; do
         tail -n 20 "$work/log" >&2
         exit 1
     fi
-    if "$work/build/tests/sim/holdfast-sim" --seed "$seed" --runs "$runs" >"$work/said" 2>&1 ||
+    # Sagas have runs of their own.
+    case $bug in
+    saga_*) sagas=--sagas runs=${RUNS:-1000} ;;
+    *) sagas='' runs=${RUNS:-500} ;;
+    esac
+    # shellcheck disable=SC2086
+    if "$work/build/tests/sim/holdfast-sim" $sagas --seed "$seed" --runs "$runs" >"$work/said" 2>&1 ||
         ! grep -q '^FAILED' "$work/said"; then
         printf 'NOT CAUGHT  %s: %s seeds were clean\n' "$bug" "$runs"
         status=1
