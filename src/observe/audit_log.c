@@ -85,18 +85,12 @@ void hf_audit_check_log(struct hf_audit *audit)
 {
     struct hf_walk walk;
     struct hf_error error = {0};
-    uint64_t seq;
     hf_walk_init(&walk, audit->log);
     walk.limit = audit->pass.to_position;
-    /* Makes the reader look at what there is; what it meets in doing so the walk meets again. */
-    enum hf_err code = audit->log->driver->seek(audit->log, walk.limit, &seq, NULL);
-    uint64_t first = audit->log->driver->first_seq(audit->log);
-    if (code == HF_ERR_OK || code == HF_ERR_CORRUPT) {
-        hf_walk_begin(&walk, first);
-    }
+    hf_walk_begin(&walk, audit->log->driver->first_seq(audit->log));
     bool go_on = true;
     while (go_on) {
-        code = hf_walk_next(&walk, &error);
+        enum hf_err code = hf_walk_next(&walk, &error);
         if (code == HF_ERR_OK && walk.end) {
             judge_end(audit, &walk);
             break;

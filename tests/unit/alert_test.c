@@ -259,6 +259,53 @@ static void damaged_states_are_refused(void **state)
     core_rig_release(&rig);
 }
 
+/* ---- frozen ---- */
+
+static void put_hex(struct hf_buffer *text, const char *name, const uint8_t *data, size_t size)
+{
+    hf_buffer_format(text, "%s ", name);
+    for (size_t i = 0; i < size; i++) {
+        hf_buffer_format(text, "%02x", data[i]);
+    }
+    hf_buffer_text(text, "\n");
+}
+
+/* What an older program stored means the same for ever: commits and state of a fixed history. GOLDEN_WRITE=1 writes them anew. */
+static void stored_bytes_are_as_they_always_were(void **state)
+{
+    (void)state;
+    static char wanted[8192];
+    struct core_rig rig;
+    struct hf_buffer text;
+    struct hf_buffer bytes;
+    core_rig_init(&rig, CORE_RIG_HOT);
+    hf_buffer_init(&text);
+    hf_buffer_init(&bytes);
+    for (unsigned kind = 1; kind < HF_ALERT_KIND_COUNT; kind++) {
+        assert_true(run_one(&rig, false, (enum hf_alert_kind)kind, "sagas/s", 1000 * kind));
+    }
+    assert_true(run_one(&rig, true, HF_ALERT_DEAD_LETTER, "sagas/s", 50000));
+    for (uint64_t position = 1; position <= rig.state.position; position++) {
+        const struct hf_shared_bytes *frame = core_rig_frame(&rig, position);
+        put_hex(&text, "commit", frame->data, frame->size_bytes);
+    }
+    assert_true(hf_state_save(&rig.state, to_buffer, &bytes));
+    put_hex(&text, "state", bytes.data, bytes.size_bytes);
+    bool writing = getenv("GOLDEN_WRITE") != NULL;
+    FILE *golden = fopen(HF_GOLDEN_DIR "/alerts.txt", writing ? "w" : "r");
+    assert_non_null(golden);
+    if (writing) {
+        assert_int_equal(fwrite(text.data, 1, text.size_bytes, golden), text.size_bytes);
+    } else {
+        assert_int_equal(fread(wanted, 1, sizeof(wanted), golden), text.size_bytes);
+        assert_memory_equal(text.data, wanted, text.size_bytes);
+    }
+    assert_int_equal(fclose(golden), 0);
+    hf_buffer_release(&text);
+    hf_buffer_release(&bytes);
+    core_rig_release(&rig);
+}
+
 /* An event that contradicts the state is damage, whatever its bytes. */
 static void events_that_do_not_fit_are_damage(void **state)
 {
@@ -372,6 +419,7 @@ int main(void)
         cmocka_unit_test(what_is_too_much_is_left_out),
         cmocka_unit_test(every_history_is_as_the_model_says),
         cmocka_unit_test(damaged_states_are_refused),
+        cmocka_unit_test(stored_bytes_are_as_they_always_were),
         cmocka_unit_test(events_that_do_not_fit_are_damage),
         cmocka_unit_test(only_filters_that_name_their_type_get_them),
         cmocka_unit_test(texts_are_for_people_and_headers),

@@ -124,8 +124,16 @@ static void render_others(struct hf_buffer *text, bool seen[HF_EVENT_TYPE_COUNT]
                                       .topic = name_of("refunds"),
                                       .key = HF_STR("order-7"),
                                       .type = HF_STR("refund.asked")};
-    struct hf_event *events[] = {&expired, &lease, &cancelled, &checkpoint,
-                                 &cut,     &level, &published, &due};
+    struct hf_event raised = {.type = HF_EVENT_ALERT_RAISED, .operation = HF_NO_OPERATION};
+    raised.alert = (struct hf_alert_event){.kind = HF_ALERT_DEAD_LETTER,
+                                           .subject = HF_STR("subscriptions/mailer"),
+                                           .text = HF_STR("3 dead letters, \"550\""),
+                                           .since_us = 1600000000000001u};
+    struct hf_event cleared = raised;
+    cleared.type = HF_EVENT_ALERT_CLEARED;
+    cleared.alert.raised_position = 17;
+    struct hf_event *events[] = {&expired, &lease,     &cancelled, &checkpoint, &cut,
+                                 &level,   &published, &due,       &raised,     &cleared};
     struct hf_commit commit = {.position = 9007199254740991u,
                                .time_us = 1700000000000001u,
                                .event_count = HF_ARRAY_COUNT(events),
