@@ -294,8 +294,9 @@ static enum hf_err load_piece(struct hf_sagas *sagas, struct hf_codec *codec,
 static bool head_fits(const struct hf_saga *saga, const struct head *head,
                       const struct hf_saga_stored_definition *definition)
 {
-    if (definition == NULL || head->step_count != definition->parsed.step_count || saga->uid == 0 ||
-        saga->version == 0 || (saga->state == HF_SAGA_PAUSED) != (saga->resumes != 0) ||
+    if (definition == NULL || !hf_id_equal(&definition->name.id, &head->definition.id) ||
+        head->step_count != definition->parsed.step_count || saga->uid == 0 || saga->version == 0 ||
+        (saga->state == HF_SAGA_PAUSED) != (saga->resumes != 0) ||
         hf_saga_ended(saga->state) != (saga->ended_us != 0)) {
         return false;
     }
