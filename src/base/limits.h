@@ -43,17 +43,17 @@
 struct hf_limits {
     uint64_t
         batch_bytes_max; /* a log batch's body is closed behind this; one commit may exceed it */
-    uint32_t batch_commits_max;        /* commits in a batch */
-    uint64_t run_ahead_bytes_max;      /* decided and not yet durable */
-    uint32_t queue_commands_max;       /* accepted and not yet answered; more is `overloaded` */
-    uint64_t queue_bytes_max;          /* the same in bytes of commands */
-    uint32_t waiting_receives_max;     /* receives that wait for a message */
-    uint64_t recent_bytes_max;         /* recent commits kept in RAM */
-    uint64_t tail_bytes_max;           /* of those, what readers of the log find there */
-    uint32_t expiries_per_batch_max;   /* due holds and leases booked by one tick */
-    uint32_t queue_scan_max;           /* arrivals of the past taken in by one commit */
-    uint64_t queue_lines_max;          /* lines and delayed messages of all subscriptions together */
-    uint64_t checkpoint_every_bytes;   /* log bytes between checkpoints */
+    uint32_t batch_commits_max;      /* commits in a batch */
+    uint64_t run_ahead_bytes_max;    /* decided and not yet durable */
+    uint32_t queue_commands_max;     /* accepted and not yet answered; more is `overloaded` */
+    uint64_t queue_bytes_max;        /* the same in bytes of commands */
+    uint32_t waiting_receives_max;   /* receives that wait for a message */
+    uint64_t recent_bytes_max;       /* recent commits kept in RAM */
+    uint64_t tail_bytes_max;         /* of those, what readers of the log find there */
+    uint32_t expiries_per_batch_max; /* due holds and leases booked by one tick */
+    uint32_t queue_scan_max;         /* arrivals of the past taken in by one commit */
+    uint64_t queue_lines_max;        /* lines and delayed messages of all subscriptions together */
+    uint64_t checkpoint_every_bytes; /* log bytes between checkpoints */
     uint64_t checkpoint_every_records; /* recent index records between checkpoints */
     uint64_t segment_bytes_first;      /* size of the first log segment */
     uint64_t segment_bytes_max;        /* sizes double up to this */

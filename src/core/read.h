@@ -37,14 +37,14 @@ enum hf_query_type {
     HF_QUERY_DEAD, /* a subscription's dead letters: behind park order `from`, oldest first */
     HF_QUERY_MESSAGE_HISTORY, /* what a subscription did with a message: newest first, from commit `from` (0: newest) */
     HF_QUERY_MESSAGES, /* the events at `places` in their order: a page of items */
-    HF_QUERY_SAGA, /* this and those behind it: core/saga_reading.h */
+    HF_QUERY_SAGA,     /* this and those behind it: core/saga_reading.h */
     HF_QUERY_SAGA_HISTORY,
     HF_QUERY_SAGAS,
     HF_QUERY_SAGA_DEFINITION,
     HF_QUERY_SAGA_DEFINITIONS,
     HF_QUERY_SAGA_COUNTS,
     HF_QUERY_SAGA_WORK,
-    HF_QUERY_ALERTS,   /* raised ones, and the newest cleared ones */
+    HF_QUERY_ALERTS, /* raised ones, and the newest cleared ones */
     HF_QUERY_TYPE_COUNT,
 };
 

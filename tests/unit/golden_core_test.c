@@ -367,9 +367,9 @@ static void the_state_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        OF(these_bytes_give_the_state, 0),   OF(the_script_gives_these_bytes, 1),
-        OF(these_bytes_give_the_state, 1),   OF(the_script_gives_these_bytes, 2),
-        OF(these_bytes_give_the_state, 2),   OF(the_state_comes_back, 0),
+        OF(these_bytes_give_the_state, 0), OF(the_script_gives_these_bytes, 1),
+        OF(these_bytes_give_the_state, 1), OF(the_script_gives_these_bytes, 2),
+        OF(these_bytes_give_the_state, 2), OF(the_state_comes_back, 0),
         OF(the_state_comes_back, 1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
