@@ -133,8 +133,9 @@ bool hf_alerts_raise(struct hf_alerts *alerts, struct hf_alert *alert)
         hf_free(alert);
         return false;
     }
-    memmove(&alerts->raised[at + 1], &alerts->raised[at],
-            (alerts->raised_count - at) * sizeof(alerts->raised[0]));
+    for (uint32_t i = alerts->raised_count; i > at; i--) {
+        alerts->raised[i] = alerts->raised[i - 1];
+    }
     alerts->raised[at] = alert;
     alerts->raised_count++;
     return true;
@@ -150,6 +151,14 @@ bool hf_alerts_add_cleared(struct hf_alerts *alerts, struct hf_alert *alert)
     return true;
 }
 
+/* Those behind place `at` move up; so many are left then. */
+static void take_out(struct hf_alert **list, uint32_t at, uint32_t left)
+{
+    for (uint32_t i = at; i < left; i++) {
+        list[i] = list[i + 1];
+    }
+}
+
 void hf_alerts_clear(struct hf_alerts *alerts, enum hf_alert_kind kind, struct hf_str subject,
                      uint64_t time_us, uint64_t position)
 {
@@ -158,15 +167,13 @@ void hf_alerts_clear(struct hf_alerts *alerts, enum hf_alert_kind kind, struct h
     HF_CHECK(found);
     struct hf_alert *alert = alerts->raised[at];
     alerts->raised_count--;
-    memmove(&alerts->raised[at], &alerts->raised[at + 1],
-            (alerts->raised_count - at) * sizeof(alerts->raised[0]));
+    take_out(alerts->raised, at, alerts->raised_count);
     alert->cleared_at_us = time_us;
     alert->cleared_position = position;
     if (alerts->cleared_count == HF_ALERTS_CLEARED_MAX) {
         hf_free(alerts->cleared[0]);
         alerts->cleared_count--;
-        memmove(&alerts->cleared[0], &alerts->cleared[1],
-                alerts->cleared_count * sizeof(alerts->cleared[0]));
+        take_out(alerts->cleared, 0, alerts->cleared_count);
     }
     HF_CHECK(hf_alerts_add_cleared(alerts, alert));
 }

@@ -11,7 +11,7 @@
 #include "observe/audit_priv.h"
 
 #define PACE_BYTES     (256u << 10) /* read between two looks at the clock */
-#define FIRST_AFTER_US 60000000u    /* a server that has just begun has other things to do */
+#define FIRST_AFTER_US 600000000u   /* a server that has just begun has other things to do */
 
 const char *hf_audit_part_wire(enum hf_audit_part part)
 {
