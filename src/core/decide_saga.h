@@ -68,18 +68,18 @@ enum hf_step hf_saga_reason(struct hf_deciding *d, struct hf_draft_saga *s, uint
 
 /* Is the step at an op whose outcome still counts? */
 bool hf_saga_is_open(const struct hf_saga_step *step, enum hf_saga_op op);
-/* result: text may be absent. */
-void hf_saga_succeed(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t step,
+/* i: the step. result: text may be absent. */
+void hf_saga_succeed(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t i,
                      const struct hf_payload *result);
 /* A business failure of the action: not done, unless an attempt is unknown. Behind a pivot it parks. */
-enum hf_step hf_saga_fail(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t step,
+enum hf_step hf_saga_fail(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t i,
                           struct hf_str error);
-enum hf_step hf_saga_park(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t step,
+enum hf_step hf_saga_park(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t i,
                           struct hf_str error);
 /* A touched step's action was perhaps done. */
 void hf_saga_leave_open(struct hf_saga_step *step);
 /* It is over for an action in flight: perhaps done. Behind a pivot it parks. */
-enum hf_step hf_saga_time_out(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t step,
+enum hf_step hf_saga_time_out(struct hf_deciding *d, struct hf_draft_saga *s, uint32_t i,
                               struct hf_str error);
 /* Goes backwards from now on. */
 void hf_saga_turn_back(struct hf_deciding *d, struct hf_draft_saga *s);

@@ -76,7 +76,7 @@ struct hf_saga *hf_saga_new(const struct hf_saga_changed *started, uint32_t step
 
 static void free_text(struct hf_str *text)
 {
-    hf_free((void *)(uintptr_t)text->ptr);
+    hf_free((void *)text->ptr);
     *text = HF_STR_NONE;
 }
 

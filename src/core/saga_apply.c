@@ -168,7 +168,7 @@ static void take_steps(struct hf_applying *a, struct hf_saga *saga,
         step->poll = resolved(a, step->poll);
         if (stays_in_ram(after->result.text)) {
             struct hf_str *result = &saga->results[after->step];
-            hf_free((void *)(uintptr_t)result->ptr);
+            hf_free((void *)result->ptr);
             *result = take_copy(a->state, after->result.text);
         }
     }
@@ -210,7 +210,7 @@ static void take_head(struct hf_applying *a, struct hf_saga *saga,
     saga->resumes = changed->resumes;
     saga->compensating = changed->compensating;
     saga->past_pivot = changed->past_pivot;
-    hf_free((void *)(uintptr_t)saga->reason.ptr);
+    hf_free((void *)saga->reason.ptr);
     saga->reason =
         hf_str_present(changed->reason) ? take_copy(a->state, changed->reason) : HF_STR_NONE;
     if (changed->due_us != saga->due_us) {
