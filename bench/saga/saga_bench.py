@@ -211,7 +211,7 @@ def run_native(options, directory):
 
 
 def waiting_left(server):
-    return len(server.call("GET", "/v1/sagas?state=waiting&limit=1")["sagas"])
+    return len(server.call("GET", "/v1/sagas?state=waiting&limit=1")["data"])
 
 
 def run_timers(options, directory):
@@ -279,7 +279,7 @@ def run_waiting(options, directory):
         progress("starting sagas that wait for a timer")
         load(options.build, server, kind="batch", connections=4, count=options.waiting - callbacks, batch=100,
              definition="sleep@1", tag="t")
-        while server.call("GET", "/v1/sagas?state=running&limit=1")["sagas"]:
+        while server.call("GET", "/v1/sagas?state=running&limit=1")["data"]:
             time.sleep(0.2)
         memory = server.resident_bytes()
         progress("stopping and starting")

@@ -404,6 +404,7 @@ void hf_runner_free(struct hf_runner *runner)
     let_go(runner);
     runner_drop_all(runner);
     runner_drop_window(runner);
+    runner_calls_release(runner);
     hf_due_calls_release(&runner->dues);
     hf_known_definitions_release(&runner->definitions);
     hf_arena_release(&runner->scratch);

@@ -22,13 +22,14 @@
 #ifndef HF_DELIVER_RUNNER_H
 #define HF_DELIVER_RUNNER_H
 
-#include "deliver/caller.h"
 #include "deliver/deliver.h"
 #include "node/node.h"
 
 /* Behind the timeout of a saga that has one: what the header Saga-Forget-After promises, and this refuses. */
 #define HF_SAGA_FORGET_US (30ull * 86400 * 1000000)
 
+struct
+    hf_caller; /* deliver/caller.h; another struct of the name is the api's: only a pointer here */
 struct hf_secrets; /* deliver/secrets.h */
 struct hf_runner;
 

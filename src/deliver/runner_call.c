@@ -12,6 +12,7 @@
 #include "deliver/secrets.h"
 
 #define OWN_HEADERS     14u
+#define SPARE_CALLS_MAX 256u
 #define KEY_BYTES_MAX   256u
 #define FORMATTED_BYTES 1024u
 #define ANSWER_MORE     1024u /* beyond a result's limit, so that it is known to be too large */
@@ -33,11 +34,23 @@ struct making {
 
 /* ---- calls ---- */
 
+/* From those that have ended, with the memory of its texts. */
+static struct runner_call *reuse(struct hf_runner *runner)
+{
+    struct runner_call *call = runner->spare_calls;
+    struct hf_arena arena = call->arena;
+    runner->spare_calls = call->after;
+    runner->spare_call_count--;
+    memset(call, 0, sizeof(*call));
+    call->arena = arena;
+    return call;
+}
+
 struct runner_call *runner_call_new(struct hf_runner *runner)
 {
-    struct runner_call *call = hf_calloc(1, sizeof(*call));
+    struct runner_call *call =
+        runner->spare_calls == NULL ? hf_calloc(1, sizeof(*call)) : reuse(runner);
     if (call != NULL) {
-        hf_arena_init(&call->arena);
         call->after = runner->calls;
         if (call->after != NULL) {
             call->after->before = call;
@@ -57,9 +70,25 @@ void runner_call_free(struct hf_runner *runner, struct runner_call *call)
     if (call->has_command) {
         hf_command_release(&call->command);
     }
-    hf_arena_release(&call->arena);
     runner->call_count--;
-    hf_free(call);
+    if (runner->spare_call_count < SPARE_CALLS_MAX) {
+        hf_arena_clear(&call->arena);
+        call->after = runner->spare_calls;
+        runner->spare_calls = call;
+        runner->spare_call_count++;
+    } else {
+        hf_arena_release(&call->arena);
+        hf_free(call);
+    }
+}
+
+void runner_calls_release(struct hf_runner *runner)
+{
+    while (runner->spare_calls != NULL) {
+        struct runner_call *call = reuse(runner);
+        hf_arena_release(&call->arena);
+        hf_free(call);
+    }
 }
 
 /* ---- texts ---- */

@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "core/saga_op.h"
+#include "deliver/caller.h"
 #include "deliver/due_call.h"
 #include "deliver/known_definition.h"
 #include "deliver/runner.h"
@@ -133,6 +134,8 @@ struct hf_runner {
     uint64_t turns;            /* that exist */
     struct runner_call *calls; /* all of them */
     uint32_t call_count, out_count;
+    struct runner_call *spare_calls; /* by after: kept for calls to come */
+    uint32_t spare_call_count;
     struct runner_call *to_submit, *to_submit_last;
     uint64_t submit_us; /* not before; 0 = at once */
     uint64_t begun;     /* calls, since start */
@@ -259,6 +262,7 @@ bool runner_call_begin(struct hf_runner *runner, struct hf_runner_turn *turn,
                        const struct runner_texts *texts);
 struct runner_call *runner_call_new(struct hf_runner *runner);
 void runner_call_free(struct hf_runner *runner, struct runner_call *call);
+void runner_calls_release(struct hf_runner *runner); /* those that are kept */
 
 /* ---- runner_answer.c ---- */
 

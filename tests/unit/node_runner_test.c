@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "core/saga_op.h"
 #include "core/state_priv.h"
+#include "deliver/caller.h"
 #include "deliver/runner.h"
 #include "log/log_file.h"
 #include "sim/sim_random.h"

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "core/commit.h"
 #include "core/read.h"
+#include "deliver/caller.h"
 #include "deliver/runner.h"
 #include "deliver/secrets.h"
 
