@@ -4,6 +4,7 @@
 
 #include "api/entity_json.h"
 #include "api/problem_detail.h"
+#include "api/saga_json.h"
 #include "base/check.h"
 
 enum hf_err hf_answer_code(const struct hf_commit *commit)
@@ -46,12 +47,17 @@ static void put_position(struct hf_json_writer *w, const struct hf_commit *commi
     }
 }
 
-static void put_result(struct hf_json_writer *w, const struct hf_event *event)
+static void put_result(struct hf_json_writer *w, const struct hf_commit *commit,
+                       const struct hf_event *event)
 {
     const char *operation = hf_event_operation(event);
     HF_CHECK(operation != NULL);
     hf_json_put_text(w, "op", hf_str_from(operation));
-    hf_event_json(w, event);
+    if (event->type >= HF_EVENT_SAGA_DEFINED && event->type <= HF_EVENT_SAGA_VERBS) {
+        hf_saga_result_json(w, commit, event);
+    } else {
+        hf_event_json(w, event);
+    }
 }
 
 static void put_one_result(struct hf_json_writer *w, const struct hf_commit *commit,
@@ -60,7 +66,7 @@ static void put_one_result(struct hf_json_writer *w, const struct hf_commit *com
     HF_CHECK(event != NULL);
     hf_json_begin_object(w, NULL);
     put_position(w, commit, dry_run);
-    put_result(w, event);
+    put_result(w, commit, event);
     hf_json_end_object(w);
 }
 
@@ -84,7 +90,7 @@ static void put_results(struct hf_json_writer *w, const char *name, const struct
             continue; /* an expiry that was booked first */
         }
         hf_json_begin_object(w, NULL);
-        put_result(w, event);
+        put_result(w, commit, event);
         hf_json_end_object(w);
     }
     hf_json_end_array(w);

@@ -140,7 +140,9 @@ static bool is_place(enum hf_query_type type, struct hf_str text)
     const char *at = memchr(text.ptr, '@', text.len);
     struct hf_str name = {text.ptr, at == NULL ? 0 : (size_t)(at - text.ptr)};
     hf_u128 version = 0;
-    return at != NULL && hf_name_valid(name) &&
+    bool named =
+        hf_name_valid(name) || (name.len > 1 && name.ptr[0] == '~'); /* one that is inline */
+    return at != NULL && named &&
            hf_u128_parse((struct hf_str){at + 1, text.len - name.len - 1}, &version) &&
            version > 0 && version <= HF_JSON_INTEGER_MAX;
 }

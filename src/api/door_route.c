@@ -33,8 +33,19 @@ static const struct hf_operation_route renew = {"renew", FIELD(lease), LIST("tok
                                                 false};
 static const struct hf_operation_route release = {"release", FIELD(lease), LIST("token"), false};
 
+#define START_MEMBERS LIST("definition", "input", "business_key", "tags", "not_before")
+static const struct hf_operation_route start_saga = {"start_saga", HF_NO_SUBJECT, START_MEMBERS,
+                                                     false};
+static const struct hf_operation_route put_saga = {"start_saga", FIELD(saga), START_MEMBERS, false};
+static const struct hf_operation_route complete_step = {
+    "complete_step", FIELD(saga), LIST("token", "result", "reason", "actor"), false};
+static const struct hf_operation_route fail_step = {
+    "fail_step", FIELD(saga), LIST("token", "error", "reason", "actor"), false};
+
 #define JSON    HF_ROUTE_BODY
 #define MAYBE   (HF_ROUTE_BODY | HF_ROUTE_BODY_OPTIONAL)
+#define VERB    (HF_ROUTE_BODY | HF_ROUTE_KEY_FREE | HF_ROUTE_MATCH | HF_ROUTE_MATCH_OR_KEY)
+#define OF_STEP (MAYBE | HF_ROUTE_KEY_FREE | HF_ROUTE_STRANGER)
 #define CHANGES (HF_ROUTE_MATCH | HF_ROUTE_MATCH_NEEDED | HF_ROUTE_BARE_BODY)
 
 static const struct hf_route routes[] = {
@@ -123,6 +134,36 @@ static const struct hf_route routes[] = {
     {HF_HTTP_POST, JSON, "/v1/subscriptions/{id}/redrive", LIST("dry_run"), hf_route_redrive, NULL,
      0},
     {HF_HTTP_POST, JSON, "/v1/subscriptions/{id}/seek", NULL, hf_route_seek, NULL, 0},
+
+    {HF_HTTP_PUT, JSON, "/v1/saga-definitions/{id}/{version}", NULL, hf_route_saga_definition_put,
+     NULL, 0},
+    {HF_HTTP_GET, 0, "/v1/saga-definitions/{id}/{version}", READ_PARAMETERS,
+     hf_route_saga_definition, NULL, HF_QUERY_SAGA_DEFINITION},
+    {HF_HTTP_GET, 0, "/v1/saga-definitions/{id}", LIST("after", "limit", "min_position"),
+     hf_route_saga_definition, NULL, HF_QUERY_SAGA_DEFINITIONS},
+    {HF_HTTP_GET, 0, "/v1/saga-definitions", LIST("after", "limit", "min_position"),
+     hf_route_saga_definition, NULL, HF_QUERY_SAGA_DEFINITIONS},
+    {HF_HTTP_PUT, JSON, "/v1/sagas/{id}", LIST("wait"), hf_route_saga_put, &put_saga, 0},
+    {HF_HTTP_GET, 0, "/v1/sagas/{id}", LIST("wait", "min_position"), hf_route_thing, NULL,
+     HF_QUERY_SAGA},
+    {HF_HTTP_POST, JSON, "/v1/sagas", LIST("wait"), hf_route_saga_post, &start_saga, 0},
+    {HF_HTTP_GET, 0, "/v1/sagas",
+     LIST("state", "definition", "tag", "business_key", "step", "failing", "older_than", "after",
+          "limit", "min_position"),
+     hf_route_sagas, NULL, HF_QUERY_SAGAS},
+    {HF_HTTP_GET, 0, "/v1/sagas/{id}/history", LIST("after", "limit", "min_position"),
+     hf_route_list, NULL, HF_QUERY_SAGA_HISTORY},
+    {HF_HTTP_POST, VERB, "/v1/sagas/{id}/retry", NULL, hf_route_saga_verb, NULL, 0},
+    {HF_HTTP_POST, VERB, "/v1/sagas/{id}/pause", NULL, hf_route_saga_verb, NULL, 0},
+    {HF_HTTP_POST, VERB, "/v1/sagas/{id}/resume", NULL, hf_route_saga_verb, NULL, 0},
+    {HF_HTTP_POST, VERB, "/v1/sagas/{id}/skip", NULL, hf_route_saga_verb, NULL, 0},
+    {HF_HTTP_POST, VERB, "/v1/sagas/{id}/compensate", NULL, hf_route_saga_verb, NULL, 0},
+    {HF_HTTP_POST, VERB, "/v1/sagas/{id}/abandon", NULL, hf_route_saga_verb, NULL, 0},
+    {HF_HTTP_POST, OF_STEP, "/v1/sagas/{id}/steps/{step}/complete", NULL, hf_route_saga_step,
+     &complete_step, 0},
+    {HF_HTTP_POST, OF_STEP, "/v1/sagas/{id}/steps/{step}/fail", NULL, hf_route_saga_step,
+     &fail_step, 0},
+    {HF_HTTP_POST, JSON, "/v1/saga-verbs", NULL, hf_route_saga_verbs, NULL, 0},
 
     {HF_HTTP_POST, JSON | HF_ROUTE_KEY_FREE, "/v1/read", READ_PARAMETERS, hf_route_read, NULL, 0},
     {HF_HTTP_GET, 0, "/v1/feed",

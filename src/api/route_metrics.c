@@ -1,5 +1,6 @@
 /* GET /metrics: the server's figures, for Prometheus. */
 #include "api/door_priv.h"
+#include "api/saga_metrics.h"
 #include "observe/audit.h"
 #include "observe/metric_text.h"
 
@@ -113,7 +114,7 @@ static void put_load(struct hf_metric_text *text, struct hf_node *node)
     hf_node_open_requests(node, &requests, &bytes);
     const struct row rows[] = {
         {"requests_under_way", "gauge", "Requests that are accepted and not answered.", requests},
-        {"waiting_receives", "gauge", "Receives that wait for a message.",
+        {"waiting_receives", "gauge", "Requests that wait for a message, or for a saga to settle.",
          hf_node_waiting_receives(node)},
         {"requests_under_way_bytes", "gauge", "Memory of these requests.", bytes},
     };
@@ -197,7 +198,9 @@ struct figures {
 
 /* Copied on the node's thread, shown on the loop's. At most HF_QUERY_LIMIT_MAX, by name. */
 struct metering {
-    struct hf_query queries[2]; /* subscriptions, alerts */
+    struct hf_query queries[3];    /* subscriptions, alerts, sagas */
+    struct hf_saga_metrics *sagas; /* in the exchange's arena */
+    bool has_sagas;                /* they were read */
     struct hf_buffer names;
     struct figures *rows; /* in the exchange's arena, queries[0].limit of them */
     size_t count;
@@ -244,6 +247,11 @@ static void copy_figures(struct hf_request *request, size_t index, const struct 
     uint64_t now_us = hf_max_u64(reading->time_us, outside->wall_us(outside));
     if (index == 1) {
         count_alerts(metering, reading->alerts);
+        return;
+    }
+    if (index == 2) {
+        hf_saga_metrics_take(metering->sagas, reading, now_us);
+        metering->has_sagas = true;
         return;
     }
     hf_buffer_clear(&metering->names);
@@ -340,6 +348,9 @@ static enum hf_progress compose(struct hf_call *call)
     }
     put_alerts(&text, metering);
     put_audit(&text, call);
+    if (metering->has_sagas) {
+        hf_saga_metrics_put(metering->sagas, &text);
+    }
     hf_buffer_release(&metering->names);
     (void)hf_call_json(call, 200);
     call->content_type = METRICS_TYPE;
@@ -365,14 +376,17 @@ enum hf_progress hf_route_metrics(struct hf_call *call)
     metering->queries[0] =
         (struct hf_query){.type = HF_QUERY_SUBSCRIPTIONS, .limit = HF_QUERY_LIMIT_MAX};
     metering->queries[1] = (struct hf_query){.type = HF_QUERY_ALERTS};
+    metering->queries[2] =
+        (struct hf_query){.type = HF_QUERY_SAGA_COUNTS, .limit = HF_SAGA_METRICS_MAX};
     metering->rows =
         hf_arena_alloc(call->exchange->arena, HF_QUERY_LIMIT_MAX * sizeof(*metering->rows));
-    if (metering->rows == NULL) {
+    metering->sagas = hf_arena_alloc_zero(call->exchange->arena, 1, sizeof(*metering->sagas));
+    if (metering->rows == NULL || metering->sagas == NULL) {
         return hf_call_undecided(call, HF_ERR_NO_MEMORY);
     }
     hf_buffer_init(&metering->names);
     call->work = metering;
-    enum hf_progress progress = hf_call_read(call, metering->queries, 2, copy_figures);
+    enum hf_progress progress = hf_call_read(call, metering->queries, 3, copy_figures);
     call->finish = figures_read;
     if (progress == HF_CALL_ANSWERED) { /* nobody leads here, or it is too busy */
         hf_buffer_clear(&call->exchange->answer);

@@ -18,6 +18,7 @@
 struct starting {
     struct hf_query query;     /* the saga as it is */
     struct hf_str result;      /* the commit's result, in the exchange's arena */
+    uint64_t version;          /* in which the commit left the saga */
     int status;                /* 201: started now */
     uint64_t wait_deadline_us; /* 0 = it does not wait */
     bool again;                /* PUT: the same again is answered by the saga as it is */
@@ -138,6 +139,7 @@ static bool keep_result(struct hf_call *call, struct starting *starting,
         hf_json_end_object(&w);
     } else {
         name = event->saga->saga;
+        starting->version = hf_saga_left_by(commit, event)->version;
         hf_answer_event_json(answer, commit, event);
     }
     starting->query.name.id = name.id;
@@ -170,7 +172,7 @@ static enum hf_progress started(struct hf_call *call)
         return read_saga(call, starting);
     }
     hf_call_change_headers(call);
-    hf_call_header_text(call, "ETag", "", HF_STR("\"1\""), "");
+    hf_call_header_number(call, "ETag", "\"", starting->version, "\"");
     return answer_result(call, starting);
 }
 

@@ -55,7 +55,7 @@ static enum hf_progress moved(struct hf_call *call)
         return hf_call_json(call, 200);
     }
     hf_answer_event_json(to, commit, event);
-    hf_call_header_number(call, "ETag", "\"", event->saga->version, "\"");
+    hf_call_header_number(call, "ETag", "\"", hf_saga_left_by(commit, event)->version, "\"");
     return hf_call_json(call, 200);
 }
 

@@ -293,19 +293,21 @@ void hf_saga_definition_list_json(struct hf_json_writer *w, const struct hf_quer
 
 /* ---- events ---- */
 
-static void put_changed(struct hf_json_writer *w, const struct hf_saga_changed *changed)
+/* left: the saga's newest event, or this one. */
+static void put_changed(struct hf_json_writer *w, const struct hf_saga_changed *changed,
+                        const struct hf_saga_changed *left)
 {
     hf_json_put_text(w, "saga", changed->saga.text);
-    hf_json_put_number(w, "version", changed->version);
+    hf_json_put_number(w, "version", left->version);
     if (changed->act == HF_SAGA_ACT_START) {
         put_definition(w, changed->definition.text, changed->definition_version);
         put_text(w, "business_key", changed->business_key);
         put_time(w, "not_before", changed->not_before_us);
     }
     put_word(w, "act", hf_saga_act_wire(changed->act));
-    put_word(w, "state", hf_saga_state_wire(changed->state));
-    put_time(w, "failing_since", changed->failing_us);
-    put_text(w, "reason", changed->reason);
+    put_word(w, "state", hf_saga_state_wire(left->state));
+    put_time(w, "failing_since", left->failing_us);
+    put_text(w, "reason", left->reason);
     if (hf_str_present(changed->actor)) {
         hf_json_put_text(w, "actor", changed->actor);
     }
@@ -343,8 +345,37 @@ void hf_saga_event_json(struct hf_json_writer *w, const struct hf_event *event)
         return;
     default:
         HF_CHECK(event->type >= HF_EVENT_SAGA_STARTED && event->type <= HF_EVENT_SAGA_ENDED);
-        put_changed(w, event->saga);
+        put_changed(w, event->saga, event->saga);
         return;
+    }
+}
+
+static bool is_of_saga(const struct hf_event *event)
+{
+    return event->type >= HF_EVENT_SAGA_STARTED && event->type <= HF_EVENT_SAGA_ENDED;
+}
+
+const struct hf_saga_changed *hf_saga_left_by(const struct hf_commit *commit,
+                                              const struct hf_event *event)
+{
+    const struct hf_saga_changed *left = event->saga;
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        const struct hf_event *other = commit->events[i];
+        if (is_of_saga(other) && hf_str_equal(other->saga->saga.text, left->saga.text) &&
+            other->saga->version > left->version) {
+            left = other->saga;
+        }
+    }
+    return left;
+}
+
+void hf_saga_result_json(struct hf_json_writer *w, const struct hf_commit *commit,
+                         const struct hf_event *event)
+{
+    if (is_of_saga(event)) {
+        put_changed(w, event->saga, hf_saga_left_by(commit, event));
+    } else {
+        hf_saga_event_json(w, event);
     }
 }
 

@@ -24,6 +24,13 @@ void hf_saga_definition_list_json(struct hf_json_writer *w, const struct hf_quer
 
 /* The members of SAGA_DEFINED and those behind it. */
 void hf_saga_event_json(struct hf_json_writer *w, const struct hf_event *event);
+/* The same as the result of an operation: of an event of a saga with the version, state and reason in which the commit left
+ * the saga, for steps of the server's own run in the same commit and have events of their own. */
+void hf_saga_result_json(struct hf_json_writer *w, const struct hf_commit *commit,
+                         const struct hf_event *event);
+/* The newest of the commit's events of the saga that `event` is of. */
+const struct hf_saga_changed *hf_saga_left_by(const struct hf_commit *commit,
+                                              const struct hf_event *event);
 /* What was given with it besides: a definition, input and tags, a result. Nothing if there is none. */
 void hf_saga_event_texts_json(struct hf_json_writer *w, const struct hf_event *event);
 /* The members matched, done, refused, next. */

@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"lease", NULL, NULL},
     {"subscription", NULL, NULL},
     {"queue", NULL, NULL},
+    {"saga", NULL, NULL},
     {"key", NULL, NULL},
     {"audit", NULL, NULL},
     {"alert", NULL, NULL},

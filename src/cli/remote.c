@@ -100,6 +100,28 @@ static const struct option_row option_rows[HF_REMOTE_OPTION_COUNT] = {
     [HF_REMOTE_FOLLOW] = {"follow", NULL, "go on until it is interrupted"},
     [HF_REMOTE_DELAY_MS] = {"delay-ms", "MS", "not before (default: the subscription's backoff)"},
     [HF_REMOTE_DELIVER_AT] = {"deliver-at", "TIME", "not before this time, RFC 3339"},
+    [HF_REMOTE_SAGA_STATE] = {"state", "STATE",
+                              "scheduled, running, waiting, compensating, parked, paused,\n"
+                              "succeeded, compensated or abandoned"},
+    [HF_REMOTE_DEFINITION] = {"definition", "NAME", "of this definition: order, or order@3"},
+    [HF_REMOTE_TAG] = {"tag", "KEY:VALUE", "with this tag"},
+    [HF_REMOTE_TAGS] = {"tags", "JSON", "an object of strings, to list by"},
+    [HF_REMOTE_BUSINESS_KEY] = {"business-key", "KEY", "what it is about: order-17"},
+    [HF_REMOTE_STEP] = {"step", "STEP", "a step by its name"},
+    [HF_REMOTE_FAILING] = {"failing", NULL,
+                           "of which some attempt has failed and none succeeded since"},
+    [HF_REMOTE_OLDER_THAN] = {"older-than", "AGE", "started before: 90s, 30m, 2h, 7d, or a time"},
+    [HF_REMOTE_NOT_BEFORE] = {"not-before", "TIME", "it begins at this time, RFC 3339"},
+    [HF_REMOTE_WAIT_END] = {"wait", "SECONDS", "wait until it has ended or is parked (at most 30)"},
+    [HF_REMOTE_REASON] = {"reason", "TEXT", "why, for the history"},
+    [HF_REMOTE_ACTOR] = {"actor", "NAME", "who, for the history (default: $USER)"},
+    [HF_REMOTE_RESULT] = {"result", "JSON", "the step's result, for those behind it"},
+    [HF_REMOTE_WHY] = {"error", "TEXT", "what went wrong"},
+    [HF_REMOTE_JITTER] = {"jitter", "TIME", "spread what is retried over this time: 60s"},
+    [HF_REMOTE_DRY_RUN] = {"dry-run", NULL, "only tell what would be done"},
+    [HF_REMOTE_INPUT] = {"input", "JSON",
+                         "the saga's input (default: made of what the templates name)"},
+    [HF_REMOTE_ONLY] = {"only", "STEP", "cases of this step alone"},
 };
 
 size_t hf_remote_options(hf_remote_set set, struct hf_remote_values *values,
@@ -306,6 +328,7 @@ static int run_verb(const struct hf_remote_group *group, const struct hf_remote_
     hf_remote_set set = HF_REMOTE_EVERYWHERE | verb->options | options_of_parts(verb->body) |
                         options_of_parts(verb->query) |
                         HF_REMOTE_BIT(reads ? HF_REMOTE_MIN_POSITION : HF_REMOTE_KEY);
+    set = verb->local ? verb->options : set;
     if (verb->columns != NULL) {
         set |= HF_REMOTE_BIT(HF_REMOTE_LIMIT) | HF_REMOTE_BIT(HF_REMOTE_AFTER) |
                HF_REMOTE_BIT(HF_REMOTE_ALL);
@@ -331,6 +354,13 @@ static int run_verb(const struct hf_remote_group *group, const struct hf_remote_
         status = check_required(&cli, verb->query, &values);
     }
     if (status != HF_CLI_GO_ON) {
+        return status;
+    }
+    if (verb->local) {
+        call = (struct hf_remote_call){.cli = &cli, .values = &values, .verb = verb};
+        hf_arena_init(&call.arena);
+        status = verb->run(&call);
+        hf_arena_release(&call.arena);
         return status;
     }
     status = hf_remote_begin(&call, &cli, &values);

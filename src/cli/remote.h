@@ -91,6 +91,25 @@ enum hf_remote_option {
     HF_REMOTE_FOLLOW,
     HF_REMOTE_DELAY_MS,
     HF_REMOTE_DELIVER_AT,
+    /* sagas */
+    HF_REMOTE_SAGA_STATE,
+    HF_REMOTE_DEFINITION,
+    HF_REMOTE_TAG,
+    HF_REMOTE_TAGS,
+    HF_REMOTE_BUSINESS_KEY,
+    HF_REMOTE_STEP,
+    HF_REMOTE_FAILING,
+    HF_REMOTE_OLDER_THAN,
+    HF_REMOTE_NOT_BEFORE,
+    HF_REMOTE_WAIT_END,
+    HF_REMOTE_REASON,
+    HF_REMOTE_ACTOR,
+    HF_REMOTE_RESULT,
+    HF_REMOTE_WHY,
+    HF_REMOTE_JITTER,
+    HF_REMOTE_DRY_RUN,
+    HF_REMOTE_INPUT,
+    HF_REMOTE_ONLY,
     HF_REMOTE_OPTION_COUNT,
 };
 
@@ -136,8 +155,10 @@ struct hf_remote_part {
 
 enum hf_remote_shown {
     HF_SHOWN_TEXT = 1,
-    HF_SHOWN_NUMBER, /* aligned to the right */
-    HF_SHOWN_AMOUNT, /* minor units: shown with decimals, too */
+    HF_SHOWN_NUMBER,     /* aligned to the right */
+    HF_SHOWN_AMOUNT,     /* minor units: shown with decimals, too */
+    HF_SHOWN_DEFINITION, /* an object {name, version}: order@3 */
+    HF_SHOWN_NAMES,      /* objects with a name: their names */
 };
 
 struct hf_remote_column {
@@ -162,6 +183,7 @@ struct hf_remote_verb {
     const struct hf_remote_column
         *columns; /* a list: its columns, title NULL at the end; else NULL */
     int (*run)(struct hf_remote_call *call); /* instead of sending and showing; or NULL */
+    bool local;                              /* `run` needs no server */
     hf_remote_set options;                   /* further ones, bits */
 };
 
@@ -253,6 +275,15 @@ int hf_remote_subscription_seek(struct hf_remote_call *call);
 int hf_remote_queue_publish(struct hf_remote_call *call);
 int hf_remote_queue_receive(struct hf_remote_call *call);
 int hf_remote_queue_settle(struct hf_remote_call *call);
+int hf_remote_saga_define(struct hf_remote_call *call);
+int hf_remote_saga_start(struct hf_remote_call *call);
+int hf_remote_saga_show(struct hf_remote_call *call);
+int hf_remote_saga_history(struct hf_remote_call *call);
+int hf_remote_saga_list(struct hf_remote_call *call);
+int hf_remote_saga_watch(struct hf_remote_call *call);
+int hf_remote_saga_verb(struct hf_remote_call *call);
+int hf_remote_saga_step(struct hf_remote_call *call);
+int hf_saga_test(struct hf_remote_call *call);
 
 /* ---- tables of their own files ---- */
 
@@ -260,10 +291,12 @@ int hf_remote_queue_settle(struct hf_remote_call *call);
 #define HF_REMOTE_QUEUE_VERBS        9
 #define HF_REMOTE_AUDIT_VERBS        2
 #define HF_REMOTE_ALERT_VERBS        1
+#define HF_REMOTE_SAGA_VERBS         16
 extern const struct hf_remote_verb hf_remote_subscription_verbs[HF_REMOTE_SUBSCRIPTION_VERBS];
 extern const struct hf_remote_verb hf_remote_queue_verbs[HF_REMOTE_QUEUE_VERBS];
 extern const struct hf_remote_verb hf_remote_audit_verbs[HF_REMOTE_AUDIT_VERBS];
 extern const struct hf_remote_verb hf_remote_alert_verbs[HF_REMOTE_ALERT_VERBS];
+extern const struct hf_remote_verb hf_remote_saga_verbs[HF_REMOTE_SAGA_VERBS];
 
 /* JSON of an operand, or of standard input for NULL and "-". HF_CLI_GO_ON or the exit status. */
 int hf_remote_data(const struct hf_cli *cli, const char *data, struct hf_buffer *text);

@@ -17,7 +17,8 @@ static void put_query(const struct hf_remote_call *call, struct hf_buffer *path)
     char mark = '?';
     for (const struct hf_remote_part *part = call->verb->query; part != NULL && part->name != NULL;
          part++) {
-        const char *value = call->values->text[part->option];
+        const char *value =
+            call->values->flag[part->option] ? "true" : call->values->text[part->option];
         if (value != NULL) {
             hf_buffer_format(path, "%c%s=", mark, part->name);
             escaped(path, value);

@@ -101,6 +101,29 @@ static size_t count_columns(const struct hf_remote_column *columns)
     return count;
 }
 
+/* {"name":"order","version":3} as order@3; [{"name":"a",…},{"name":"b",…}] as a, b. */
+static void put_named(struct hf_remote_call *call, struct hf_buffer *out, struct hf_str raw)
+{
+    struct hf_json_object object;
+    struct hf_json_array items;
+    if (hf_json_view_object(raw, &call->arena, &object)) {
+        struct hf_str name = hf_json_view_text(&object, "name");
+        struct hf_str version = hf_json_view_text(&object, "version");
+        hf_buffer_bytes(out, name.ptr, name.len);
+        hf_buffer_u8(out, '@');
+        hf_buffer_bytes(out, version.ptr, version.len);
+    } else if (hf_json_view_array(raw, &call->arena, &items)) {
+        for (size_t i = 0; i < items.count; i++) {
+            struct hf_str name = HF_STR("?");
+            if (hf_json_view_object(items.items[i].raw, &call->arena, &object)) {
+                name = hf_json_view_text(&object, "name");
+            }
+            hf_buffer_text(out, i == 0 ? "" : ", ");
+            hf_buffer_bytes(out, name.ptr, name.len);
+        }
+    }
+}
+
 static void put_row(struct hf_remote_call *call, struct hf_text_table *table,
                     const struct hf_json_object *item, struct hf_str asset)
 {
@@ -113,6 +136,8 @@ static void put_row(struct hf_remote_call *call, struct hf_text_table *table,
         hf_buffer_clear(&text);
         if (column->shown == HF_SHOWN_AMOUNT && hf_str_present(value)) {
             put_amount(&text, value, hf_str_present(own) ? own : asset);
+        } else if (column->shown == HF_SHOWN_DEFINITION || column->shown == HF_SHOWN_NAMES) {
+            put_named(call, &text, value);
         } else {
             hf_buffer_bytes(&text, value.ptr, value.len);
         }
@@ -129,7 +154,8 @@ void hf_remote_rows(struct hf_remote_call *call, const struct hf_json_array *ite
     const struct hf_remote_column *columns = call->verb->columns;
     hf_text_table_init(&table, count_columns(columns));
     for (size_t i = 0; columns[i].title != NULL; i++) {
-        table.right[i] = columns[i].shown != HF_SHOWN_TEXT;
+        table.right[i] =
+            columns[i].shown == HF_SHOWN_NUMBER || columns[i].shown == HF_SHOWN_AMOUNT;
         hf_text_table_cell(&table, hf_str_from(columns[i].title));
     }
     for (size_t i = 0; i < items->count; i++) {

@@ -51,7 +51,7 @@ struct call {
     uint64_t give_up_ms;               /* without an owner until then it is refused */
     uint64_t not_before_ms;            /* it waits at least until then */
     bool repeatable;                   /* see the header, 1 */
-    bool polls;                        /* it is a receive or feed: see the header, 3 */
+    bool polls;                        /* it is a receive, a feed, or waits for a saga: see the header, 3 */
     atomic_bool gone;                  /* set by the loop's thread: nobody waits any more */
     bool perhaps_done;                 /* it was on a connection that broke */
     enum outcome outcome;              /* when it is resumed */
@@ -209,7 +209,8 @@ void hf_relay_take(struct hf_relay *relay, struct hf_http_exchange *exchange,
     call->exchange = exchange;
     call->more_headers = more_headers;
     call->repeatable = is_repeatable(exchange);
-    call->polls = is_receive(exchange) || hf_str_equal(exchange->path, HF_STR("/v1/feed"));
+    call->polls = is_receive(exchange) || hf_str_equal(exchange->path, HF_STR("/v1/feed")) ||
+                  has_code(exchange->query, HF_STR("wait="));
     atomic_init(&call->gone, false);
     if (call->polls) {
         hf_http_watch(exchange);
