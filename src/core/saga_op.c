@@ -77,7 +77,7 @@ static bool keep_step(struct building *b, struct hf_str *step, const char *membe
 
 static bool is_definition_name(struct hf_str name)
 {
-    return hf_name_valid(name) && memchr(name.ptr, '@', name.len) == NULL;
+    return hf_str_present(name) && hf_name_valid(name) && memchr(name.ptr, '@', name.len) == NULL;
 }
 
 /* "order@3" */
