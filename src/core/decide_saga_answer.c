@@ -257,7 +257,7 @@ static bool counts(const struct answering *a)
     }
 #endif
 #ifdef HF_BUG_SAGA_LATE_ANSWER_COUNTS
-    if (step->op == f->op && a->outcome == HF_OUTCOME_SUCCESS) {
+    if (a->outcome == HF_OUTCOME_SUCCESS) {
         return true;
     }
 #endif

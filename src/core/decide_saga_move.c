@@ -57,11 +57,11 @@ static void end(const struct hf_deciding *d, struct hf_saga_step *step, enum hf_
 /* Of an action that will not be tried again. */
 static enum hf_step_state settled(const struct hf_saga_step *step)
 {
+    bool open = step->unknown;
 #ifdef HF_BUG_SAGA_UNKNOWN_NOT_COMPENSATED
-    return HF_STEP_FAILED;
-#else
-    return step->unknown ? HF_STEP_UNKNOWN : HF_STEP_FAILED;
+    open = false;
 #endif
+    return open ? HF_STEP_UNKNOWN : HF_STEP_FAILED;
 }
 
 /* What was under way can't be undone any more: what is not done waits for an operator. */
