@@ -311,6 +311,23 @@ static void mend_parked(struct saga_sim *sim, uint32_t number, const struct hf_s
     }
 }
 
+/* What an operator should perhaps have left alone. */
+static void meddle(struct saga_sim *sim, uint32_t number, const struct hf_saga *saga)
+{
+    static const enum hf_saga_act verbs[] = {HF_SAGA_ACT_PAUSE, HF_SAGA_ACT_PAUSE,
+                                             HF_SAGA_ACT_RETRY, HF_SAGA_ACT_COMPENSATE,
+                                             HF_SAGA_ACT_SKIP};
+    uint32_t none = saga->definition->parsed.step_count;
+    uint32_t running = step_in(saga, HF_STEP_RUNNING);
+    if (running < none && saga_percent(sim, 50)) {
+        settle_by_hand(sim, number, running, saga_percent(sim, 30));
+        return;
+    }
+    enum hf_saga_act verb = verbs[saga_below(sim, HF_ARRAY_COUNT(verbs))];
+    give_verb(sim, number, saga, verb,
+              verb == HF_SAGA_ACT_SKIP ? (uint32_t)saga_below(sim, none) : none);
+}
+
 /* One look at one saga. */
 static void operate(struct saga_sim *sim, uint32_t number)
 {
@@ -326,13 +343,8 @@ static void operate(struct saga_sim *sim, uint32_t number)
         mend_parked(sim, number, saga);
     } else if (saga->state == HF_SAGA_PAUSED) {
         give_verb(sim, number, saga, HF_SAGA_ACT_RESUME, none);
-    } else if (!sim->healthy && saga_percent(sim, 4)) {
-        static const enum hf_saga_act verbs[] = {HF_SAGA_ACT_PAUSE, HF_SAGA_ACT_PAUSE,
-                                                 HF_SAGA_ACT_RETRY, HF_SAGA_ACT_COMPENSATE,
-                                                 HF_SAGA_ACT_SKIP};
-        enum hf_saga_act verb = verbs[saga_below(sim, HF_ARRAY_COUNT(verbs))];
-        give_verb(sim, number, saga, verb,
-                  verb == HF_SAGA_ACT_SKIP ? (uint32_t)saga_below(sim, none) : none);
+    } else if (!sim->healthy && saga_percent(sim, 8)) {
+        meddle(sim, number, saga);
     } else {
         return;
     }

@@ -72,7 +72,7 @@ static void draw_step(struct saga_sim *sim, struct saga_plan *plan, uint32_t num
     }
     if (step->action == SAGA_WORK_EVENT ||
         (step->action == SAGA_WORK_HTTP && saga_percent(sim, 30))) {
-        step->timeout_ms = (uint32_t)saga_between(sim, 1000, 4000);
+        step->timeout_ms = (uint32_t)saga_between(sim, 1000, 2500);
     }
     step->when_gold = saga_percent(sim, 10);
     step->target = (uint32_t)saga_below(sim, SAGA_TARGETS);

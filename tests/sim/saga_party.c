@@ -7,6 +7,7 @@
 #include "sim/sim_memory.h"
 
 #define WAY_US_MAX      3000u    /* of a call to its participant, or back */
+#define SLOW_US_MAX     90000u   /* of an answer that takes its time */
 #define LATE_US_MAX     5000000u /* how much later lost calls still arrive */
 #define CALLBACK_US_MAX 500000u
 
@@ -173,7 +174,8 @@ static void answer(struct visit *visit, uint16_t status, const char *word, const
     visit->status = status;
     visit->word = word;
     visit->body = body;
-    reply(visit, saga_between(visit->party->sim, 20, WAY_US_MAX));
+    struct saga_sim *sim = visit->party->sim;
+    reply(visit, saga_between(sim, 20, saga_percent(sim, 15) ? SLOW_US_MAX : WAY_US_MAX));
 }
 
 static void fail(struct visit *visit, enum hf_call_error error, uint64_t delay_us)
