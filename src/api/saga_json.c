@@ -29,9 +29,14 @@ static void put_text(struct hf_json_writer *w, const char *name, struct hf_str t
 }
 
 /* 0 is null. */
+static void put_op_as(struct hf_json_writer *w, const char *name, unsigned op)
+{
+    put_text(w, name, op == 0 ? HF_STR_NONE : hf_str_from(hf_saga_op_wire((enum hf_saga_op)op)));
+}
+
 static void put_op(struct hf_json_writer *w, unsigned op)
 {
-    put_text(w, "op", op == 0 ? HF_STR_NONE : hf_str_from(hf_saga_op_wire((enum hf_saga_op)op)));
+    put_op_as(w, "op", op);
 }
 
 static void put_status(struct hf_json_writer *w, const char *name, uint16_t status)
@@ -191,12 +196,13 @@ static void put_changes(struct hf_json_writer *w, const struct hf_saga_definitio
     hf_json_end_array(w);
 }
 
-/* The attempt that moved the saga, as far as one did. */
-static void put_attempt(struct hf_json_writer *w, const struct hf_saga_changed *changed)
+/* The attempt that moved the saga, as far as one did. op: the member's name: a result has an `op` of its own. */
+static void put_attempt(struct hf_json_writer *w, const char *op,
+                        const struct hf_saga_changed *changed)
 {
     bool attempted = changed->outcome != 0;
     put_text(w, "step", changed->step_name);
-    put_op(w, changed->op);
+    put_op_as(w, op, changed->op);
     if (changed->attempt == 0) {
         hf_json_put_null(w, "attempt");
     } else {
@@ -226,7 +232,7 @@ static void put_act(struct hf_json_writer *w, const struct hf_saga_definition *d
     put_text(w, "principal", client ? commit->principal : HF_STR_NONE);
     put_text(w, "actor", changed->actor);
     put_text(w, "reason", changed->reason);
-    put_attempt(w, changed);
+    put_attempt(w, "op", changed);
     put_word(w, "state", hf_saga_state_wire(changed->state));
     put_changes(w, definition, changed);
     hf_json_end_object(w);
@@ -312,7 +318,7 @@ static void put_changed(struct hf_json_writer *w, const struct hf_saga_changed *
         hf_json_put_text(w, "actor", changed->actor);
     }
     if (hf_str_present(changed->step_name)) {
-        put_attempt(w, changed);
+        put_attempt(w, "step_op", changed);
     }
 }
 
