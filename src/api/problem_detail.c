@@ -306,6 +306,37 @@ static void subscription_exists(struct sentence *s, const struct hf_entity *curr
            "If-Match.");
 }
 
+/* "g1 is at version 2 and succeeded: <what follows from it>" */
+static void say_saga(struct sentence *s, const struct hf_entity *current, const char *rest)
+{
+    if (current->kind == HF_KIND_SAGA) {
+        say_name(s, current->saga.name.text);
+        say(s, " is at version %llu and %s: ", (unsigned long long)current->saga.version,
+            hf_saga_state_wire((enum hf_saga_state)current->saga.state));
+    }
+    say(s, "%s", rest);
+}
+
+static void saga_exists(struct sentence *s, const struct hf_entity *current)
+{
+    say_saga(s, current, "the id is taken for ever by a saga that was started with other content.");
+}
+
+static void saga_ended(struct sentence *s, const struct hf_entity *current)
+{
+    say_saga(s, current, "nothing moves a saga that has ended.");
+}
+
+static void saga_past_pivot(struct sentence *s, const struct hf_entity *current)
+{
+    say_saga(s, current, "its pivot is done, so that nothing of it is undone any more.");
+}
+
+static void saga_step_state(struct sentence *s, const struct hf_entity *current)
+{
+    say_saga(s, current, "its steps are not in a state for this; read the saga.");
+}
+
 /* The codes whose sentence is more than their title. */
 static void about(struct sentence *s, enum hf_err code, const struct hf_entity *current)
 {
@@ -331,6 +362,20 @@ static void about(struct sentence *s, enum hf_err code, const struct hf_entity *
         {HF_ERR_SUBSCRIPTION_EXISTS, subscription_exists, NULL},
         {HF_ERR_SUBSCRIPTION_NOT_FOUND, NULL,
          "The subscription that the operation names does not exist."},
+        {HF_ERR_SAGA_EXISTS, saga_exists, NULL},
+        {HF_ERR_SAGA_ENDED, saga_ended, NULL},
+        {HF_ERR_SAGA_PAST_PIVOT, saga_past_pivot, NULL},
+        {HF_ERR_SAGA_STEP_STATE, saga_step_state, NULL},
+        {HF_ERR_SAGA_NOT_FOUND, NULL,
+         "There is no such saga; of one that has ended only the id is kept after a time."},
+        {HF_ERR_SAGA_STEP_NOT_FOUND, NULL, "The saga's definition has no step of this name."},
+        {HF_ERR_SAGA_DEFINITION_NOT_FOUND, NULL,
+         "No definition is stored under this name and version: PUT "
+         "/v1/saga-definitions/{name}/{version} stores one."},
+        {HF_ERR_DEFINITION_EXISTS, NULL,
+         "This version is stored with other content and never changes: store a new version."},
+        {HF_ERR_HOLD_OWNED_BY_SAGA, NULL,
+         "A saga that has not ended owns the hold: only the saga captures or voids it."},
         {HF_ERR_STALE_RECEIPT, NULL,
          "The message was settled, its lease ran out, or an earlier one of its key went back: it "
          "was not "
