@@ -50,8 +50,11 @@ static struct hf_hash saga_filter_hash(const struct hf_saga_filter *filter)
 /* What makes it this list and no other: four bytes. */
 static void list_hash(const struct hf_query *query, uint8_t hash[4])
 {
-    struct hf_hash filter = {0};
     bool filtered = query->saga_filter != NULL;
+    struct hf_hash filter = {0};
+    if (filtered) {
+        filter = saga_filter_hash(query->saga_filter);
+    }
     uint8_t numbers[8 * 4];
     hf_put_u64(numbers, query->hold_state);
     hf_put_u64(numbers + 8, query->clock);
@@ -65,9 +68,6 @@ static void list_hash(const struct hf_query *query, uint8_t hash[4])
         {query->error_contains.ptr, query->error_contains.len},
         {filter.bytes, filtered ? sizeof(filter.bytes) : 0},
     };
-    if (filtered) {
-        filter = saga_filter_hash(query->saga_filter);
-    }
     struct hf_hash whole = hf_sha256_parts(parts, HF_ARRAY_COUNT(parts));
     memcpy(hash, whole.bytes, 4);
 }

@@ -80,11 +80,11 @@ struct hf_call {
     struct hf_http_query query;          /* decoded, known to the route */
     struct hf_precondition precondition; /* If-Match, If-None-Match */
     struct hf_str key;                   /* Idempotency-Key, or absent */
-    enum hf_media media;                 /* of the body */
     const char
         *stranger; /* why the caller is nobody, on a route that lets strangers in; else NULL */
-    bool admitted; /* by an earlier look: who, route, method and media are fine */
-    bool dry_run;  /* ?dry_run=true */
+    enum hf_media media; /* of the body */
+    bool admitted;       /* by an earlier look: who, route, method and media are fine */
+    bool dry_run;        /* ?dry_run=true */
 
     /* towards the node */
     struct hf_command command; /* of a change */

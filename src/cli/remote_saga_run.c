@@ -454,15 +454,18 @@ static int send_page(struct bulk *bulk, bool *more)
     int status = make_bulk(bulk, &body);
     call->verb = &verb;
     hf_buffer_text(&path, verb.path);
-    if (status == HF_CLI_GO_ON) {
-        status = body.failed ? no_memory(call->cli)
-                             : hf_remote_send(call, &path, text_of(&body), &answer);
+    bool made = status == HF_CLI_GO_ON && !body.failed;
+    if (made) {
+        status = hf_remote_send(call, &path, text_of(&body), &answer);
     }
     call->verb = before;
     hf_buffer_release(&body);
     hf_buffer_release(&path);
     if (status != HF_CLI_GO_ON) {
         return status;
+    }
+    if (!made || answer == NULL) {
+        return no_memory(call->cli);
     }
     if (answer->status >= 300) {
         return hf_remote_refused(call, answer);

@@ -318,12 +318,14 @@ static void put_head(const struct drawing *drawing, const struct hf_json_object 
 static int get(struct hf_remote_call *call, const struct hf_buffer *path,
                struct holdfast_client_answer **answer)
 {
-    int status = path->failed ? bad_answer(call->cli)
-                              : hf_remote_get(call, (const char *)path->data, answer);
-    if (status == HF_CLI_GO_ON && (*answer)->status >= 300) {
-        status = hf_remote_refused(call, *answer);
+    if (path->failed) {
+        return bad_answer(call->cli);
     }
-    return status;
+    int status = hf_remote_get(call, (const char *)path->data, answer);
+    if (status != HF_CLI_GO_ON || *answer == NULL) {
+        return status;
+    }
+    return (*answer)->status >= 300 ? hf_remote_refused(call, *answer) : HF_CLI_GO_ON;
 }
 
 static void saga_path(const struct hf_remote_call *call, struct hf_buffer *path, const char *behind)
@@ -350,7 +352,7 @@ static int get_history(struct hf_remote_call *call, uint64_t after, struct hf_js
     hf_buffer_u8(&path, 0);
     int status = get(call, &path, &answer);
     hf_buffer_release(&path);
-    if (status != HF_CLI_GO_ON) {
+    if (status != HF_CLI_GO_ON || answer == NULL) {
         return status;
     }
     struct hf_str body =
@@ -369,7 +371,7 @@ static int get_history(struct hf_remote_call *call, uint64_t after, struct hf_js
 
 static int draw_history(struct drawing *drawing)
 {
-    struct hf_json_array pages[HISTORY_PAGES];
+    struct hf_json_array pages[HISTORY_PAGES] = {0};
     size_t page_count = 0;
     uint64_t next = 0;
     bool ok = true;
@@ -467,7 +469,7 @@ static int tell_news(struct watching *watching)
     struct hf_remote_call *call = watching->call;
     uint64_t next = 0;
     do {
-        struct hf_json_array items;
+        struct hf_json_array items = {0};
         struct hf_buffer out;
         hf_arena_clear(&call->arena);
         int status = get_history(call, watching->version, &items, &next);
@@ -528,7 +530,7 @@ static int wait_for_news(struct watching *watching)
     hf_buffer_u8(&path, 0);
     int status = get(call, &path, &answer);
     hf_buffer_release(&path);
-    if (status != HF_CLI_GO_ON) {
+    if (status != HF_CLI_GO_ON || answer == NULL) {
         return status;
     }
     hf_arena_clear(&call->arena);

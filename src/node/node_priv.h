@@ -86,12 +86,12 @@ struct hf_node {
     bool in_flight;
     bool resolving; /* the outcome of the flight is being asked for */
     bool confirming;
+    bool tail_cut_pending;       /* TAIL_CUT is to be recorded */
+    bool record_checkpoint;      /* CHECKPOINT is to be recorded */
     uint64_t order;              /* of the newest decision */
     uint64_t confirming_order;   /* newest decision when confirm was asked */
     uint64_t confirmed_order;    /* owner until behind this decision */
     uint64_t read_only_until_us; /* monotonic; the disk was full; 0 = not */
-    bool tail_cut_pending;       /* TAIL_CUT is to be recorded */
-    bool record_checkpoint;      /* CHECKPOINT is to be recorded */
     uint64_t log_bytes_since_checkpoint;
     uint64_t stored_position;     /* of the newest checkpoint whose run is in the index; 0 = none */
     struct hf_hash stored_hash;   /* of its canonical state */
@@ -114,8 +114,8 @@ struct hf_node {
     uint32_t scan_turns;        /* …and its commits so far */
     struct hf_checkpoint_job checkpoint;
 
-    atomic_bool prefetch; /* submitters may look into the index */
     struct hf_node_meter meter;
+    atomic_bool prefetch;  /* submitters may look into the index */
     atomic_bool some_gone; /* hf_node_withdraw was called since the waits were looked through */
 
     /* What was accepted and is not answered yet, wherever it waits; the bounds of all queues. */
