@@ -20,12 +20,13 @@ import time
 import scenarios_refund
 import scenarios_run
 import scenarios_silence
+import scenarios_store
 import scenarios_stories
 
 LEAST_SHARE = 0.9  # of what the model allows
 VARIANTS = {"naive": True, "holdfast": False}
-STORIES = sorted(scenarios_stories.STORIES + scenarios_refund.STORIES + scenarios_silence.STORIES,
-                 key=lambda kind: int(kind.number[1:]))
+STORIES = sorted(scenarios_stories.STORIES + scenarios_refund.STORIES + scenarios_silence.STORIES
+                 + scenarios_store.STORIES, key=lambda kind: int(kind.number[1:]))
 
 
 class Row:
@@ -123,7 +124,7 @@ def parse(arguments):
 def main(arguments):
     options = parse(arguments)
     only = [number for number in options.only.upper().split(",") if number]
-    kinds = [kind for kind in STORIES if not only or kind.number in only]
+    kinds = [kind for kind in STORIES if (kind.number in only if only else not kind.on_request)]
     if not kinds or options.rounds < 1:
         print("scenarios: nothing to run", file=sys.stderr)
         return 2
