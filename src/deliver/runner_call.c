@@ -100,9 +100,9 @@ static struct hf_str copy(struct making *making, struct hf_str text)
     return copied;
 }
 
-static struct hf_str format(struct making *making, const char *format, ...) HF_PRINTF(2, 3);
+static struct hf_str printed(struct making *making, const char *format, ...) HF_PRINTF(2, 3);
 
-static struct hf_str format(struct making *making, const char *format, ...)
+static struct hf_str printed(struct making *making, const char *format, ...)
 {
     char text[FORMATTED_BYTES];
     va_list arguments;
@@ -306,9 +306,9 @@ static void put_callback(struct making *making)
         return;
     }
     put(making, HF_STR("Saga-Callback"),
-        format(making, "%.*s/v1/sagas/%.*s/steps/%.*s", (int)base.len, base.ptr,
-               (int)saga->saga.text.len, saga->saga.text.ptr, (int)making->step->name.len,
-               making->step->name.ptr));
+        printed(making, "%.*s/v1/sagas/%.*s/steps/%.*s", (int)base.len, base.ptr,
+                (int)saga->saga.text.len, saga->saga.text.ptr, (int)making->step->name.len,
+                making->step->name.ptr));
     hf_saga_token(saga->secret, making->step->name, making->call->op, token);
     put(making, HF_STR("Saga-Callback-Token"), copy(making, (struct hf_str){token, 32}));
 }
@@ -353,7 +353,7 @@ static void put_signature(struct making *making, uint64_t wall_s)
     }
     char id[HF_SIGN_MESSAGE_ID_BYTES];
     char signature[HF_SIGN_TEXT_BYTES];
-    struct hf_str timestamp = format(making, "%llu", (unsigned long long)wall_s);
+    struct hf_str timestamp = printed(making, "%llu", (unsigned long long)wall_s);
     hf_sign_message_id(hf_str_from(making->key), id);
     hf_sign(hf_str_from(id), timestamp, making->call->call.body, runner->signing,
             runner->signing_count, signature);
@@ -380,7 +380,7 @@ static void put_forget_after(struct making *making, uint64_t wall_us)
         return;
     }
     put(making, HF_STR("Saga-Forget-After"),
-        format(making, "%llu", (unsigned long long)(forget_us / 1000000)));
+        printed(making, "%llu", (unsigned long long)(forget_us / 1000000)));
 }
 
 static void put_own_headers(struct making *making)
@@ -391,12 +391,12 @@ static void put_own_headers(struct making *making)
     uint64_t wall_us = outside->wall_us(outside);
     uint64_t deadline_s = (wall_us + 1000ull * call->call.timeout_ms + 999999) / 1000000;
     struct hf_str op = hf_str_from(hf_saga_op_wire(call->op));
-    put(making, HF_STR("Idempotency-Key"), format(making, "\"%s\"", making->key));
+    put(making, HF_STR("Idempotency-Key"), printed(making, "\"%s\"", making->key));
     put(making, HF_STR("Saga-Id"), call->saga);
     put(making, HF_STR("Saga-Step"), call->step_name);
     put(making, HF_STR("Saga-Op"), op);
-    put(making, HF_STR("Saga-Attempt"), format(making, "%u", call->attempt));
-    put(making, HF_STR("Saga-Deadline"), format(making, "%llu", (unsigned long long)deadline_s));
+    put(making, HF_STR("Saga-Attempt"), printed(making, "%u", call->attempt));
+    put(making, HF_STR("Saga-Deadline"), printed(making, "%llu", (unsigned long long)deadline_s));
     put_forget_after(making, wall_us);
     put_callback(making);
     put_traceparent(making);

@@ -252,7 +252,9 @@ static void cold_came(struct runner_ask *ask, enum hf_err code)
         runner_drop_window(runner);
         runner->window_first = cold->positions[0];
         runner->window_count = cold->count;
-        memcpy(runner->window, cold->frames, cold->count * sizeof(cold->frames[0]));
+        for (size_t i = 0; i < cold->count; i++) {
+            runner->window[i] = cold->frames[i];
+        }
     } else if (code != HF_ERR_NOT_READY) { /* trimmed, or the disk: the state knows what is left */
         runner_read_again(runner);
     }

@@ -267,7 +267,7 @@ void runner_calls_release(struct hf_runner *runner); /* those that are kept */
 /* ---- runner_answer.c ---- */
 
 /* hf_call.done */
-void runner_call_done(struct hf_call *call);
+void runner_call_done(struct hf_call *from);
 /* Calls that are out are not waited for any more. true: there were some. */
 bool runner_cancel_all(struct hf_runner *runner);
 /* true: it did something. */
