@@ -285,6 +285,7 @@ enum hf_err hf_serve_make(struct serve *serve, struct hf_error *error)
     enum hf_err code = parse_addresses(serve, error);
     code = code == HF_ERR_OK ? make_descriptors(serve, error) : code;
     code = code == HF_ERR_OK ? make_directory(serve, error) : code;
+    code = code == HF_ERR_OK ? hf_serve_deliver_new(serve->options, &serve->deliver, error) : code;
     code = code == HF_ERR_OK ? make_access(serve, error) : code;
     code = code == HF_ERR_OK ? judge_addresses(serve, error) : code;
     code = code == HF_ERR_OK ? make_server(serve, error) : code;

@@ -9,6 +9,7 @@
 #include "api/door.h"
 #include "cli/serve.h"
 #include "cli/serve_front.h"
+#include "cli/serve_deliver.h"
 #include "node/engine.h"
 #include "observe/watch.h"
 
@@ -37,6 +38,7 @@ struct serve {
     size_t address_count;                                    /* of addresses */
     struct hf_serve_sockets sockets;                         /* in the directory */
     struct hf_outside *outside;                              /* of access; the engine has its own */
+    struct hf_serve_deliver *deliver;                        /* owned; NULL before hf_serve_make */
     struct hf_access *access;                                /* owned */
     struct hf_http_tls *tls;                                 /* owned; NULL: none */
     struct hf_http_server *server;                           /* owned */

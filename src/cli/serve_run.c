@@ -122,6 +122,20 @@ static enum hf_err become_standby(struct serve *serve, struct hf_error *error)
     return code;
 }
 
+/* Sagas' participants call back at the first listener that has a URL, unless --public-url says more. */
+static enum hf_err start_calls(struct serve *serve, struct hf_node *node,
+                               struct hf_outside *outside, struct hf_error *error)
+{
+    char url[HF_SERVE_ADDRESS_BYTES + 32] = "";
+    for (size_t i = serve->address_count; i > 0; i--) {
+        if (!serve->addresses[i - 1].local_socket) {
+            url_of(serve, i - 1, url);
+        }
+    }
+    struct hf_str listener = url[0] == '\0' ? HF_STR_NONE : hf_str_from(url);
+    return hf_serve_deliver_start(serve->deliver, node, outside, listener, error);
+}
+
 static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
 {
     struct hf_node *node = hf_engine_node(serve->engine);
@@ -138,6 +152,7 @@ static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
         return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");
     }
     code = hf_serve_sockets_take(&serve->sockets, error);
+    code = code == HF_ERR_OK ? start_calls(serve, node, options.outside, error) : code;
     if (code != HF_ERR_OK) {
         return code;
     }
@@ -229,8 +244,7 @@ static bool read_signals(struct serve *serve)
     struct signalfd_siginfo info;
     while (read(serve->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            hf_serve_say(
-                "SIGHUP: nothing to do, the tokens file is read by itself when it changes");
+            hf_serve_deliver_reload(serve->deliver);
         } else {
             hf_serve_say("%s: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
             return true;
@@ -278,6 +292,7 @@ static enum hf_err end(struct serve *serve, struct hf_error *error)
     if (serve->server != NULL) {
         hf_http_server_stop(serve->server, DRAIN_MS);
     }
+    hf_serve_deliver_stop(serve->deliver);
     hf_relay_free(serve->relay);
     hf_door_free(serve->standby_door);
     hf_door_free(serve->door);
@@ -293,6 +308,7 @@ static enum hf_err end(struct serve *serve, struct hf_error *error)
         HF_CHECK(pthread_join(serve->opener, NULL) == 0);
         code = opening == OPENED ? hf_engine_close(serve->engine, error) : HF_ERR_OK;
     }
+    hf_serve_deliver_free(serve->deliver);
     hf_access_free(serve->access);
     hf_http_tls_free(serve->tls);
     if (serve->outside != NULL) {

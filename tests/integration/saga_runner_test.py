@@ -277,14 +277,15 @@ def lives_through_kills(tap, work):
     directory = os.path.join(work, "storm")
     moody = Moody(1)
     servers = [Server(directory, *ALLOW)]
+    ports = [servers[0].port]
     define(servers[0], "storm", storm_steps(moody))
-    starter = threading.Thread(target=start_storm, args=(lambda: servers[-1].port, 0, STORM_SAGAS))
+    starter = threading.Thread(target=start_storm, args=(lambda: ports[-1], 0, STORM_SAGAS))
     starter.start()
     for _ in range(KILLS):
         time.sleep(0.25)
         servers[-1].kill()
         servers.append(Server(directory, *ALLOW))
-        servers[-1].ready()
+        ports.append(servers[-1].port)  # once it is ready
     starter.join()
     judge_storm(tap, servers[-1], moody, f"{KILLS} times kill -9: every saga ends, the books agree")
     servers[-1].stop()
@@ -302,7 +303,8 @@ def is_taken_over(tap, work):
     define(owner, "storm", storm_steps(moody))
     standby = Server(directory, *ALLOW)
     standby.ready()
-    starter = threading.Thread(target=start_storm, args=(lambda: standby.port, 0, STORM_SAGAS))
+    port = standby.port
+    starter = threading.Thread(target=start_storm, args=(lambda: port, 0, STORM_SAGAS))
     starter.start()
     time.sleep(0.4)
     owner.kill()
