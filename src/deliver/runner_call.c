@@ -150,11 +150,7 @@ static void scope_of(struct making *making, struct hf_saga_scope *scope, struct 
         .results = results,
     };
     for (uint32_t i = 0; i <= making->definition->step_count && making->turn->has_texts; i++) {
-        const uint8_t *number = hf_read_bytes(&reader, sizeof(uint64_t));
-        if (reader.failed) {
-            break;
-        }
-        uint64_t length = hf_get_u64(number);
+        uint64_t length = hf_read_u64(&reader);
         bool present = length != UINT64_MAX;
         const uint8_t *text = hf_read_bytes(&reader, present ? (size_t)length : 0);
         struct hf_str value =
