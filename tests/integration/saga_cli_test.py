@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""holdfast saga against a running server, and saga test without one. Steps wait for events that nobody posts: nothing is called. Prints TAP.
+"""holdfast saga against a running server, with steps that wait for events that nobody posts and with a participant; and saga test without a
+server. Prints TAP.
 
     HOLDFAST=build/holdfast tests/integration/saga_cli_test.py
 """
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 
+from participant import Participant
 from remote_cli_test import Server, as_json, check, environment, expect, run, tap
 
 OK, NO, USAGE, ENVIRONMENT = 0, 1, 2, 3
@@ -111,6 +113,34 @@ def watching():
     check(seen.get("code") == OK and re.search(r"skip .*→ waiting\n.*complete .*→ succeeded", seen["out"], re.S), "saga watch", str(seen))
 
 
+def mended(directory):
+    """A wrong URL is deployed: sagas park, are seen, and go on in bulk when the participant is there."""
+    broken = {"wrong": True}
+
+    def answer(seen):
+        return (404, None, {}) if broken["wrong"] and seen.step == "charge" else (200, {"id": seen.step}, {})
+    shop = Participant(answer)
+    definition = {"steps": [
+        {"name": "reserve", "action": {"url": shop.url("/reserve")}, "compensation": {"url": shop.url("/release")}},
+        {"name": "charge", "after": ["reserve"], "action": {"url": shop.url("/charge")}, "compensation": {"url": shop.url("/refund")}}]}
+    expect(OK, "a definition with participants", "saga", "define", write(directory, "order@1.json", definition))
+    for number in range(3):
+        expect(NO, f"order {number} parks", "saga", "start", "order@1", f"--id=o-{number}", "--wait=20", has=["state          parked", "404"])
+    expect(OK, "they are seen", "saga", "list", "--state=parked", "--definition=order", has=["o-0", "o-1", "o-2", "charge", "404"])
+    out = expect(OK, "what one did so far", "saga", "show", "o-0", has=["o-0  parked  order@1", "reason \"charge: HTTP 404\""])
+    check(re.search(r"^reserve +action +succeeded +1 .*✓", out, re.M) and re.search(r"^charge +action +parked +1 .*‖", out, re.M),
+          "success and parking are marked on the line of time", out)
+    broken["wrong"] = False
+    expect(OK, "all of them go on", "saga", "retry", "--state=parked", "--definition=order@1", "--jitter=1s", "--reason=mended",
+           has=["3 selected, 3 done"])
+    for number in range(3):
+        expect(OK, f"order {number} ends well", "saga", "watch", f"o-{number}", has=["retry", "→ succeeded"])
+    check([seen.step for seen in shop.of("o-1")] == ["reserve", "charge", "charge"], "nothing was called twice but what had parked")
+    out = expect(OK, "the line of time has both attempts", "saga", "show", "o-1")
+    check(re.search(r"^charge +action +succeeded +2 ", out, re.M), "two attempts", out)
+    shop.close()
+
+
 def offline(directory):
     """saga test: no server, nothing is called."""
     holdfast = os.environ.get("HOLDFAST", "build/holdfast")
@@ -152,7 +182,7 @@ def offline(directory):
 
 def main():
     directory = tempfile.mkdtemp(prefix="saga_cli_test.")
-    server = Server(os.path.join(directory, "data"))
+    server = Server(os.path.join(directory, "data"), "--deliver-allow", "127.0.0.0/8")
     environment["HOLDFAST_SERVER"] = server.url
     try:
         definitions(directory)
@@ -160,6 +190,7 @@ def main():
         by_hand()
         in_bulk()
         watching()
+        mended(directory)
         offline(directory)
     finally:
         server.stop()
