@@ -182,7 +182,6 @@ class StoreWorld(scenarios_run.World):
 class Store(scenarios_stories.Story):
     number, title = "P9", "incomplete operation"
     service, world, connections = "order", StoreWorld, 32
-    on_request = True  # it needs a serve that makes calls
     serve_options = ("--deliver-allow", "127.0.0.0/8")  # the services are here
 
     @staticmethod

@@ -28,7 +28,6 @@ class Story:
     connections = 16   # at once
     asset = "USD/2"
     world = scenarios_run.World
-    on_request = False  # played by --only alone
 
     @staticmethod
     def note():
