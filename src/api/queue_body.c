@@ -11,6 +11,7 @@ enum form {
     FORM_BOOL,     /* true or false */
     FORM_FILTER,   /* an object */
     FORM_BACKOFF,  /* an object */
+    FORM_PUSH,     /* an object */
     FORM_SEEK,     /* "beginning", "now", {"position"}, {"time"} */
     FORM_RECEIPTS, /* an array of strings */
     FORM_ITEMS,    /* an array of objects */
@@ -55,6 +56,7 @@ static const struct member put_members[] = {
     OTHER("backoff", FORM_BACKOFF),
     TEXT("exhausted", fields.exhausted),
     NUMBER("in_flight_max", fields.in_flight_max, fields.has_in_flight_max),
+    OTHER("push", FORM_PUSH),
     END,
 };
 static const struct member receive_members[] = {
@@ -418,6 +420,124 @@ static bool take_backoff(struct reading *r, struct hf_str name)
     return true;
 }
 
+/* The names of secrets; more than are taken are refused by the command. */
+static bool take_secrets(struct reading *r)
+{
+    struct hf_push_fields *push = &r->body->fields.push;
+    struct hf_str *names = hf_arena_alloc_zero(r->arena, HF_PUSH_SECRETS_MAX + 1, sizeof(*names));
+    if (names == NULL) {
+        return short_memory(r);
+    }
+    if (hf_json_next(&r->json) != HF_JSON_ARRAY_BEGIN) {
+        return refuse_token(r, HF_STR("secrets"), "must be an array of names");
+    }
+    push->secrets = names;
+    while (hf_json_next(&r->json) != HF_JSON_ARRAY_END) {
+        if (r->json.token != HF_JSON_STRING || push->secret_count > HF_PUSH_SECRETS_MAX) {
+            return refuse_token(r, HF_STR("secrets"), "must be an array of at most 2 names");
+        }
+        if (!string_of(r, &names[push->secret_count++])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* {"secret":"name"} */
+static bool take_secret_value(struct reading *r, struct hf_push_header *header)
+{
+    header->secret = true;
+    while (hf_json_next(&r->json) == HF_JSON_NAME) {
+        if (!hf_json_is(&r->json, HF_STR("secret"))) {
+            return refuse_member(r);
+        }
+        if (!take_text(r, HF_STR("secret"), &header->value)) {
+            return false;
+        }
+    }
+    return (r->json.token == HF_JSON_OBJECT_END && hf_str_present(header->value)) ||
+           refuse_token(r, HF_STR(""), "must be a string or {\"secret\":\"name\"}");
+}
+
+/* {"name": "value" or {"secret":"name"}, …} */
+static bool take_headers(struct reading *r)
+{
+    struct hf_push_fields *push = &r->body->fields.push;
+    struct hf_push_header *headers =
+        hf_arena_alloc_zero(r->arena, HF_PUSH_HEADERS_MAX + 1, sizeof(*headers));
+    if (headers == NULL) {
+        return short_memory(r);
+    }
+    if (hf_json_next(&r->json) != HF_JSON_OBJECT_BEGIN) {
+        return refuse_token(r, HF_STR("headers"), "must be an object");
+    }
+    push->headers = headers;
+    size_t before = enter(r, "headers");
+    while (hf_json_next(&r->json) == HF_JSON_NAME) {
+        struct hf_push_header *header = &headers[push->header_count];
+        if (push->header_count++ > HF_PUSH_HEADERS_MAX) {
+            return refuse_at(r, HF_STR(""), "at most 16 headers");
+        }
+        if (!string_of(r, &header->name)) {
+            return false;
+        }
+        enum hf_json_token token = hf_json_next(&r->json);
+        if (token != HF_JSON_STRING && token != HF_JSON_OBJECT_BEGIN) {
+            return refuse_token(r, HF_STR(""), "must be a string or {\"secret\":\"name\"}");
+        }
+        if (token == HF_JSON_STRING ? !string_of(r, &header->value)
+                                    : !take_secret_value(r, header)) {
+            return false;
+        }
+    }
+    r->place[before] = '\0';
+    return r->json.token == HF_JSON_OBJECT_END ||
+           refuse_token(r, HF_STR("headers"), "must be an object");
+}
+
+static bool take_push_member(struct reading *r)
+{
+    struct hf_push_fields *push = &r->body->fields.push;
+    if (hf_json_is(&r->json, HF_STR("url"))) {
+        return take_text(r, HF_STR("url"), &push->url);
+    }
+    if (hf_json_is(&r->json, HF_STR("mode"))) {
+        return take_text(r, HF_STR("mode"), &push->mode);
+    }
+    if (hf_json_is(&r->json, HF_STR("secrets"))) {
+        return take_secrets(r);
+    }
+    if (hf_json_is(&r->json, HF_STR("timeout_ms"))) {
+        push->has_timeout_ms = true;
+        return take_integer(r, HF_STR("timeout_ms"), &push->timeout_ms);
+    }
+    if (hf_json_is(&r->json, HF_STR("in_flight_max"))) {
+        push->has_in_flight_max = true;
+        return take_integer(r, HF_STR("in_flight_max"), &push->in_flight_max);
+    }
+    return hf_json_is(&r->json, HF_STR("headers")) ? take_headers(r) : refuse_member(r);
+}
+
+static bool take_push(struct reading *r, struct hf_str name)
+{
+    enum hf_json_token token = hf_json_next(&r->json);
+    if (token == HF_JSON_NULL) {
+        return true;
+    }
+    if (token != HF_JSON_OBJECT_BEGIN) {
+        return refuse_token(r, name, "must be an object or null");
+    }
+    size_t before = enter(r, "push");
+    r->body->fields.push.given = true;
+    while (hf_json_next(&r->json) == HF_JSON_NAME) {
+        if (!take_push_member(r)) {
+            return false;
+        }
+    }
+    r->place[before] = '\0';
+    return r->json.token == HF_JSON_OBJECT_END || refuse_token(r, name, "must be an object");
+}
+
 static bool take_value(struct reading *r, const struct member *member)
 {
     char *base = (char *)r->body;
@@ -434,6 +554,8 @@ static bool take_value(struct reading *r, const struct member *member)
         return take_filter(r, member->name);
     case FORM_BACKOFF:
         return take_backoff(r, member->name);
+    case FORM_PUSH:
+        return take_push(r, member->name);
     case FORM_SEEK:
         return take_seek(r, member->name);
     case FORM_RECEIPTS:

@@ -74,6 +74,47 @@ void hf_filter_json(struct hf_json_writer *w, const char *name, const struct hf_
     hf_json_end_object(w);
 }
 
+static void put_header(struct hf_json_writer *w, const struct hf_push_header *header)
+{
+    char name[HF_PUSH_HEADER_NAME_MAX + 1];
+    (void)snprintf(name, sizeof(name), "%.*s", (int)header->name.len, header->name.ptr);
+    if (!header->secret) {
+        hf_json_put_text(w, name, header->value);
+        return;
+    }
+    hf_json_begin_object(w, name);
+    hf_json_put_text(w, "secret", header->value);
+    hf_json_end_object(w);
+}
+
+static void put_push(struct hf_json_writer *w, const struct hf_push *push)
+{
+    hf_json_begin_object(w, "push");
+    hf_json_put_text(w, "url", push->url);
+    put_string(w, "mode", push->mode == HF_PUSH_BINARY ? "binary" : "structured");
+    hf_json_begin_array(w, "secrets");
+    for (uint32_t i = 0; i < push->secret_count; i++) {
+        hf_json_put_text(w, NULL, push->secrets[i]);
+    }
+    hf_json_end_array(w);
+    hf_json_put_number(w, "timeout_ms", push->timeout_ms);
+    hf_json_put_number(w, "in_flight_max", push->in_flight_max);
+    hf_json_begin_object(w, "headers");
+    for (uint32_t i = 0; i < push->header_count; i++) {
+        put_header(w, &push->headers[i]);
+    }
+    hf_json_end_object(w);
+    if (push->disabled_us == 0) {
+        hf_json_put_null(w, "disabled");
+    } else {
+        hf_json_begin_object(w, "disabled");
+        hf_json_put_time(w, "at", push->disabled_us);
+        hf_json_put_text(w, "reason", push->disabled_reason);
+        hf_json_end_object(w);
+    }
+    hf_json_end_object(w);
+}
+
 void hf_settings_json(struct hf_json_writer *w, const struct hf_subscription_settings *settings)
 {
     static const char *const exhausted[] = {
@@ -91,6 +132,9 @@ void hf_settings_json(struct hf_json_writer *w, const struct hf_subscription_set
     hf_json_end_object(w);
     put_string(w, "exhausted", exhausted[settings->exhausted]);
     hf_json_put_number(w, "in_flight_max", settings->in_flight_max);
+    if (settings->push != NULL) {
+        put_push(w, settings->push);
+    }
 }
 
 static void put_change(struct hf_json_writer *w, const struct hf_event *event)

@@ -86,6 +86,7 @@
     X(DEFINITION_EXISTS, 162, 409, "definition_exists",                                            \
       "The definition's version is stored with other content")                                     \
     X(HOLD_OWNED_BY_SAGA, 163, 409, "hold_owned_by_saga", "The hold belongs to a saga")            \
+    X(SUBSCRIPTION_PUSHED, 165, 409, "subscription_pushed", "Holdfast itself sends its messages")  \
     X(INSUFFICIENT_FUNDS, 170, 422, "insufficient_funds", "Insufficient funds")                    \
     X(LIMIT_EXCEEDED, 171, 422, "limit_exceeded", "A limit would be exceeded")                     \
     X(ASSET_MISMATCH, 172, 422, "asset_mismatch", "The assets differ")                             \

@@ -157,6 +157,8 @@ void hf_code_filter(struct hf_codec *codec, struct hf_filter *filter);
 /* queue_codec.c */
 void hf_code_place(struct hf_codec *codec, struct hf_place *place);
 void hf_code_settings(struct hf_codec *codec, struct hf_subscription_settings *settings);
+/* push.c: url, mode, names of secrets, numbers, headers. */
+void hf_code_push(struct hf_codec *codec, struct hf_push *push);
 void hf_code_message_due(struct hf_codec *codec, struct hf_message_due *due);
 void hf_code_message(struct hf_codec *codec, struct hf_message *message);
 void hf_code_subscription_head(struct hf_codec *codec, struct hf_subscription_head *head);

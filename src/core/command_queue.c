@@ -160,6 +160,10 @@ static bool take_put(struct building *b)
     static const char *const ends[] = {"park_key", "park_message", "block"};
     const struct hf_queue_fields *f = b->fields;
     struct hf_subscription_settings *s = &b->queue->settings;
+    if (hf_str_present(f->disable_reason)) {
+        HF_CHECK(f->disable_reason.len <= HF_PUSH_REASON_BYTES_MAX);
+        return keep(b->command, f->disable_reason, &b->queue->disable_reason, b->malformed);
+    }
     unsigned order;
     unsigned exhausted;
     uint64_t attempts;
@@ -178,7 +182,8 @@ static bool take_put(struct building *b)
                      hf_max_u64(BACKOFF_MAX_MS_DEFAULT, s->backoff_first_ms), s->backoff_first_ms,
                      HF_BACKOFF_MS_MAX, "/backoff/max_ms", &s->backoff_max_ms) ||
         !take_number(b, f->has_in_flight_max, f->in_flight_max, IN_FLIGHT_DEFAULT, 1,
-                     HF_IN_FLIGHT_MAX, "/in_flight_max", &in_flight)) {
+                     HF_IN_FLIGHT_MAX, "/in_flight_max", &in_flight) ||
+        !hf_push_make(&f->push, &b->command->arena, &s->push, b->malformed)) {
         return false;
     }
     if (order == HF_ORDER_NONE && exhausted == HF_EXHAUSTED_PARK_KEY) {
@@ -215,6 +220,7 @@ static bool take_receive(struct building *b)
         return false;
     }
     b->queue->max = (uint32_t)max;
+    b->queue->pushes = f->pushes;
     b->op->has_timeout = f->has_lease_ms;
     b->op->timeout_ms = f->has_lease_ms ? lease_ms : 0;
     if (hf_str_present(f->consumer) &&
@@ -433,6 +439,10 @@ static void encode_put(struct hf_buffer *to, const struct hf_queue_op *queue)
     hf_buffer_init(&no_payload);
     struct hf_codec codec = {.out = to, .out_payload = &no_payload};
     struct hf_subscription_settings settings = queue->settings;
+    if (hf_str_present(queue->disable_reason)) {
+        hf_buffer_str(to, queue->disable_reason);
+        return;
+    }
     settings.lines_max = 1; /* nobody gave it */
     hf_code_settings(&codec, &settings);
     encode_seek(to, &queue->seek);

@@ -229,11 +229,16 @@ enum hf_step hf_decide_receive(struct hf_deciding *d, const struct hf_op *op)
         return step;
     }
     const struct hf_subscription_settings *settings = &r.s->stored->settings;
+    const struct hf_push *push = settings->push;
+    if (push != NULL && !op->queue->pushes) {
+        return hf_refuse(d, HF_ERR_SUBSCRIPTION_PUSHED, HF_KIND_SUBSCRIPTION, &op->subject);
+    }
     uint64_t room =
         r.s->in_flight < settings->in_flight_max ? settings->in_flight_max - r.s->in_flight : 0;
     /* Dead letters must not fill the memory: nothing goes out while there are too many, and of a main line no more
      * than may become lines of their own. */
     room = r.s->parked >= settings->lines_max ? 0 : room;
+    room = op->queue->pushes && (push == NULL || push->disabled_us != 0) ? 0 : room;
     r.from_main = hf_own_lines_max(settings, r.s->lines);
     r.most = (uint32_t)hf_min_u64(room, op->queue->max);
     r.deliveries = hf_arena_alloc_zero(&d->draft->view.arena, r.most, sizeof(*r.deliveries));

@@ -74,6 +74,39 @@ static bool same_from(const struct hf_subscription *stored, const struct hf_seek
                : true;
 }
 
+/* Its endpoint answered that it is gone: the push stays, and sends nothing until a PUT enables it. */
+static enum hf_step disable_push(struct hf_deciding *d, const struct hf_op *op,
+                                 const struct hf_subscription *stored)
+{
+    if (stored == NULL) {
+        return not_found(d);
+    }
+    if (stored->settings.push == NULL || stored->settings.push->disabled_us != 0) {
+        d->idle_ops++;
+        return STEP_OK;
+    }
+    struct hf_push *push = hf_arena_alloc(&d->draft->view.arena, sizeof(*push));
+    if (push == NULL) {
+        return hf_short(d);
+    }
+    *push = *stored->settings.push;
+    push->disabled_us = d->time_us;
+    push->disabled_reason = op->queue->disable_reason;
+    struct hf_subscription_change put = {
+        .subscription = op->subject,
+        .uid = stored->uid,
+        .version = stored->version + 1,
+        .settings = stored->settings,
+    };
+    put.settings.push = push;
+    return change(d, HF_EVENT_SUBSCRIPTION_PUT, &put);
+}
+
+static bool is_disabled(const struct hf_subscription *stored)
+{
+    return stored->settings.push != NULL && stored->settings.push->disabled_us != 0;
+}
+
 static enum hf_step put(struct hf_deciding *d, const struct hf_op *op)
 {
     const struct hf_subscription *stored;
@@ -81,6 +114,9 @@ static enum hf_step put(struct hf_deciding *d, const struct hf_op *op)
     enum hf_step step = expected(d, op, &stored);
     if (step != STEP_OK) {
         return step;
+    }
+    if (hf_str_present(op->queue->disable_reason)) {
+        return disable_push(d, op, stored);
     }
     struct hf_subscription_change put = {.subscription = op->subject, .settings = *settings};
     if (stored == NULL) {
@@ -94,7 +130,10 @@ static enum hf_step put(struct hf_deciding *d, const struct hf_op *op)
         (!op->has_expected_version && !same_from(stored, &op->queue->seek))) {
         return hf_refuse(d, HF_ERR_SUBSCRIPTION_EXISTS, HF_KIND_SUBSCRIPTION, &op->subject);
     }
-    if (same_numbers(&stored->settings, settings)) {
+    /* The same again leaves a disabled push as it is; tied to the version it enables it. */
+    if (same_numbers(&stored->settings, settings) &&
+        hf_push_equal(stored->settings.push, settings->push) &&
+        !(op->has_expected_version && is_disabled(stored))) {
         d->idle_ops++;
         return STEP_OK;
     }

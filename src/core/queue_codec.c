@@ -136,10 +136,39 @@ void hf_code_subscription_head(struct hf_codec *codec, struct hf_subscription_he
     hf_code_u64(codec, &head->modified_at_us, UINT64_MAX, "subscription modified at");
 }
 
+/* The order's number says whether there is a push, too: those of before pushes stay as they were. */
+static bool code_order(struct hf_codec *codec, struct hf_subscription_settings *settings)
+{
+    uint32_t number =
+        (uint32_t)settings->order + (settings->push != NULL ? (uint32_t)HF_ORDER_NONE : 0);
+    HF_CODE_ENUM(codec, number, 2 * HF_ORDER_NONE, "subscription order");
+    bool has_push = number > HF_ORDER_NONE;
+    settings->order = (enum hf_subscription_order)(number - (has_push ? HF_ORDER_NONE : 0));
+    return has_push;
+}
+
+static void code_push(struct hf_codec *codec, struct hf_subscription_settings *settings)
+{
+    struct hf_push copy;
+    if (hf_codec_writing(codec)) {
+        copy = *settings->push;
+        hf_code_push(codec, &copy);
+        return;
+    }
+    struct hf_push *push = hf_arena_alloc_zero(codec->arena, 1, sizeof(*push));
+    if (push == NULL) {
+        codec->short_memory = true;
+        hf_codec_fail(codec, "push");
+        return;
+    }
+    hf_code_push(codec, push);
+    settings->push = push;
+}
+
 void hf_code_settings(struct hf_codec *codec, struct hf_subscription_settings *settings)
 {
     hf_code_filter(codec, &settings->filter);
-    HF_CODE_ENUM(codec, settings->order, HF_ORDER_NONE, "subscription order");
+    bool has_push = code_order(codec, settings);
     HF_CODE_ENUM(codec, settings->exhausted, HF_EXHAUSTED_BLOCK, "subscription exhausted");
     code_number(codec, &settings->attempts_max, 1, HF_ATTEMPTS_MAX, "attempts max");
     code_wide(codec, &settings->lease_ms, HF_DELIVERY_MS_MIN, HF_DELIVERY_MS_MAX, "lease");
@@ -148,6 +177,9 @@ void hf_code_settings(struct hf_codec *codec, struct hf_subscription_settings *s
               "backoff max");
     code_number(codec, &settings->in_flight_max, 1, HF_IN_FLIGHT_MAX, "in flight max");
     code_number(codec, &settings->lines_max, 1, HF_QUEUE_LINES_MAX, "lines max");
+    if (has_push && hf_codec_ok(codec)) {
+        code_push(codec, settings);
+    }
 }
 
 static void code_subscription(struct hf_codec *codec, struct hf_name *name, uint64_t *uid)

@@ -8,6 +8,7 @@
 #define HF_CORE_QUEUE_EVENT_H
 
 #include "core/filter.h"
+#include "core/push.h"
 
 /* Where a message is: of its own event (MESSAGE_PUBLISHED, or any feed event), also if MESSAGE_DUE brought it. */
 struct hf_place {
@@ -57,10 +58,11 @@ struct hf_subscription_settings {
     enum hf_exhausted exhausted;
     uint32_t attempts_max; /* deliveries in all: 1–1000; default 6 */
     uint64_t lease_ms;     /* of a receive that names none: 1,000–43,200,000; default 30,000 */
-    uint64_t backoff_first_ms; /* 0–86,400,000; default 1,000 */
-    uint64_t backoff_max_ms;   /* ≥ first, ≤ 86,400,000; default 300,000 */
-    uint32_t in_flight_max;    /* 1–100,000; default 1,000 */
-    uint32_t lines_max;        /* nobody's choice but tests': HF_QUEUE_LINES_MAX when it was made */
+    uint64_t backoff_first_ms;  /* 0–86,400,000; default 1,000 */
+    uint64_t backoff_max_ms;    /* ≥ first, ≤ 86,400,000; default 300,000 */
+    uint32_t in_flight_max;     /* 1–100,000; default 1,000 */
+    const struct hf_push *push; /* it is sent by Holdfast; NULL: it is received from */
+    uint32_t lines_max; /* nobody's choice but tests': HF_QUEUE_LINES_MAX when it was made */
 };
 
 /* SUBSCRIPTION_PUT, _DELETED, SOUGHT. */

@@ -81,6 +81,8 @@ struct hf_queue_op {
     uint32_t max;                             /* receive: messages */
     struct hf_str consumer;                   /* receive: or absent */
     struct hf_str attempt;                    /* receive: or absent */
+    bool pushes;                              /* receive: by the server itself, for its push */
+    struct hf_str disable_reason; /* put_subscription: only disables its push; or absent */
     struct hf_redrive redrive;
 };
 
@@ -104,6 +106,8 @@ struct hf_queue_fields {  /* NOLINT(clang-analyzer-optin.performance.Padding) */
     /* put_subscription */
     struct hf_filter_fields filter;
     struct hf_str order, exhausted; /* "key", "park_key"; absent: the default */
+    struct hf_push_fields push;
+    struct hf_str disable_reason; /* the server's own: nothing but disables the push; else absent */
     bool has_attempts_max, has_lease_ms, has_backoff_first_ms, has_backoff_max_ms,
         has_in_flight_max;
     uint64_t attempts_max, lease_ms, backoff_first_ms, backoff_max_ms, in_flight_max;
@@ -113,6 +117,7 @@ struct hf_queue_fields {  /* NOLINT(clang-analyzer-optin.performance.Padding) */
     bool has_max; /* else 10 */
     uint64_t max;
     struct hf_str consumer, attempt;
+    bool pushes; /* the server's own */
     /* ack_batch (extend: lease_ms, needed) */
     enum hf_act act;
     const struct hf_act_fields *items;

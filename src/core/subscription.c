@@ -47,6 +47,7 @@ struct hf_subscription *hf_subscription_new(const struct hf_name *name,
         .seed = seed,
     };
     hf_table_init(&s->lines, seed);
+    s->settings.push = NULL; /* its owner gives it a copy */
     struct hf_filter *filter = &s->settings.filter;
     char *at = (char *)(s + 1) + sizeof(struct hf_names_node);
     keep_text(&s->name.text, &at);
@@ -91,6 +92,7 @@ void hf_subscription_free(struct hf_subscription *s)
     hf_free(s->ages.items);
     hf_line_marks_release(&s->marks);
     hf_subscription_end_redrive(s);
+    hf_free((void *)s->settings.push);
     hf_free(s);
 }
 

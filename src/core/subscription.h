@@ -89,7 +89,7 @@ struct hf_subscription {
     struct hf_name name;
     uint64_t uid;                             /* position of the commit that created it */
     uint64_t version;                         /* of the settings and seeks, 1 at first */
-    struct hf_subscription_settings settings; /* texts owned */
+    struct hf_subscription_settings settings; /* texts owned; push, too: a block of its own */
     uint64_t from; /* what was before it when it was made: arrivals up to here never counted */
     uint64_t
         sought_at; /* commit of the newest seek, 0: none; what ended before it may wait again… */
@@ -135,7 +135,8 @@ struct hf_delayed {
     struct hf_message_due message; /* texts owned, behind this struct */
 };
 
-/* One allocation; texts copied; empty, not live. name, settings and uid are set. NULL: memory is short. */
+/* One allocation; texts copied; empty, not live. name, settings and uid are set, but
+ * for settings.push. NULL: memory is short. */
 struct hf_subscription *hf_subscription_new(const struct hf_name *name,
                                             const struct hf_subscription_settings *settings,
                                             uint64_t uid, uint64_t seed) HF_WARN_UNUSED;

@@ -200,12 +200,14 @@ const struct hf_name *hf_queue_event_subscription(const struct hf_event *event, 
 
 static bool reserve_put(struct hf_state *state, const struct hf_subscription_change *change)
 {
-    if (change->version != 1) {
-        return true;
+    const struct hf_push *push = change->settings.push;
+    if (change->version == 1 &&
+        (!hf_queue_reserve_subscription(&state->queue, &change->settings.filter) ||
+         !hf_state_add_spare(state, hf_subscription_new(&change->subscription, &change->settings,
+                                                        change->uid, state->queue.seed)))) {
+        return false;
     }
-    return hf_queue_reserve_subscription(&state->queue, &change->settings.filter) &&
-           hf_state_add_spare(state, hf_subscription_new(&change->subscription, &change->settings,
-                                                         change->uid, state->queue.seed));
+    return push == NULL || hf_state_add_spare(state, hf_push_copy(push));
 }
 
 /* The subscription whose lines the event changes, or NULL. */
@@ -337,6 +339,7 @@ static bool apply_put(struct hf_applying *a)
             return hf_apply_damaged(a, "subscription can't begin like that");
         }
         s = hf_state_take_spare(a->state);
+        s->settings.push = change->settings.push == NULL ? NULL : hf_state_take_spare(a->state);
         s->created_at_us = a->commit->time_us;
         s->modified_at_us = a->commit->time_us;
         s->from = change->scanned;
@@ -354,8 +357,11 @@ static bool apply_put(struct hf_applying *a)
         return hf_apply_damaged(a, "subscription does not follow from the one before");
     }
     struct hf_filter kept = s->settings.filter; /* its texts are ours */
+    const struct hf_push *before = s->settings.push;
     s->settings = change->settings;
     s->settings.filter = kept;
+    s->settings.push = change->settings.push == NULL ? NULL : hf_state_take_spare(a->state);
+    hf_free((void *)before); /* what a change took over from it, it has copied */
     s->version = change->version;
     s->modified_at_us = a->commit->time_us;
     return true;

@@ -299,41 +299,44 @@ static bool copy_filter_text(const struct hf_redrive_task *task, char **copy)
     return *copy != NULL;
 }
 
-static enum hf_err load_subscription(struct hf_state *state, struct hf_codec *codec,
-                                     struct hf_error *error)
+/* A subscription that was read goes into the state, with copies of its texts. */
+static enum hf_err enter_loaded(struct hf_state *state, const struct hf_codec *codec,
+                                const struct hf_subscription *read, uint64_t line_count,
+                                struct hf_error *error)
 {
     struct hf_queue *queue = &state->queue;
-    struct hf_subscription read = {0};
-    uint64_t line_count = 0;
-    code_subscription(codec, &read, &line_count);
     if (codec->short_memory) {
         return no_memory(error);
     }
     if (!hf_codec_ok(codec)) {
         return bad(error, codec->what == NULL ? "bad subscription" : codec->what);
     }
-    struct hf_id uid = hf_uid_id(read.uid);
-    if (read.uid == 0 || hf_table_get(&queue->by_uid, &uid) != NULL ||
-        (queue->has_loaded && hf_id_compare(&queue->loaded_id, &read.name.id) >= 0)) {
+    struct hf_id uid = hf_uid_id(read->uid);
+    if (read->uid == 0 || hf_table_get(&queue->by_uid, &uid) != NULL ||
+        (queue->has_loaded && hf_id_compare(&queue->loaded_id, &read->name.id) >= 0)) {
         return bad(error, "subscriptions out of order");
     }
     queue->has_loaded = true;
-    queue->loaded_id = read.name.id;
+    queue->loaded_id = read->name.id;
     char *filter_text = NULL;
     struct hf_subscription *s =
-        hf_queue_reserve_subscription(queue, &read.settings.filter) &&
-                copy_filter_text(&read.redrive, &filter_text)
-            ? hf_subscription_new(&read.name, &read.settings, read.uid, queue->seed)
+        hf_queue_reserve_subscription(queue, &read->settings.filter) &&
+                copy_filter_text(&read->redrive, &filter_text)
+            ? hf_subscription_new(&read->name, &read->settings, read->uid, queue->seed)
             : NULL;
-    if (s == NULL) {
+    struct hf_push *push = hf_push_copy(read->settings.push);
+    if (s == NULL || (push == NULL && read->settings.push != NULL)) {
         hf_free(filter_text);
+        hf_free(push);
+        hf_free(s);
         return no_memory(error);
     }
     struct hf_subscription fresh = *s;
-    *s = read;
+    *s = *read;
     s->redrive.error_filter.ptr = filter_text;
     s->name = fresh.name;
     s->settings = fresh.settings;
+    s->settings.push = push;
     s->lines = fresh.lines;
     s->seed = fresh.seed;
     s->due_us = UINT64_MAX;
@@ -341,12 +344,21 @@ static enum hf_err load_subscription(struct hf_state *state, struct hf_codec *co
     if (!hf_queue_enter(queue, s)) {
         return bad(error, "a subscription's name is there twice");
     }
-    hf_queue_set_live(queue, s, read.live);
+    hf_queue_set_live(queue, s, read->live);
     queue->loading = s;
     queue->loading_left = line_count;
     queue->loading_group = 0;
     queue->loading_uid = 0;
     return line_count == 0 ? complete(state, error) : HF_ERR_OK;
+}
+
+static enum hf_err load_subscription(struct hf_state *state, struct hf_codec *codec,
+                                     struct hf_error *error)
+{
+    struct hf_subscription read = {0};
+    uint64_t line_count = 0;
+    code_subscription(codec, &read, &line_count);
+    return enter_loaded(state, codec, &read, line_count, error);
 }
 
 static const struct hf_line_list *list_of(const struct hf_subscription *s,

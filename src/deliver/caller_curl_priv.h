@@ -13,7 +13,7 @@
 
 /* A value of the answer's headers: empty = absent. */
 struct caller_value {
-    char text[HF_TARGET_URL_BYTES_MAX + 1];
+    char text[HF_URL_BYTES_MAX + 1];
     size_t bytes;
 };
 

@@ -57,21 +57,6 @@ void hf_secrets_free(struct hf_secrets *secrets)
     }
 }
 
-bool hf_secret_name_valid(struct hf_str name)
-{
-    if (name.len == 0 || name.len > HF_SECRET_NAME_BYTES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!letter && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static const struct secret *find(const struct set *set, struct hf_str name)
 {
     for (size_t i = 0; i < set->count; i++) {

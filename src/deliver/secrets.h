@@ -15,8 +15,8 @@
 #define HF_DELIVER_SECRETS_H
 
 #include "base/errors.h"
+#include "core/push.h"
 
-#define HF_SECRET_NAME_BYTES_MAX  64
 #define HF_SECRET_VALUE_BYTES_MAX 4096
 #define HF_SECRETS_MAX            1000
 #define HF_SECRETS_BYTES_MAX      (1u << 20)
@@ -41,7 +41,5 @@ size_t hf_secrets_get(struct hf_secrets *secrets, struct hf_str name,
                       char value[HF_SECRET_VALUE_BYTES_MAX]);
 /* Grows with every load: what was looked up before may have changed. Any thread. */
 uint64_t hf_secrets_generation(struct hf_secrets *secrets);
-
-bool hf_secret_name_valid(struct hf_str name);
 
 #endif

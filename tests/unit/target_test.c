@@ -127,13 +127,13 @@ static void test_keys(void **unused)
             fail_msg("%s: %s", rows[i].url, ok ? key : why);
         }
     }
-    char longest[HF_TARGET_URL_BYTES_MAX + 2];
+    char longest[HF_URL_BYTES_MAX + 2];
     memset(longest, 'a', sizeof(longest));
     memcpy(longest, "http://h/", 9);
     char key[HF_TARGET_KEY_BYTES];
     const char *why = "";
-    assert_true(hf_target_key((struct hf_str){longest, HF_TARGET_URL_BYTES_MAX}, key, &why));
-    assert_false(hf_target_key((struct hf_str){longest, HF_TARGET_URL_BYTES_MAX + 1}, key, &why));
+    assert_true(hf_target_key((struct hf_str){longest, HF_URL_BYTES_MAX}, key, &why));
+    assert_false(hf_target_key((struct hf_str){longest, HF_URL_BYTES_MAX + 1}, key, &why));
     memset(longest, 'a', sizeof(longest));
     memcpy(longest, "https://", 8);
     assert_true(hf_target_key((struct hf_str){longest, 8 + 253}, key, &why));
