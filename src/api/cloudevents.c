@@ -267,16 +267,22 @@ static void put_data(struct hf_buffer *to, const struct hf_event *event)
     hf_json_end_object(&w);
 }
 
-void hf_cloud_event_json(struct hf_buffer *to, const struct hf_commit *commit,
-                         const struct hf_feed_event *event, const struct hf_cloud_context *context)
+void hf_cloud_event_data(struct hf_buffer *to, const struct hf_commit *commit,
+                         const struct hf_feed_event *event)
 {
     bool bare = event->payload != NULL && event->subject != HF_SUBJECT_DOCUMENTS;
     if (bare) {
-        hf_cloud_envelope_json(to, commit, event, event->payload->text, context);
-        return;
+        add(to, event->payload->text);
+    } else {
+        put_data(to, commit->events[event->index]);
     }
+}
+
+void hf_cloud_event_json(struct hf_buffer *to, const struct hf_commit *commit,
+                         const struct hf_feed_event *event, const struct hf_cloud_context *context)
+{
     put_envelope(to, commit, event);
-    put_data(to, commit->events[event->index]);
+    hf_cloud_event_data(to, commit, event);
     put_end(to, context);
 }
 

@@ -46,6 +46,10 @@ void hf_cloud_envelope_json(struct hf_buffer *to, const struct hf_commit *commit
                             const struct hf_feed_event *event, struct hf_str data,
                             const struct hf_cloud_context *context);
 
+/* The event's data alone: the body of binary mode. */
+void hf_cloud_event_data(struct hf_buffer *to, const struct hf_commit *commit,
+                         const struct hf_feed_event *event);
+
 void hf_cloud_sequence(uint64_t position, uint32_t index, char text[HF_CLOUD_SEQUENCE_BYTES]);
 
 bool hf_tracestate_valid(struct hf_str text);

@@ -27,6 +27,7 @@ struct hf_call {
     bool get; /* a poll: GET, no body */
     uint32_t timeout_ms;
     size_t answer_bytes_max;
+    bool cuts_answer; /* of a success, too, what is beyond it is dropped: not TOO_LARGE */
     void (*done)(struct hf_call *call);
     void *context;
     /* the answer; texts live until done returns */

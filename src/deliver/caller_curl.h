@@ -16,7 +16,7 @@
 #include "deliver/address.h"
 #include "deliver/caller.h"
 
-#define HF_CALL_HEADERS_MAX      32
+#define HF_CALL_HEADERS_MAX      64
 #define HF_CALL_CONNECT_MS_MAX   10000
 #define HF_CALL_ANSWER_BYTES_MAX (4u << 20) /* whatever a sender allows */
 

@@ -59,7 +59,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     if (kept == bytes) {
         return slot->answer.failed ? 0 : bytes;
     }
-    if (is_success(slot)) {
+    if (!slot->call->cuts_answer && is_success(slot)) {
         slot->too_large = true;
         return 0;
     }
@@ -258,7 +258,7 @@ static const char *begin_headers(struct caller_slot *slot, const struct hf_call 
 {
     size_t count = 1;
     if (call->header_count > HF_CALL_HEADERS_MAX) {
-        return "more than 32 headers";
+        return "more than 64 headers";
     }
     hf_buffer_clear(&slot->lines);
     hf_buffer_bytes(&slot->lines, "Expect:", sizeof("Expect:")); /* never wait for a 100 */

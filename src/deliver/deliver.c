@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "deliver/caller_curl.h"
+#include "node/tail.h"
 #include "outside/outside.h"
 
 #define STEP_US_MAX   1000000u /* between looks at the senders, whatever they ask for */
@@ -16,8 +17,10 @@
 
 struct hf_deliver {
     struct hf_outside *outside;
-    struct hf_caller_curl *curl; /* owned */
-    struct hf_targets *targets;  /* owned; the thread's between start and stop */
+    struct hf_tail *tail;             /* or NULL */
+    struct hf_tail_listener listener; /* of the tail, while started */
+    struct hf_caller_curl *curl;      /* owned */
+    struct hf_targets *targets;       /* owned; the thread's between start and stop */
     struct hf_sender senders[HF_DELIVER_SENDERS_MAX];
     size_t sender_count;
     char ca_file[CA_FILE_BYTES];
@@ -81,6 +84,7 @@ enum hf_err hf_deliver_new(const struct hf_deliver_options *options, struct hf_d
     }
     HF_CHECK(pthread_mutex_init(&deliver->mutex, NULL) == 0);
     deliver->outside = options->outside;
+    deliver->tail = options->tail;
     enum hf_err code = make_caller(deliver, options, error);
     code = code == HF_ERR_OK ? make_targets(deliver, options, error) : code;
     if (code != HF_ERR_OK) {
@@ -195,6 +199,12 @@ static void *run(void *context)
     return NULL;
 }
 
+/* On the node's thread. */
+static void ring(void *context)
+{
+    hf_deliver_wake(context);
+}
+
 enum hf_err hf_deliver_start(struct hf_deliver *deliver, struct hf_error *error)
 {
     sigset_t all;
@@ -208,6 +218,10 @@ enum hf_err hf_deliver_start(struct hf_deliver *deliver, struct hf_error *error)
         return hf_error_set(error, HF_ERR_NO_MEMORY, "can't start a thread");
     }
     deliver->started = true;
+    if (deliver->tail != NULL) {
+        deliver->listener = (struct hf_tail_listener){.ring = ring, .context = deliver};
+        hf_tail_listen(deliver->tail, &deliver->listener);
+    }
     return HF_ERR_OK;
 }
 
@@ -219,6 +233,9 @@ void hf_deliver_wake(struct hf_deliver *deliver)
 void hf_deliver_stop(struct hf_deliver *deliver)
 {
     if (deliver->started) {
+        if (deliver->tail != NULL) {
+            hf_tail_unlisten(deliver->tail, &deliver->listener);
+        }
         atomic_store(&deliver->stopping, true);
         hf_deliver_wake(deliver);
         HF_CHECK(pthread_join(deliver->thread, NULL) == 0);

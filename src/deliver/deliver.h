@@ -19,6 +19,7 @@
 
 struct hf_caller; /* deliver/caller.h */
 struct hf_outside;
+struct hf_tail;
 struct hf_deliver;
 
 /* What the thread steps: the runner, push. Made before the start, freed after the stop. */
@@ -36,6 +37,8 @@ struct hf_sender {
 #define HF_DELIVER_SENDERS_MAX 4
 
 struct hf_deliver_options {
+    struct hf_tail
+        *tail; /* whatever becomes durable wakes the thread; NULL: nothing does. Outlives it */
     struct hf_outside *outside; /* clock, random; outlives it */
     struct hf_str
         allow; /* "127.0.0.0/8,10.1.0.0/16": addresses that may be called although they are not public */

@@ -470,6 +470,11 @@ void hf_node_checkpoint(struct hf_node *node)
     node->outside->ring(node->outside);
 }
 
+uint64_t hf_node_subscription_changes(const struct hf_node *node)
+{
+    return atomic_load_explicit(&node->subscription_changes, memory_order_acquire);
+}
+
 struct hf_tail *hf_node_tail(struct hf_node *node)
 {
     return node->tail;

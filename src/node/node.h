@@ -196,6 +196,9 @@ void hf_node_open_requests(struct hf_node *node, uint64_t *requests, uint64_t *b
 /* Receives that wait. Any thread. */
 uint64_t hf_node_waiting_receives(const struct hf_node *node);
 
+/* Grows with each subscription that is made, changed, sought or deleted, before that is durable. Any thread. */
+uint64_t hf_node_subscription_changes(const struct hf_node *node);
+
 /* What is durable, for readers; closed when the node does not lead any more. Lives as long as the node. */
 struct hf_tail *hf_node_tail(struct hf_node *node);
 

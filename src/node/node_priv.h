@@ -120,6 +120,7 @@ struct hf_node {
 
     /* What was accepted and is not answered yet, wherever it waits; the bounds of all queues. */
     atomic_uint_least64_t open_count;
+    atomic_uint_least64_t subscription_changes;
     atomic_uint_least64_t open_bytes;
 
     /* Under the mutex. */

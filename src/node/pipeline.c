@@ -78,6 +78,19 @@ static struct hf_wait_subject subject_of(const struct hf_event *event)
     }
 }
 
+/* For those who keep a list of subscriptions. */
+static void count_subscription_changes(struct hf_node *node)
+{
+    const struct hf_commit *commit = &node->draft.commit;
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        enum hf_event_type type = commit->events[i]->type;
+        if (type == HF_EVENT_SUBSCRIPTION_PUT || type == HF_EVENT_SUBSCRIPTION_DELETED ||
+            type == HF_EVENT_SUBSCRIPTION_SOUGHT) {
+            atomic_fetch_add_explicit(&node->subscription_changes, 1, memory_order_release);
+        }
+    }
+}
+
 /* Which subscriptions and sagas does this commit touch? Those that wait at them are to be looked at when it is applied. */
 static void stir_waits(struct hf_node *node)
 {
@@ -135,6 +148,7 @@ static struct hf_shared_bytes *record(struct hf_node *node, bool asked)
     }
     stir_waits(node);
     evolve(node);
+    count_subscription_changes(node);
     hf_recent_add_frame(&node->state.recent, node->state.position, frame);
     if (batch->commit_count == 0) {
         batch->first_position = node->state.position;
