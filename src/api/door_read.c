@@ -126,13 +126,37 @@ bool hf_query_etag(const struct hf_query *query, const struct hf_reading *readin
     }
 }
 
+/* What the sender of a push subscription tells. */
+static const struct hf_push_status *push_status_of(const struct hf_call *call,
+                                                   const struct hf_subscription *s,
+                                                   struct hf_push_status *status)
+{
+    const struct hf_door_options *options = &call->door->options;
+    return s != NULL && s->settings.push != NULL && status != NULL &&
+                   options->push_status != NULL &&
+                   options->push_status(options->deliver_context, s->uid, status)
+               ? status
+               : NULL;
+}
+
+static int render_subscription(struct hf_call *call, const struct hf_query *query,
+                               const struct hf_reading *reading)
+{
+    struct hf_push_status status;
+    struct hf_reading told = *reading;
+    told.subscription.push = push_status_of(call, reading->subscription.subscription, &status);
+    return hf_reading_json(&call->exchange->answer, query, &told);
+}
+
 static void render_thing(struct hf_request *request, size_t index, const struct hf_reading *reading)
 {
     struct hf_call *call = request->context;
     struct hf_buffer *answer = &call->exchange->answer;
     const struct hf_query *query = &request->queries[index];
     hf_buffer_clear(answer);
-    call->read_status = hf_reading_json(answer, query, reading);
+    call->read_status = query->type == HF_QUERY_SUBSCRIPTION && reading->code == HF_ERR_OK
+                            ? render_subscription(call, query, reading)
+                            : hf_reading_json(answer, query, reading);
     call->has_etag = reading->code == HF_ERR_OK && hf_query_etag(query, reading, &call->etag);
     if (!call->has_etag) {
         return;
@@ -209,6 +233,14 @@ static void render_plain(struct hf_request *request, size_t index, const struct 
 {
     struct hf_call *call = request->context;
     hf_buffer_clear(&call->exchange->answer);
+    for (uint32_t i = 0; i < reading->subscription_count; i++) {
+        struct hf_subscription_reading *each = &reading->subscriptions[i];
+        struct hf_push_status *status =
+            each->subscription->settings.push == NULL
+                ? NULL
+                : hf_arena_alloc_zero(call->exchange->arena, 1, sizeof(*status));
+        each->push = push_status_of(call, each->subscription, status);
+    }
     call->read_status = hf_reading_json(&call->exchange->answer, &request->queries[index], reading);
 }
 

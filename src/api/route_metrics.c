@@ -194,6 +194,7 @@ struct figures {
     size_t name_at; /* in names */
     size_t name_bytes;
     uint64_t values[FIGURE_COUNT];
+    struct hf_push_status push; /* state 0: it has none */
 };
 
 /* Copied on the node's thread, shown on the loop's. At most HF_QUERY_LIMIT_MAX, by name. */
@@ -243,7 +244,8 @@ static void copy_figures(struct hf_request *request, size_t index, const struct 
 {
     struct hf_call *call = request->context;
     struct metering *metering = call->work;
-    struct hf_outside *outside = call->door->options.outside;
+    const struct hf_door_options *options = &call->door->options;
+    struct hf_outside *outside = options->outside;
     uint64_t now_us = hf_max_u64(reading->time_us, outside->wall_us(outside));
     if (index == 1) {
         count_alerts(metering, reading->alerts);
@@ -264,7 +266,63 @@ static void copy_figures(struct hf_request *request, size_t index, const struct 
         row->name_bytes = name.len;
         hf_buffer_bytes(&metering->names, name.ptr, name.len);
         take_figures(&reading->subscriptions[i], now_us, row->values);
+        row->push = (struct hf_push_status){0};
+        const struct hf_subscription *s = reading->subscriptions[i].subscription;
+        if (s->settings.push != NULL && options->push_status != NULL) {
+            (void)options->push_status(options->deliver_context, s->uid, &row->push);
+        }
     }
+}
+
+/* Those that Holdfast sends itself; of a subscription without a push there is nothing. */
+static void put_pushes(struct hf_metric_text *text, const struct metering *metering)
+{
+    static const struct {
+        const char *name;
+        const char *type;
+        const char *help;
+    } rows[] = {
+        {"push_up", "gauge", "1 while its messages are sent, 0 if it is held back or disabled."},
+        {"push_sent_total", "counter", "Calls that were answered well."},
+        {"push_failed_total", "counter", "Calls that failed."},
+    };
+    for (size_t family = 0; family < HF_ARRAY_COUNT(rows); family++) {
+        hf_metric_family(text, rows[family].name, rows[family].type, rows[family].help);
+        for (size_t i = 0; i < metering->count; i++) {
+            const struct figures *figures = &metering->rows[i];
+            const struct hf_push_status *push = &figures->push;
+            const uint64_t values[] = {push->state == HF_PUSH_WAITING ||
+                                           push->state == HF_PUSH_SENDING,
+                                       push->sent, push->failed};
+            struct hf_str name = {(const char *)metering->names.data + figures->name_at,
+                                  figures->name_bytes};
+            if (push->state != 0) {
+                hf_metric_sample(text, "subscription", name, values[family]);
+            }
+        }
+    }
+}
+
+static void put_deliver(struct hf_metric_text *text, const struct hf_door_options *options)
+{
+    struct hf_deliver_sums s;
+    if (options->deliver_sums == NULL) {
+        return;
+    }
+    options->deliver_sums(options->deliver_context, &s);
+    const struct row rows[] = {
+        {"push_subscriptions", "gauge", "Subscriptions with a push.", s.push.subscriptions},
+        {"push_disabled", "gauge", "Pushes that an answer of 410 disabled.", s.push.disabled},
+        {"push_held_back", "gauge", "Pushes whose target does not answer.", s.push.held_back},
+        {"push_secret_missing", "gauge", "Pushes that lack a secret.", s.push.secret_missing},
+        {"deliver_targets", "gauge", "Targets called of late.", s.targets},
+        {"deliver_targets_open", "gauge", "Targets whose breaker is open.", s.targets_open},
+        {"deliver_calls_waiting", "gauge", "Calls that wait for their turn.", s.calls_waiting},
+        {"deliver_calls_in_flight", "gauge", "Calls that are out.", s.calls_in_flight},
+        {"deliver_breakers_opened_total", "counter", "Times that a breaker opened.",
+         s.breakers_opened},
+    };
+    put_rows(text, rows, HF_ARRAY_COUNT(rows));
 }
 
 static void put_subscriptions(struct hf_metric_text *text, const struct metering *metering)
@@ -345,12 +403,14 @@ static enum hf_progress compose(struct hf_call *call)
     put_memory(&text, call->door->options.outside);
     if (!metering->names.failed) {
         put_subscriptions(&text, metering);
+        put_pushes(&text, metering);
     }
     put_alerts(&text, metering);
     put_audit(&text, call);
     if (metering->has_sagas) {
         hf_saga_metrics_put(metering->sagas, &text);
     }
+    put_deliver(&text, &call->door->options);
     hf_buffer_release(&metering->names);
     (void)hf_call_json(call, 200);
     call->content_type = METRICS_TYPE;

@@ -137,10 +137,23 @@ static enum hf_progress put_decided(struct hf_call *call)
     return hf_call_read(call, &changing->query, 1, render_same);
 }
 
+/* A push carries events out of the reach of tokens, so who makes one may read them all. */
+static bool may_push(struct hf_call *call, const struct changing *changing)
+{
+    if (!changing->body.fields.push.given || hf_call_may_list(call, HF_STR(""))) {
+        return true;
+    }
+    (void)hf_call_problem(call, HF_ERR_FORBIDDEN,
+                          "A subscription with push sends events to its URL: the token must have "
+                          "scope read for all names.",
+                          "/push");
+    return false;
+}
+
 enum hf_progress hf_route_subscription_put(struct hf_call *call)
 {
     struct changing *changing = begin(call, HF_OP_PUT_SUBSCRIPTION);
-    if (changing == NULL || !decode(call, changing, HF_BODY_PUT) ||
+    if (changing == NULL || !decode(call, changing, HF_BODY_PUT) || !may_push(call, changing) ||
         !take_precondition(call, &changing->body.fields)) {
         return HF_CALL_ANSWERED;
     }

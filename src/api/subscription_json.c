@@ -26,6 +26,23 @@ static void put_redrive(struct hf_json_writer *w, const struct hf_redrive_task *
     hf_json_end_object(w);
 }
 
+static void put_push_status(struct hf_json_writer *w, const struct hf_push_status *status)
+{
+    bool failed = status->last_error_us != 0;
+    hf_json_begin_object(w, "push_status");
+    hf_json_put_text(w, "state", hf_str_from(hf_push_state_wire(status->state)));
+    hf_json_put_number(w, "in_flight", status->in_flight);
+    hf_json_put_number(w, "sent", status->sent);
+    hf_json_put_number(w, "failed", status->failed);
+    put_time(w, "last_error_at", failed, status->last_error_us);
+    if (failed) {
+        hf_json_put_text(w, "last_error", hf_str_from(status->last_error));
+    } else {
+        hf_json_put_null(w, "last_error");
+    }
+    hf_json_end_object(w);
+}
+
 void hf_subscription_json(struct hf_json_writer *w, const struct hf_subscription_reading *reading)
 {
     const struct hf_subscription *s = reading->subscription;
@@ -61,6 +78,9 @@ void hf_subscription_json(struct hf_json_writer *w, const struct hf_subscription
     put_time(w, "next_ready_at", reading->next_ready_us != UINT64_MAX, reading->next_ready_us);
     hf_json_put_bool(w, "stalled", reading->stalled);
     put_redrive(w, &s->redrive);
+    if (reading->push != NULL) {
+        put_push_status(w, reading->push);
+    }
     hf_json_end_object(w);
 }
 

@@ -3,14 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/push_event.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/url.h"
 #include "cli/serve_priv.h"
 #include "deliver/address.h"
+#include "deliver/push.h"
 #include "deliver/runner.h"
 #include "deliver/secrets.h"
 
@@ -24,8 +27,8 @@ struct hf_serve_deliver {
     char allow[ALLOW_BYTES_MAX]; /* all --deliver-allow, with commas */
     struct hf_deliver *deliver;  /* owned; NULL: not started */
     struct hf_runner *runner;    /* owned; the same */
-    struct hf_tail *tail;        /* that is listened to; NULL: not started */
-    struct hf_tail_listener listener;
+    struct hf_push_sender *push; /* owned; the same */
+    pthread_rwlock_t lock;       /* of the three, for those who ask */
 };
 
 /* ---- the secrets' file ---- */
@@ -160,6 +163,7 @@ enum hf_err hf_serve_deliver_new(const struct hf_serve_options *options,
         return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");
     }
     *made = deliver;
+    HF_CHECK(pthread_rwlock_init(&deliver->lock, NULL) == 0);
     deliver->options = options;
     deliver->secrets = hf_secrets_new();
     if (deliver->secrets == NULL) {
@@ -178,6 +182,7 @@ void hf_serve_deliver_free(struct hf_serve_deliver *deliver)
     if (deliver != NULL) {
         HF_CHECK(deliver->deliver == NULL);
         hf_secrets_free(deliver->secrets);
+        HF_CHECK(pthread_rwlock_destroy(&deliver->lock) == 0);
         hf_free(deliver);
     }
 }
@@ -213,32 +218,59 @@ static enum hf_err make_runner(struct hf_serve_deliver *deliver, struct hf_deliv
     return HF_ERR_OK;
 }
 
+static enum hf_err make_push(struct hf_serve_deliver *deliver, struct hf_deliver *thread,
+                             struct hf_node *node, struct hf_outside *outside,
+                             struct hf_push_sender **push, struct hf_error *error)
+{
+    struct hf_push_options options = {
+        .node = node,
+        .outside = outside,
+        .caller = hf_deliver_caller(thread),
+        .targets = hf_deliver_targets(thread),
+        .secrets = deliver->secrets,
+        .render = hf_push_event_render,
+        .wake = wake,
+        .wake_context = thread,
+    };
+    *push = hf_push_new(&options);
+    if (*push == NULL) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");
+    }
+    struct hf_sender sender = hf_push_sender_of(*push);
+    hf_deliver_add(thread, &sender);
+    return HF_ERR_OK;
+}
+
 enum hf_err hf_serve_deliver_start(struct hf_serve_deliver *deliver, struct hf_node *node,
                                    struct hf_outside *outside, struct hf_str listener,
                                    struct hf_error *error)
 {
     struct hf_deliver_options options = {
         .outside = outside,
+        .tail = hf_node_tail(node),
         .allow = hf_str_from(deliver->allow),
         .ca_file = deliver->options->deliver_ca,
         .per_target = (uint32_t)deliver->options->deliver_per_target,
     };
     struct hf_deliver *thread = NULL;
     struct hf_runner *runner = NULL;
+    struct hf_push_sender *push = NULL;
     enum hf_err code = hf_deliver_new(&options, &thread, error);
     code = code == HF_ERR_OK ? make_runner(deliver, thread, node, outside, listener, &runner, error)
                              : code;
+    code = code == HF_ERR_OK ? make_push(deliver, thread, node, outside, &push, error) : code;
     code = code == HF_ERR_OK ? hf_deliver_start(thread, error) : code;
     if (code != HF_ERR_OK) {
+        hf_push_free(push);
         hf_runner_free(runner);
         hf_deliver_free(thread);
         return code;
     }
+    HF_CHECK(pthread_rwlock_wrlock(&deliver->lock) == 0);
     deliver->deliver = thread;
     deliver->runner = runner;
-    deliver->tail = hf_node_tail(node);
-    deliver->listener = (struct hf_tail_listener){.ring = wake, .context = thread};
-    hf_tail_listen(deliver->tail, &deliver->listener);
+    deliver->push = push;
+    HF_CHECK(pthread_rwlock_unlock(&deliver->lock) == 0);
     return HF_ERR_OK;
 }
 
@@ -249,10 +281,50 @@ void hf_serve_deliver_stop(struct hf_serve_deliver *deliver)
     }
     struct hf_deliver *thread = deliver->deliver;
     struct hf_runner *runner = deliver->runner;
-    hf_tail_unlisten(deliver->tail, &deliver->listener);
+    struct hf_push_sender *push = deliver->push;
     hf_deliver_stop(thread);
+    HF_CHECK(pthread_rwlock_wrlock(&deliver->lock) == 0);
     deliver->deliver = NULL;
     deliver->runner = NULL;
+    deliver->push = NULL;
+    HF_CHECK(pthread_rwlock_unlock(&deliver->lock) == 0);
+    hf_push_free(push);
     hf_runner_free(runner);
     hf_deliver_free(thread);
+}
+
+/* ---- what the door asks, on its threads ---- */
+
+static bool push_status(void *context, uint64_t uid, struct hf_push_status *status)
+{
+    struct hf_serve_deliver *deliver = context;
+    HF_CHECK(pthread_rwlock_rdlock(&deliver->lock) == 0);
+    bool known = deliver->push != NULL && hf_push_status(deliver->push, uid, status);
+    HF_CHECK(pthread_rwlock_unlock(&deliver->lock) == 0);
+    return known;
+}
+
+static void deliver_sums(void *context, struct hf_deliver_sums *sums)
+{
+    struct hf_serve_deliver *deliver = context;
+    struct hf_target_sums targets = {0};
+    *sums = (struct hf_deliver_sums){0};
+    HF_CHECK(pthread_rwlock_rdlock(&deliver->lock) == 0);
+    if (deliver->deliver != NULL) {
+        hf_deliver_sums(deliver->deliver, &targets);
+        hf_push_sums(deliver->push, &sums->push);
+    }
+    HF_CHECK(pthread_rwlock_unlock(&deliver->lock) == 0);
+    sums->targets = targets.targets;
+    sums->targets_open = targets.open;
+    sums->calls_waiting = targets.waiting;
+    sums->calls_in_flight = targets.in_flight;
+    sums->breakers_opened = targets.opened;
+}
+
+void hf_serve_deliver_tell(struct hf_serve_deliver *deliver, struct hf_door_options *options)
+{
+    options->push_status = push_status;
+    options->deliver_sums = deliver_sums;
+    options->deliver_context = deliver;
 }

@@ -8,6 +8,7 @@
 
 #include "base/errors.h"
 
+struct hf_door_options;
 struct hf_node;
 struct hf_outside;
 struct hf_serve_deliver;
@@ -27,5 +28,8 @@ void hf_serve_deliver_stop(struct hf_serve_deliver *deliver);
 
 /* SIGHUP: the secrets anew; the old ones stay if the file is wrong. Says what became of it. */
 void hf_serve_deliver_reload(struct hf_serve_deliver *deliver);
+
+/* The door shows push subscriptions and calls; before it is started it tells nothing. */
+void hf_serve_deliver_tell(struct hf_serve_deliver *deliver, struct hf_door_options *options);
 
 #endif

@@ -147,6 +147,7 @@ static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
     options.node = node;
     options.audit = serve->audit;
     options.outside = hf_engine_outside(serve->engine);
+    hf_serve_deliver_tell(serve->deliver, &options);
     serve->door = hf_door_new(&options);
     if (serve->door == NULL) {
         return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory");

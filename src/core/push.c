@@ -245,6 +245,18 @@ bool hf_push_equal(const struct hf_push *a, const struct hf_push *b)
     return same;
 }
 
+const char *hf_push_state_wire(enum hf_push_state state)
+{
+    static const char *const wires[] = {
+        [HF_PUSH_WAITING] = "waiting",
+        [HF_PUSH_SENDING] = "sending",
+        [HF_PUSH_HELD_BACK] = "held_back",
+        [HF_PUSH_DISABLED] = "disabled",
+        [HF_PUSH_SECRET_MISSING] = "secret_missing",
+    };
+    return wires[state];
+}
+
 /* ---- as it is stored ---- */
 
 static void check_read(struct hf_codec *codec, bool good, const char *what)

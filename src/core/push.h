@@ -70,4 +70,36 @@ bool hf_push_equal(const struct hf_push *a, const struct hf_push *b);
 
 bool hf_secret_name_valid(struct hf_str name);
 
+/* ---- what the sender tells of its work; nothing of it is in the log ---- */
+
+enum hf_push_state {
+    HF_PUSH_WAITING = 1, /* for messages */
+    HF_PUSH_SENDING,     /* messages are out */
+    HF_PUSH_HELD_BACK,   /* its target's breaker is open, or it was told when to come again */
+    HF_PUSH_DISABLED,    /* by an answer of 410 */
+    HF_PUSH_SECRET_MISSING, /* a secret that it names is not in the file of serve --secrets, or is no whsec_ */
+};
+const char *hf_push_state_wire(enum hf_push_state state); /* "held_back" */
+
+struct hf_push_status {
+    enum hf_push_state state;
+    uint64_t in_flight;     /* messages held */
+    uint64_t sent, failed;  /* calls that ended well and not, since this process leads */
+    uint64_t last_error_us; /* wall clock; 0: none yet */
+    char last_error[256];
+};
+/* Of all push subscriptions. */
+struct hf_push_sums {
+    uint64_t subscriptions, disabled, held_back, secret_missing;
+    uint64_t in_flight, sent, failed;
+};
+
+/* Of all that goes out, for /metrics. */
+struct hf_deliver_sums {
+    struct hf_push_sums push;
+    uint64_t targets, targets_open; /* called of late; of those, breakers that are open */
+    uint64_t calls_waiting, calls_in_flight;
+    uint64_t breakers_opened; /* since this process leads */
+};
+
 #endif

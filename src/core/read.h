@@ -114,6 +114,7 @@ struct hf_subscription_reading {
     uint64_t
         oldest_us; /* time of the oldest message's commit (published, if it was delayed); 0 = none is left */
     bool stalled; /* there is something to do, and for HF_QUEUE_STALLED_US nothing was acked */
+    const struct hf_push_status *push; /* what its sender tells, by whoever renders this; or NULL */
 };
 #define HF_QUEUE_STALLED_US 300000000ull
 

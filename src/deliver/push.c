@@ -556,18 +556,6 @@ void hf_push_free(struct hf_push_sender *push)
 
 /* ---- what is told ---- */
 
-const char *hf_push_state_wire(enum hf_push_state state)
-{
-    static const char *const wires[] = {
-        [HF_PUSH_WAITING] = "waiting",
-        [HF_PUSH_SENDING] = "sending",
-        [HF_PUSH_HELD_BACK] = "held_back",
-        [HF_PUSH_DISABLED] = "disabled",
-        [HF_PUSH_SECRET_MISSING] = "secret_missing",
-    };
-    return wires[state];
-}
-
 bool hf_push_status(struct hf_push_sender *push, uint64_t uid, struct hf_push_status *status)
 {
     struct hf_id id = uid_id(uid);

@@ -67,29 +67,9 @@ struct hf_sender hf_push_sender_of(struct hf_push_sender *push);
 
 /* ---- any thread ---- */
 
-enum hf_push_state {
-    HF_PUSH_WAITING = 1, /* for messages */
-    HF_PUSH_SENDING,     /* messages are out */
-    HF_PUSH_HELD_BACK,   /* its target's breaker is open, or it was told when to come again */
-    HF_PUSH_DISABLED,    /* by an answer of 410 */
-    HF_PUSH_SECRET_MISSING, /* a secret that it names is not in the file of serve --secrets, or is no whsec_ */
-};
-const char *hf_push_state_wire(enum hf_push_state state); /* "held_back" */
-
-struct hf_push_status {
-    enum hf_push_state state;
-    uint64_t in_flight;     /* messages held */
-    uint64_t sent, failed;  /* calls that ended well and not, since this process leads */
-    uint64_t last_error_us; /* wall clock; 0: none yet */
-    char last_error[256];
-};
 /* Of a subscription by its uid. false: it has no push, or nothing has been seen of it yet. */
 bool hf_push_status(struct hf_push_sender *push, uint64_t uid, struct hf_push_status *status);
 
-struct hf_push_sums {
-    uint64_t subscriptions, disabled, held_back, secret_missing;
-    uint64_t in_flight, sent, failed;
-};
 void hf_push_sums(struct hf_push_sender *push, struct hf_push_sums *sums);
 
 #endif
