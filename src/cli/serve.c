@@ -66,8 +66,7 @@ int hf_cli_serve(int argc, char **argv)
         {"audit-rate", "SIZE", "the most that the audit reads in a second (16MiB); off: no limit",
          .text = &options.audit_rate},
         {"alert", "KIND=VALUE",
-         "from when on something is an alert: subscription_stalled=5m, disk_low=1GiB, "
-         "dead_letter=off; may be repeated",
+         "from when on it is an alert: disk_low=1GiB, dead_letter=off; may be repeated",
          .texts = &options.alerts},
         {"config", "FILE", "a file of these options, one `key = value` a line",
          .text = &options.config},

@@ -147,6 +147,8 @@ enum hf_step hf_decide_publish(struct hf_deciding *d, const struct hf_op *op);
 enum hf_step hf_decide_alerts(struct hf_deciding *d);
 /* A delayed message (by hf_place_id) that is due arrives. */
 enum hf_step hf_book_message(struct hf_deciding *d, const struct hf_id *place);
+/* Into `current`: the thing as it is without the refused effects. */
+enum hf_step hf_fill_current(struct hf_deciding *d, struct hf_entity *entity);
 /* Into `current`: the message or subscription that d->current_name names. */
 enum hf_step hf_current_message(struct hf_deciding *d, struct hf_entity *entity);
 enum hf_step hf_current_subscription(struct hf_deciding *d, struct hf_entity *entity);

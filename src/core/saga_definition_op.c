@@ -27,7 +27,7 @@ static const char *stand_in(const struct hf_member *member)
         const char *name;
         const char *json;
     } special[] = {
-        {"asset", "\"XXX/0\""},
+        {"asset", "\"ABC/0\""},
         {"effective_at", "\"2020-01-01T00:00:00Z\""},
         {"deliver_at", "\"2020-01-01T00:00:00Z\""},
         {"metadata", "{}"},

@@ -51,15 +51,15 @@ class Receiver:
                 status, headers, text = outer.answer(seen, times)
                 with outer.lock:
                     outer.at_once -= 1
-                if status is None:  # cut off
+                try:
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(text)))
+                    self.end_headers()
+                    self.wfile.write(text)
+                except ConnectionError:  # the caller has given up
                     self.close_connection = True
-                    return
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
 
             do_GET = do_POST
 
@@ -166,8 +166,7 @@ def test_binary(tap, rig):
                           metadata={"traceparent": trace, "tracestate": "rojo=1", "correlationid": "Euro \u20ac \U0001F600"})[0]
     seen = rig.receiver.wait("/binary", 1)[0]
     headers = seen["headers"]
-    tap.check(seen["body"] == b'{"n": 1, "text": "\\u00e9\\ud83d\\ude00"}' or json.loads(seen["body"])["n"] == 1,
-              "CE2: the body is the data", seen["body"])
+    tap.check(json.loads(seen["body"]) == {"n": 1, "text": "\u00e9\U0001F600"}, "CE2: the body is the data", seen["body"])
     tap.check(headers["content-type"] == "application/json" and "ce-datacontenttype" not in headers,
               "CE2: the content type is the data's, and no ce- header", headers)
     tap.check((headers["ce-specversion"], headers["ce-id"], headers["ce-source"], headers["ce-type"]) ==
