@@ -37,7 +37,8 @@ struct known {
     uint64_t raised_position;
 };
 
-struct hf_alert_hook {
+/* In the order of what it does. */
+struct hf_alert_hook { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     struct hf_alert_hook_options options;
     char *url;    /* owned */
     char *secret; /* owned, or NULL */

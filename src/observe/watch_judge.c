@@ -286,7 +286,6 @@ void hf_judge_syncs(struct hf_judging *judging, const struct hf_histogram *histo
     }
     bool is = slow * 100 > all;
     hf_judge(judging, HF_ALERT_LOG_SLOW, subject, is, judging->now_us,
-             is ? "%" PRIu64 " of %" PRIu64 " writes of the log took longer than %" PRIu64 " ms"
-                : "%" PRIu64 " of %" PRIu64 " writes of the log took longer than %" PRIu64 " ms",
-             slow, all, limit_us / 1000);
+             "%" PRIu64 " of %" PRIu64 " writes of the log took longer than %" PRIu64 " ms", slow,
+             all, limit_us / 1000);
 }
