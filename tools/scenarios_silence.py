@@ -8,6 +8,7 @@ import urllib.parse
 
 import scenarios_refund
 import scenarios_run
+import scenarios_store
 from scenarios_stories import model
 
 FILLER_BYTES, FILLERS = 900_000, 24  # more than the log's first segment holds, so that it is sealed
@@ -54,12 +55,21 @@ class Pager:
         return sum(told == what and (self.world.naive or its == kind) for its, told in self.seen)
 
 
+class Refused(scenarios_store.Store):
+    """The store (P9) for one order, whose payment is answered 401: somebody has deployed a wrong key."""
+
+    def build(self, scale):
+        self.instances = 1
+        self.opening = ({"plenty": scenarios_store.RICH}, {"rich": scenarios_store.RICH})
+        self.ask("o1", "/order?order=o1&customer=rich&item=plenty&units=1&amount=7&fault=charge:401")
+
+
 class Silence(scenarios_refund.Refunds):
     number, title = "P15", "silence"
     orders_per_scale, refunds_per_order = 4, 5
     serve_options = ["--alert", "subscription_stalled=1s", "--audit-interval", "2s", "--audit-rate", "off"]
     incidents = {"dead letter": "dead_letter", "stalled consumer": "subscription_stalled",
-                 "flipped byte": "audit_failed"}
+                 "flipped byte": "audit_failed", "parked saga": "saga_parked"}
 
     def build(self, scale):
         super().build(scale)
@@ -124,6 +134,16 @@ class Silence(scenarios_refund.Refunds):
     def mend_flipped_byte(self, world):
         self.flip(world)
 
+    def break_parked_saga(self, world):
+        world.run(world.story.plan, {})
+
+    def mend_parked_saga(self, world):
+        with open(world.path("mended"), "w", encoding="utf-8"):
+            pass
+        if not world.naive:
+            world.server().must("POST", "/v1/sagas/o1/retry", {"reason": "the key is right again"},
+                                {"Idempotency-Key": "after-the-fix"})
+
     # ---- the story ----
 
     def incident(self, name, world, settle):
@@ -144,7 +164,12 @@ class Silence(scenarios_refund.Refunds):
         world.run(self.plan, {})
         self.settle(world)
         self.fill(world)
-        told = {name: self.incident(name, world, self.settle) for name in self.incidents}
+        told = {name: self.incident(name, world, self.settle) for name in self.incidents if name != "parked saga"}
+        os.mkdir(world.path("store"))
+        story = Refused(self.random, True)
+        with scenarios_store.StoreWorld(story, world.naive, world.build, world.path("store")) as store:
+            store.start()
+            told["parked saga"] = self.incident("parked saga", store, story.wait)
         return model.judge_silence(told), 0
 
 

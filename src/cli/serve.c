@@ -66,6 +66,10 @@ int hf_cli_serve(int argc, char **argv)
         {"alert", "KIND=VALUE",
          "when it is an alert: disk_low=1GiB, dead_letter=off; may be repeated",
          .texts = &options.alerts},
+        {"alert-webhook", "URL", "each alert that is raised or cleared is posted there",
+         .text = &options.alert_webhook},
+        {"alert-webhook-secret", "NAME", "its signature's secret, a name of --secrets",
+         .text = &options.alert_webhook_secret},
         {"config", "FILE", "a file of these options, one `key = value` a line",
          .text = &options.config},
     };

@@ -36,12 +36,14 @@ struct hf_serve_options {
         deliver_allow;      /* addresses that may be called although they are not public */
     const char *public_url; /* what participants of sagas call back; NULL: the first listener */
     const char *deliver_ca; /* PEM; NULL: the system's */
-    uint64_t deliver_per_target;  /* calls at once to one target; 0 = 128 */
-    uint64_t connections_max;     /* 0 = the HTTP server's default */
-    uint64_t key_retention_hours; /* 0 = 7 days */
-    const char *audit_interval;   /* "1h", "off"; NULL = the default */
-    const char *audit_rate;       /* "16MiB", "off"; NULL = the default */
-    struct hf_cli_texts alerts;   /* "KIND=VALUE" */
+    uint64_t deliver_per_target;      /* calls at once to one target; 0 = 128 */
+    uint64_t connections_max;         /* 0 = the HTTP server's default */
+    uint64_t key_retention_hours;     /* 0 = 7 days */
+    const char *audit_interval;       /* "1h", "off"; NULL = the default */
+    const char *audit_rate;           /* "16MiB", "off"; NULL = the default */
+    struct hf_cli_texts alerts;       /* "KIND=VALUE" */
+    const char *alert_webhook;        /* URL; NULL: none */
+    const char *alert_webhook_secret; /* a name in the secrets; NULL: unsigned */
 };
 
 /* ---- serve_listen.c: addresses ---- */

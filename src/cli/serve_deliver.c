@@ -13,6 +13,7 @@
 #include "base/url.h"
 #include "cli/serve_priv.h"
 #include "deliver/address.h"
+#include "deliver/alert_hook.h"
 #include "deliver/push.h"
 #include "deliver/runner.h"
 #include "deliver/secrets.h"
@@ -28,6 +29,7 @@ struct hf_serve_deliver {
     struct hf_deliver *deliver;  /* owned; NULL: not started */
     struct hf_runner *runner;    /* owned; the same */
     struct hf_push_sender *push; /* owned; the same */
+    struct hf_alert_hook *hook;  /* owned; NULL: not started, or not wanted */
     pthread_rwlock_t lock;       /* of the three, for those who ask */
 };
 
@@ -114,6 +116,63 @@ void hf_serve_deliver_reload(struct hf_serve_deliver *deliver)
     }
 }
 
+/* ---- the webhook of alerts ---- */
+
+static enum hf_err judge_hook(const struct hf_serve_options *options, struct hf_error *error)
+{
+    char key[HF_TARGET_KEY_BYTES];
+    const char *why;
+    if (options->alert_webhook == NULL) {
+        return options->alert_webhook_secret == NULL
+                   ? HF_ERR_OK
+                   : hf_error_set(error, HF_ERR_INVALID_REQUEST,
+                                  "--alert-webhook-secret belongs to --alert-webhook");
+    }
+    if (!hf_target_key(hf_str_from(options->alert_webhook), key, &why)) {
+        return hf_error_set(error, HF_ERR_INVALID_REQUEST, "--alert-webhook %s: %s",
+                            options->alert_webhook, why);
+    }
+    return HF_ERR_OK;
+}
+
+static void wake(void *context);
+
+static enum hf_err make_hook(struct hf_serve_deliver *deliver, struct hf_deliver *thread,
+                             struct hf_node *node, struct hf_outside *outside,
+                             struct hf_alert_hook **hook, struct hf_error *error)
+{
+    struct hf_alert_hook_options options = {
+        .outside = outside,
+        .node = node,
+        .caller = hf_deliver_caller(thread),
+        .targets = hf_deliver_targets(thread),
+        .secrets = deliver->secrets,
+        .url = deliver->options->alert_webhook,
+        .secret = deliver->options->alert_webhook_secret,
+        .wake = wake,
+        .context = thread,
+    };
+    if (options.url == NULL) {
+        return HF_ERR_OK;
+    }
+    enum hf_err code = hf_alert_hook_new(&options, hook, error);
+    if (code == HF_ERR_OK) {
+        struct hf_sender sender = hf_alert_hook_sender(*hook);
+        hf_deliver_add(thread, &sender);
+    }
+    return code;
+}
+
+void hf_serve_deliver_alerts(struct hf_serve_deliver *deliver)
+{
+    HF_CHECK(pthread_rwlock_rdlock(&deliver->lock) == 0);
+    if (deliver->hook != NULL) {
+        hf_alert_hook_look(deliver->hook);
+        hf_deliver_wake(deliver->deliver);
+    }
+    HF_CHECK(pthread_rwlock_unlock(&deliver->lock) == 0);
+}
+
 /* ---- life ---- */
 
 static enum hf_err join_allow(struct hf_serve_deliver *deliver, struct hf_error *error)
@@ -173,6 +232,7 @@ enum hf_err hf_serve_deliver_new(const struct hf_serve_options *options,
         return hf_error_set(error, HF_ERR_INVALID_REQUEST, "--deliver-per-target: 1 to 10000");
     }
     enum hf_err code = join_allow(deliver, error);
+    code = code == HF_ERR_OK ? judge_hook(options, error) : code;
     code = code == HF_ERR_OK ? judge_public_url(options->public_url, error) : code;
     return code == HF_ERR_OK ? load_secrets(deliver, error) : code;
 }
@@ -255,12 +315,15 @@ enum hf_err hf_serve_deliver_start(struct hf_serve_deliver *deliver, struct hf_n
     struct hf_deliver *thread = NULL;
     struct hf_runner *runner = NULL;
     struct hf_push_sender *push = NULL;
+    struct hf_alert_hook *hook = NULL;
     enum hf_err code = hf_deliver_new(&options, &thread, error);
     code = code == HF_ERR_OK ? make_runner(deliver, thread, node, outside, listener, &runner, error)
                              : code;
     code = code == HF_ERR_OK ? make_push(deliver, thread, node, outside, &push, error) : code;
+    code = code == HF_ERR_OK ? make_hook(deliver, thread, node, outside, &hook, error) : code;
     code = code == HF_ERR_OK ? hf_deliver_start(thread, error) : code;
     if (code != HF_ERR_OK) {
+        hf_alert_hook_free(hook);
         hf_push_free(push);
         hf_runner_free(runner);
         hf_deliver_free(thread);
@@ -270,6 +333,7 @@ enum hf_err hf_serve_deliver_start(struct hf_serve_deliver *deliver, struct hf_n
     deliver->deliver = thread;
     deliver->runner = runner;
     deliver->push = push;
+    deliver->hook = hook;
     HF_CHECK(pthread_rwlock_unlock(&deliver->lock) == 0);
     return HF_ERR_OK;
 }
@@ -282,12 +346,15 @@ void hf_serve_deliver_stop(struct hf_serve_deliver *deliver)
     struct hf_deliver *thread = deliver->deliver;
     struct hf_runner *runner = deliver->runner;
     struct hf_push_sender *push = deliver->push;
+    struct hf_alert_hook *hook = deliver->hook;
     hf_deliver_stop(thread);
     HF_CHECK(pthread_rwlock_wrlock(&deliver->lock) == 0);
     deliver->deliver = NULL;
     deliver->runner = NULL;
     deliver->push = NULL;
+    deliver->hook = NULL;
     HF_CHECK(pthread_rwlock_unlock(&deliver->lock) == 0);
+    hf_alert_hook_free(hook);
     hf_push_free(push);
     hf_runner_free(runner);
     hf_deliver_free(thread);

@@ -26,6 +26,9 @@ enum hf_err hf_serve_deliver_start(struct hf_serve_deliver *deliver, struct hf_n
 /* Before the engine is closed; NULL and twice are fine. */
 void hf_serve_deliver_stop(struct hf_serve_deliver *deliver);
 
+/* Alerts have changed: the webhook looks. Any thread. */
+void hf_serve_deliver_alerts(struct hf_serve_deliver *deliver);
+
 /* SIGHUP: the secrets anew; the old ones stay if the file is wrong. Says what became of it. */
 void hf_serve_deliver_reload(struct hf_serve_deliver *deliver);
 

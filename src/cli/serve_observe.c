@@ -45,6 +45,12 @@ static void wake_watch(void *context)
     hf_watch_wake(serve->watch);
 }
 
+static void tell_webhook(void *context)
+{
+    struct serve *serve = context;
+    hf_serve_deliver_alerts(serve->deliver);
+}
+
 enum hf_err hf_serve_observe(struct serve *serve, struct hf_error *error)
 {
     struct hf_node *node = hf_engine_node(serve->engine);
@@ -55,6 +61,8 @@ enum hf_err hf_serve_observe(struct serve *serve, struct hf_error *error)
         .directory = serve->options->data,
         .limits = serve->observe.limits,
         .space = hf_outside_linux_space,
+        .changed = tell_webhook,
+        .context = serve,
     };
     enum hf_err code = hf_watch_new(&watch_options, &serve->watch, error);
     if (code != HF_ERR_OK) {

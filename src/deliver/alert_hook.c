@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/time_text.h"
+#include "deliver/caller.h"
 #include "deliver/sign.h"
 #include "node/node.h"
 

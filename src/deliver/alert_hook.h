@@ -18,13 +18,14 @@
 #define HF_DELIVER_ALERT_HOOK_H
 
 #include "core/alert.h"
-#include "deliver/caller.h"
 #include "deliver/deliver.h"
 #include "deliver/secrets.h"
 
 #define HF_ALERT_NOTICES_MAX 1024u
 
 struct hf_node;
+struct
+    hf_caller; /* deliver/caller.h; another struct of the name is the api's: only a pointer here */
 
 struct hf_alert_hook_options {
     struct hf_outside *outside;

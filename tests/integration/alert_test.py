@@ -3,7 +3,11 @@
 
     HOLDFAST=build/holdfast tests/integration/alert_test.py
 """
+import base64
 import glob
+import hashlib
+import hmac
+import http.server
 import json
 import os
 import re
@@ -11,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 from serving import HOLDFAST, Server, Tap, json_request, request, wait_until
 
@@ -154,8 +159,73 @@ def audits(server, directory):
           "after the mend the next pass clears it", last)
 
 
+class Pager(http.server.ThreadingHTTPServer):
+    """Takes what is posted, the second time only."""
+
+    def __init__(self):
+        self.posts, self.refused = [], set()
+        pager = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                name = self.headers["webhook-id"]
+                pager.posts.append((name, self.headers["webhook-timestamp"], self.headers["webhook-signature"], body))
+                self.send_response(204 if name in pager.refused else 500)
+                pager.refused.add(name)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def told(self):
+        """[(type's end, kind)] of what was taken, in order."""
+        seen, taken = set(), []
+        for name, _, _, body in list(self.posts):
+            event = json.loads(body)
+            if name in seen:
+                taken.append((event["type"].rsplit(".", 1)[1], event["data"]["kind"]))
+            seen.add(name)
+        return taken
+
+
+def webhook(directory):
+    """Posted, tried again, signed; after kill -9 what is raised comes once more, under the same id."""
+    secret = b"0123456789abcdef0123456789abcdef"
+    secrets = f"{directory}.secrets"
+    with open(secrets, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write("alerts whsec_" + base64.b64encode(secret).decode() + "\n")
+    pager = Pager()
+    options = [*OPTIONS, *QUIET, "--deliver-allow", "127.0.0.0/8", "--secrets", secrets, "--alert-webhook",
+               f"http://127.0.0.1:{pager.server_port}/alerts", "--alert-webhook-secret", "alerts"]
+    server = Server(directory, *options)
+    must(server, "PUT", "/v1/subscriptions/s", {"filter": {"topic": "t"}})
+    publish(server, "t", 1)
+    raised_once = ("raised", "subscription_stalled")
+    check(wait_until(lambda: raised_once in pager.told()), "the webhook gets what is raised", pager.posts)
+    name, timestamp, signature, body = pager.posts[-1]
+    wanted = hmac.new(secret, f"{name}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    check(signature == "v1," + base64.b64encode(wanted).decode(), "signed as Standard Webhooks say", signature)
+    check(pager.posts[0][0] == name and pager.posts[0][3] == body, "again after an error, under the same id")
+    server.kill()
+    count = len(pager.posts)
+    server = Server(directory, *options)
+    check(wait_until(lambda: len(pager.posts) > count) and pager.posts[count][0] == name,
+          "a new process posts what is raised again, under the same id")
+    got = must(server, "POST", "/v1/subscriptions/s/receive", {"max": 1})["messages"]
+    must(server, "POST", "/v1/subscriptions/s/ack", {"receipts": [got[0]["receipt"]]})
+    check(wait_until(lambda: ("cleared", "subscription_stalled") in pager.told()), "and what is cleared", pager.posts)
+    check(server.stop() == 0, "it stops with a webhook")
+    pager.shutdown()
+    pager.server_close()
+
+
 def wrong_options(directory):
     for options, words in ((["--alert", "disk_low=5s"], "a size"), (["--alert", "nothing=1s"], "KIND"),
+                           (["--alert-webhook", "ftp://x/"], "--alert-webhook"),
+                           (["--alert-webhook-secret", "x"], "belongs to"),
                            (["--audit-interval", "soon"], "duration"), (["--audit-rate", "0MiB"], "size")):
         done = subprocess.run([HOLDFAST, "serve", "--data", directory, "--listen", "127.0.0.1:0", *options],
                               capture_output=True, text=True, check=False, timeout=60)
@@ -191,6 +261,7 @@ def main():
         audits(server, directory)
         check(server.stop() == 0, "it stops with an audit and a watch inside")
         server = None
+        webhook(os.path.join(work, "hooked"))
         wrong_options(directory)
         scopes(directory)
     finally:

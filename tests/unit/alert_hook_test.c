@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "deliver/alert_hook.h"
+#include "deliver/caller.h"
 #include "deliver/sign.h"
 #include "node/engine.h"
 
