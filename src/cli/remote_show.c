@@ -154,8 +154,7 @@ void hf_remote_rows(struct hf_remote_call *call, const struct hf_json_array *ite
     const struct hf_remote_column *columns = call->verb->columns;
     hf_text_table_init(&table, count_columns(columns));
     for (size_t i = 0; columns[i].title != NULL; i++) {
-        table.right[i] =
-            columns[i].shown == HF_SHOWN_NUMBER || columns[i].shown == HF_SHOWN_AMOUNT;
+        table.right[i] = columns[i].shown == HF_SHOWN_NUMBER || columns[i].shown == HF_SHOWN_AMOUNT;
         hf_text_table_cell(&table, hf_str_from(columns[i].title));
     }
     for (size_t i = 0; i < items->count; i++) {

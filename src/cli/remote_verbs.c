@@ -457,7 +457,8 @@ const struct hf_remote_group hf_remote_groups[] = {
      .verbs = hf_remote_alert_verbs,
      .verb_count = HF_REMOTE_ALERT_VERBS},
     {.name = "saga",
-     .summary = "define, start, show, list, watch sagas; retry, skip and the like; test a definition",
+     .summary =
+         "define, start, show, list, watch sagas; retry, skip and the like; test a definition",
      .verbs = hf_remote_saga_verbs,
      .verb_count = HF_REMOTE_SAGA_VERBS},
     {.name = "key",

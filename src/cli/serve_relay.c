@@ -51,18 +51,18 @@ struct call {
     uint64_t give_up_ms;               /* without an owner until then it is refused */
     uint64_t not_before_ms;            /* it waits at least until then */
     bool repeatable;                   /* see the header, 1 */
-    bool polls;                        /* it is a receive, a feed, or waits for a saga: see the header, 3 */
-    atomic_bool gone;                  /* set by the loop's thread: nobody waits any more */
-    bool perhaps_done;                 /* it was on a connection that broke */
-    enum outcome outcome;              /* when it is resumed */
-    enum hf_err code;                  /* REFUSED: why */
-    int status;                        /* ANSWERED: of the owner's answer */
-    const char *content_type;          /* ANSWERED: or NULL; in the arena */
-    struct hf_str headers;             /* ANSWERED: to pass on; in the arena */
-    struct hf_str more_headers;        /* to be added to them */
-    struct connection *connection;     /* the thread's: of a stream under way */
-    bool begun;                        /* the loop's: the stream's head is out */
-    bool waits_for_room;               /* the loop's: it has the call until notice ROOM */
+    bool polls;               /* it is a receive, a feed, or waits for a saga: see the header, 3 */
+    atomic_bool gone;         /* set by the loop's thread: nobody waits any more */
+    bool perhaps_done;        /* it was on a connection that broke */
+    enum outcome outcome;     /* when it is resumed */
+    enum hf_err code;         /* REFUSED: why */
+    int status;               /* ANSWERED: of the owner's answer */
+    const char *content_type; /* ANSWERED: or NULL; in the arena */
+    struct hf_str headers;    /* ANSWERED: to pass on; in the arena */
+    struct hf_str more_headers;    /* to be added to them */
+    struct connection *connection; /* the thread's: of a stream under way */
+    bool begun;                    /* the loop's: the stream's head is out */
+    bool waits_for_room;           /* the loop's: it has the call until notice ROOM */
 };
 
 struct list {
