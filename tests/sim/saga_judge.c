@@ -284,6 +284,20 @@ static bool check_undo(struct saga_judging *j, uint32_t step, const struct hf_sa
     return true;
 }
 
+/* A parked step that is no call goes back to where it waits for its turn. */
+static bool begins_anew(const struct saga_plan_step *own, const struct hf_saga_step *before,
+                        const struct hf_saga_step *after)
+{
+    if (before->state != HF_STEP_PARKED) {
+        return false;
+    }
+    if (before->op == HF_SAGA_ACTION) {
+        return own->action != SAGA_WORK_HTTP && after->state == HF_STEP_PENDING;
+    }
+    return own->undo != SAGA_WORK_HTTP &&
+           after->state == (before->unknown ? HF_STEP_UNKNOWN : HF_STEP_SUCCEEDED);
+}
+
 static bool check_step(struct saga_judging *j, struct mirror *m, uint32_t step,
                        const struct hf_saga_step *all)
 {
@@ -294,9 +308,8 @@ static bool check_step(struct saga_judging *j, struct mirror *m, uint32_t step,
     bool given_up = before->state == HF_STEP_WAITING && after->state == HF_STEP_PENDING &&
                     c->compensating &&
                     (own->action == SAGA_WORK_SLEEP || own->action == SAGA_WORK_EVENT);
-    bool tried_again = before->state == HF_STEP_PARKED && after->state == HF_STEP_PENDING &&
-                       c->act == HF_SAGA_ACT_RETRY && own->action != SAGA_WORK_HTTP;
-    if ((next_states(before) & BIT(after->state)) == 0 && !given_up && !tried_again) {
+    if ((next_states(before) & BIT(after->state)) == 0 && !given_up &&
+        !(c->act == HF_SAGA_ACT_RETRY && begins_anew(own, before, after))) {
         return wrong(j, "step %s was %s and becomes %s", own->name,
                      hf_step_state_wire(before->state), hf_step_state_wire(after->state));
     }
