@@ -219,7 +219,8 @@ enum hf_err hf_deliver_start(struct hf_deliver *deliver, struct hf_error *error)
     }
     deliver->started = true;
     if (deliver->tail != NULL) {
-        deliver->listener = (struct hf_tail_listener){.ring = ring, .context = deliver};
+        deliver->listener =
+            (struct hf_tail_listener){.ring = ring, .context = deliver, .outward_only = true};
         hf_tail_listen(deliver->tail, &deliver->listener);
     }
     return HF_ERR_OK;

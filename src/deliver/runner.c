@@ -234,6 +234,7 @@ static void look_at_head(struct hf_runner *runner)
     if (head.position != runner->head_position || runner->head_seen_us == 0) {
         runner->head_position = head.position;
         runner->head_us = head.time_us;
+        runner->head_outward = head.outward;
         runner->head_seen_us = runner->now_us;
     }
     if (!head.open) {

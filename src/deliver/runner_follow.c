@@ -307,12 +307,23 @@ static bool fill_window(struct hf_runner *runner)
     return false;
 }
 
+/* Nothing from the next commit to the head is of a saga. */
+static bool skip_to_head(struct hf_runner *runner)
+{
+    if (runner->head_outward >= runner->next_position ||
+        runner->next_position > runner->head_position) {
+        return false;
+    }
+    runner->next_position = runner->head_position + 1;
+    return true;
+}
+
 bool runner_follow(struct hf_runner *runner)
 {
-    bool did = false;
     if (runner->phase == RUNNER_READING || runner->cold != NULL || runner->read_again_us != 0) {
         return false;
     }
+    bool did = skip_to_head(runner);
     for (uint32_t i = 0; i < runner->options.limits.commits_per_step && fill_window(runner); i++) {
         if (!take_frame(runner, runner->window[runner->next_position - runner->window_first])) {
             runner_read_again(runner);

@@ -110,7 +110,7 @@ struct hf_runner {
     bool halts;      /* HALTED since this step */
     uint64_t now_us; /* of this step */
     /* log time: that of the newest durable commit, when it was seen */
-    uint64_t head_position, head_us, head_seen_us;
+    uint64_t head_position, head_outward, head_us, head_seen_us;
     bool head_open;
     /* the work */
     struct runner_work *work; /* READING: what is out; NULL: none */

@@ -26,6 +26,8 @@ struct hf_batch {
     uint32_t commit_count;
     struct hf_hash hash_before; /* of the chain */
     struct hf_hash hash_after;
+    uint64_t
+        outward; /* newest of its commits that moves a saga or changes a subscription; 0: none */
 };
 
 struct hf_fetch_job {

@@ -78,15 +78,21 @@ static struct hf_wait_subject subject_of(const struct hf_event *event)
     }
 }
 
-/* For those who keep a list of subscriptions. */
-static void count_subscription_changes(struct hf_node *node)
+/* For those who send: they keep a list of subscriptions, and follow sagas. */
+static void note_outward(struct hf_node *node)
 {
     const struct hf_commit *commit = &node->draft.commit;
     for (uint32_t i = 0; i < commit->event_count; i++) {
         enum hf_event_type type = commit->events[i]->type;
-        if (type == HF_EVENT_SUBSCRIPTION_PUT || type == HF_EVENT_SUBSCRIPTION_DELETED ||
-            type == HF_EVENT_SUBSCRIPTION_SOUGHT) {
+        bool subscription = type == HF_EVENT_SUBSCRIPTION_PUT ||
+                            type == HF_EVENT_SUBSCRIPTION_DELETED ||
+                            type == HF_EVENT_SUBSCRIPTION_SOUGHT;
+        bool saga = type >= HF_EVENT_SAGA_DEFINED && type <= HF_EVENT_SAGA_ENDED;
+        if (subscription) {
             atomic_fetch_add_explicit(&node->subscription_changes, 1, memory_order_release);
+        }
+        if (subscription || saga) {
+            node->building.outward = commit->position;
         }
     }
 }
@@ -148,7 +154,7 @@ static struct hf_shared_bytes *record(struct hf_node *node, bool asked)
     }
     stir_waits(node);
     evolve(node);
-    count_subscription_changes(node);
+    note_outward(node);
     hf_recent_add_frame(&node->state.recent, node->state.position, frame);
     if (batch->commit_count == 0) {
         batch->first_position = node->state.position;
@@ -550,6 +556,7 @@ static void clear_batch(struct hf_batch *batch)
 {
     hf_buffer_clear(&batch->body);
     batch->commit_count = 0;
+    batch->outward = 0;
 }
 
 bool hf_node_start_append(struct hf_node *node)
@@ -578,10 +585,12 @@ static void flight_is_durable(struct hf_node *node)
     node->durable.position = node->flight.first_position + node->flight.commit_count - 1;
     node->durable.hash = node->flight.hash_after;
     node->durable.epoch = node->epoch;
+    uint64_t outward = node->flight.outward;
     clear_batch(&node->flight);
     node->in_flight = false;
     node->resolving = false;
-    hf_tail_publish(node->tail, &node->state.recent, node->durable.position, node->durable.seq);
+    hf_tail_publish(node->tail, &node->state.recent, node->durable.position, node->durable.seq,
+                    outward);
     hf_recent_trim(&node->state.recent, node->durable.position, node->limits.recent_bytes_max);
     node->counts.batches++;
 }

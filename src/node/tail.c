@@ -97,10 +97,12 @@ static uint64_t time_of_frame(const struct hf_shared_bytes *frame)
     return hf_tail_time_of(frame->data + HF_COMMIT_FRAME_BYTES, hf_get_u32(frame->data));
 }
 
-static void ring_all(struct hf_tail *tail)
+static void ring_all(struct hf_tail *tail, bool outward)
 {
     for (struct hf_tail_listener *at = tail->listeners; at != NULL; at = at->next) {
-        at->ring(at->context);
+        if (outward || !at->outward_only) {
+            at->ring(at->context);
+        }
     }
 }
 
@@ -108,6 +110,7 @@ void hf_tail_open(struct hf_tail *tail, const struct hf_tail_head *head)
 {
     lock(tail);
     tail->head = *head;
+    tail->head.outward = head->position; /* what is there was not looked at */
     tail->head.open = true;
     unlock(tail);
 }
@@ -126,7 +129,7 @@ static void add_frame(struct hf_tail *tail, uint64_t position, struct hf_shared_
 }
 
 void hf_tail_publish(struct hf_tail *tail, const struct hf_recent *recent, uint64_t position,
-                     uint64_t seq)
+                     uint64_t seq, uint64_t outward)
 {
     lock(tail);
     uint64_t next = tail->head.position + 1;
@@ -148,7 +151,9 @@ void hf_tail_publish(struct hf_tail *tail, const struct hf_recent *recent, uint6
     }
     tail->head.position = position;
     tail->head.seq = seq;
-    ring_all(tail);
+    bool moves = outward > tail->head.outward;
+    tail->head.outward = hf_max_u64(tail->head.outward, outward);
+    ring_all(tail, moves);
     unlock(tail);
 }
 
@@ -156,7 +161,7 @@ void hf_tail_close(struct hf_tail *tail)
 {
     lock(tail);
     tail->head.open = false;
-    ring_all(tail);
+    ring_all(tail, true);
     unlock(tail);
 }
 

@@ -3,7 +3,7 @@
  *
  * Owns: references to the newest durable frames (a ring), the durable position, the doorbell of those who wait for more.
  * Must never: show what is not durable; let a reader hold up the node's thread: it takes a mutex for moments, reads the
- * disk on the caller's thread, and rings each listener once a batch. Called by: the node (publishes), the feed and
+ * disk on the caller's thread, and rings each listener at most once a batch. Called by: the node (publishes), the feed and
  * others who read the log (any thread).
  *
  *   log (disk) ─────────────────────────────────────► durable position
@@ -27,7 +27,9 @@ struct hf_tail_head {
     uint64_t position; /* newest durable commit; 0 = none */
     uint64_t time_us;  /* its time */
     uint64_t seq;      /* its batch */
-    bool open;         /* more may come */
+    uint64_t
+        outward; /* no commit behind it, up to position, moves a saga or changes a subscription */
+    bool open;   /* more may come */
 };
 
 /* Keeps at most bytes_max of frames. log outlives it. NULL: memory is short. */
@@ -38,9 +40,9 @@ void hf_tail_free(struct hf_tail *tail); /* no listener is left */
 
 /* It leads: what was recovered is durable. */
 void hf_tail_open(struct hf_tail *tail, const struct hf_tail_head *head);
-/* Everything up to head is durable now; the newest frames are in `recent`. */
+/* Everything up to position is durable now, the newest frames are in `recent`; outward as in the head, 0: as before. */
 void hf_tail_publish(struct hf_tail *tail, const struct hf_recent *recent, uint64_t position,
-                     uint64_t seq);
+                     uint64_t seq, uint64_t outward);
 void hf_tail_close(struct hf_tail *tail);
 
 /* ---- any thread ---- */
@@ -51,6 +53,7 @@ struct hf_tail_head hf_tail_head(struct hf_tail *tail);
 struct hf_tail_listener {
     void (*ring)(void *context);
     void *context;
+    bool outward_only;             /* only after a batch that moves head.outward */
     struct hf_tail_listener *next; /* the tail's */
 };
 void hf_tail_listen(struct hf_tail *tail, struct hf_tail_listener *listener);

@@ -54,6 +54,7 @@ static struct hf_tail_head head(void *context)
         .position = rig->durable,
         .time_us = rig->durable == 0 ? 0 : rig->times[rig->durable - 1],
         .seq = rig->durable,
+        .outward = rig->durable,
         .open = !rig->down,
     };
 }

@@ -137,6 +137,32 @@ static void ring(void *context)
     (*(unsigned *)context)++;
 }
 
+static void who_sends_is_rung_for_what_concerns_it_alone(void **state)
+{
+    (void)state;
+    struct fixture f = begin(3, 1u << 20);
+    node_rig_drive(&f.rig, 100000);
+    unsigned rings = 0;
+    struct hf_tail_listener listener = {.ring = ring, .context = &rings, .outward_only = true};
+    hf_tail_listen(f.tail, &listener);
+    commit_some(&f, 0, 20);
+    assert_int_equal(rings, 0);
+    uint64_t before = hf_tail_head(f.tail).outward;
+    assert_true(before < hf_tail_head(f.tail).position);
+    node_rig_commit(&f.rig,
+                    "{\"do\":[{\"op\":\"start_saga\",\"saga\":\"a\",\"definition\":{\"steps\":[{"
+                    "\"name\":\"pause\",\"action\":{\"sleep_ms\":60000}}]}}]}");
+    assert_int_equal(rings, 1);
+    assert_int_equal(hf_tail_head(f.tail).outward, hf_tail_head(f.tail).position);
+    commit_some(&f, 100, 20);
+    assert_int_equal(rings, 1);
+    hf_node_stop(f.rig.node);
+    node_rig_drive(&f.rig, 1000000);
+    assert_int_equal(rings, 2);
+    hf_tail_unlisten(f.tail, &listener);
+    node_rig_end(&f.rig);
+}
+
 static void listeners_are_rung_once_a_batch_and_at_the_end(void **state)
 {
     (void)state;
@@ -286,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_seen_before_it_is_durable),
+        cmocka_unit_test(who_sends_is_rung_for_what_concerns_it_alone),
         cmocka_unit_test(listeners_are_rung_once_a_batch_and_at_the_end),
         cmocka_unit_test(the_ring_is_bounded_and_the_log_has_the_rest),
         cmocka_unit_test(a_time_leads_to_its_position),
