@@ -323,7 +323,8 @@ static bool check_step(struct saga_judging *j, struct mirror *m, uint32_t step,
     if (undoes && !check_undo(j, step, all)) {
         return false;
     }
-    if (after->state == HF_STEP_FAILED && m->open_end[step] && c->act != HF_SAGA_ACT_FAIL) {
+    bool fails = after->state == HF_STEP_FAILED && before->state != HF_STEP_FAILED;
+    if (fails && m->open_end[step] && c->act != HF_SAGA_ACT_FAIL) {
         return wrong(j, "step %s counts as not done, but an attempt of it had no definite answer",
                      own->name);
     }
