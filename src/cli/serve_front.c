@@ -2,6 +2,7 @@
 
 #include "api/answer_json.h"
 #include "api/json_write.h"
+#include "outside/outside.h"
 
 #define OWNER_BYTES 320
 
@@ -144,6 +145,9 @@ struct hf_http_handler hf_front_handler(struct hf_front *front)
         .notice = notice,
         .refuse = refuse,
         .admit = admit,
+        .left = hf_outside_linux_left,
+        .run_left = hf_outside_linux_run_left,
+        .pass_left = hf_outside_linux_pass_left,
     };
 }
 

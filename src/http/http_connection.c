@@ -114,6 +114,27 @@ void hf_http_pool_trim(struct hf_http_server *server, uint32_t keep)
     }
 }
 
+/* Room for the descriptor in by_fd. */
+static bool reserve_fd(struct hf_http_server *server, int fd)
+{
+    size_t needed = (size_t)fd + 1;
+    if (needed <= server->by_fd_count) {
+        return true;
+    }
+    size_t count = needed + needed / 2;
+    struct hf_http_connection **grown =
+        hf_realloc(server->by_fd, count * sizeof(struct hf_http_connection *));
+    if (grown == NULL) {
+        return false;
+    }
+    for (size_t i = server->by_fd_count; i < count; i++) {
+        grown[i] = NULL;
+    }
+    server->by_fd = grown;
+    server->by_fd_count = count;
+    return true;
+}
+
 bool hf_http_open(struct hf_http_server *server, const struct hf_http_listener *listener, int fd)
 {
     struct hf_http_connection *connection = hf_calloc(1, sizeof(*connection));
@@ -133,15 +154,18 @@ bool hf_http_open(struct hf_http_server *server, const struct hf_http_listener *
         connection->ssl = hf_http_tls_open(listener->tls, fd);
         connection->shaking = true;
     }
+    server->newest_number += server->newest_number == UINT32_MAX ? 2 : 1;
+    connection->number = server->newest_number;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.ptr = connection};
-    if ((listener->tls != NULL && connection->ssl == NULL) ||
+                                .data.u64 = hf_http_event_key(fd, connection->number)};
+    if ((listener->tls != NULL && connection->ssl == NULL) || !reserve_fd(server, fd) ||
         epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
         hf_http_tls_close(connection->ssl);
         (void)close(fd);
         hf_free(connection);
         return false;
     }
+    server->by_fd[fd] = connection;
     hf_http_timer_set(connection, connection->shaking ? HF_HTTP_TIMER_HEAD : HF_HTTP_TIMER_IDLE);
     server->connection_count++;
     hf_http_count(&server->counters.accepted, 1);
@@ -165,6 +189,7 @@ void hf_http_drop(struct hf_http_connection *connection)
     }
     hf_http_tls_close(connection->ssl);
     connection->ssl = NULL;
+    server->by_fd[connection->fd] = NULL;
     (void)close(connection->fd); /* takes it out of the epoll set too */
     connection->fd = -1;
     connection->state = HF_HTTP_CLOSED;

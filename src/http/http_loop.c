@@ -12,9 +12,44 @@
 #define TRIM_MS         1000 /* between looks at the pool */
 #define WAIT_MS_FOREVER (-1)
 
+/*
+ * Two threads, one turn: who has the turn does everything; it is given up in epoll_wait, and while the loop's thread runs what was
+ * left to it. Then the stand-in listens in its place. A stand-in that waits is not sent away: the kernel wakes the one that
+ * began to wait last, so that it has nothing to do but when the loop's thread can't; when it comes back from there and is not
+ * wanted any more, it goes to sleep without epoll.
+ */
+
+/* Of this thread: it runs what was left to it, and will look at what is done there when it comes back. */
+static _Thread_local const struct hf_http_server *comes_back_to;
+
+static void take_turn(struct hf_http_server *server)
+{
+    HF_CHECK(pthread_mutex_lock(&server->turn) == 0);
+}
+
+static void give_turn(struct hf_http_server *server)
+{
+    HF_CHECK(pthread_mutex_unlock(&server->turn) == 0);
+}
+
+/* From now on exchanges that are done ring. The turn is held, and `done` is to be looked at once more. */
+static void fall_asleep(struct hf_http_server *server)
+{
+    server->awake--;
+    if (server->awake == 0) {
+        atomic_store(&server->is_asleep, true);
+    }
+}
+
+static void wake_up(struct hf_http_server *server)
+{
+    server->awake++;
+    atomic_store(&server->is_asleep, false);
+}
+
 void hf_http_ring(struct hf_http_server *server)
 {
-    if (atomic_exchange(&server->is_asleep, false)) {
+    if (comes_back_to != server && atomic_exchange(&server->is_asleep, false)) {
         uint64_t one = 1;
         ssize_t written;
         do {
@@ -126,7 +161,8 @@ static bool make_room_for_one(struct hf_http_server *server)
 static void pause_listener(struct hf_http_server *server, struct hf_http_listener *listener,
                            bool pause)
 {
-    struct epoll_event event = {.events = pause ? 0 : EPOLLIN, .data.ptr = listener};
+    struct epoll_event event = {.events = pause ? 0 : EPOLLIN,
+                                .data.u64 = hf_http_event_key(listener->fd, 0)};
     listener->is_paused = pause;
     HF_CHECK(epoll_ctl(server->epoll, EPOLL_CTL_MOD, listener->fd, &event) == 0);
 }
@@ -157,17 +193,17 @@ static void accept_some(struct hf_http_server *server, struct hf_http_listener *
 
 static void take_event(struct hf_http_server *server, const struct epoll_event *event)
 {
-    if (event->data.ptr == server) {
-        return; /* the bell: it has woken the loop, that is all */
+    uint32_t fd = (uint32_t)event->data.u64;
+    uint32_t number = (uint32_t)(event->data.u64 >> 32);
+    for (size_t i = 0; number == 0 && i < server->listener_count; i++) {
+        if (server->listeners[i].fd == (int)fd) {
+            accept_some(server, &server->listeners[i]);
+        }
     }
-    struct hf_http_listener *listener = event->data.ptr;
-    if (listener >= server->listeners && listener < server->listeners + server->listener_count) {
-        accept_some(server, listener);
-        return;
-    }
-    struct hf_http_connection *connection = event->data.ptr;
-    if (connection->state == HF_HTTP_CLOSED) {
-        return;
+    struct hf_http_connection *connection =
+        number == 0 || fd >= server->by_fd_count ? NULL : server->by_fd[fd];
+    if (connection == NULL || connection->number != number) {
+        return; /* a listener, the bell (it has woken somebody, that is all), or a connection that is gone */
     }
     if ((event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
         connection->hangs_up = true;
@@ -206,6 +242,11 @@ static void drain_done(struct hf_http_server *server)
     }
 }
 
+static bool has_left(const struct hf_http_server *server)
+{
+    return server->handler.left != NULL && server->handler.left();
+}
+
 /* Each that could go on when this began has one turn. */
 static void run_ready(struct hf_http_server *server)
 {
@@ -217,6 +258,9 @@ static void run_ready(struct hf_http_server *server)
         connection->is_queued = false;
         hf_http_run(connection);
         connection = next;
+        if (connection != NULL && has_left(server)) {
+            server->handler.pass_left();
+        }
     }
 }
 
@@ -292,14 +336,16 @@ static int wait_for_events(struct hf_http_server *server, struct epoll_event *ev
 {
     int timeout_ms = wait_ms(server);
     /* First "I sleep", then a last look: who finishes an exchange between the two rings the bell. */
-    atomic_store(&server->is_asleep, true);
+    fall_asleep(server);
     bool stops = atomic_load(&server->is_stopping) && server->drain_deadline_ms == 0;
     if (server->ready_first != NULL || atomic_load(&server->done) != NULL || stops) {
         timeout_ms = 0;
     }
+    give_turn(server);
     int count = epoll_wait(server->epoll, events, EVENTS_TURN, timeout_ms);
-    atomic_store(&server->is_asleep, false);
     HF_CHECK(count >= 0 || errno == EINTR);
+    take_turn(server);
+    wake_up(server);
     return count < 0 ? 0 : count;
 }
 
@@ -325,30 +371,104 @@ static void look_at_clock(struct hf_http_server *server)
     }
 }
 
+/* Everything that can be done now. */
+static void work(struct hf_http_server *server, const struct epoll_event *events, int count)
+{
+    look_at_clock(server);
+    for (int i = 0; i < count; i++) {
+        take_event(server, &events[i]);
+    }
+    drain_done(server);
+    if (server->drain_deadline_ms == 0 && atomic_load(&server->is_stopping)) {
+        begin_stop(server);
+    }
+    run_ready(server);
+    expire_timers(server);
+    if (server->drain_deadline_ms != 0 && server->now_ms >= server->drain_deadline_ms) {
+        drop_all(server);
+    }
+    free_dead(server);
+    server->has_ended =
+        server->has_ended ||
+        (server->drain_deadline_ms != 0 && server->connection_count == 0 &&
+         server->exchange_count == 0 && server->ready_first == NULL && server->dead == NULL);
+}
+
+/* Nothing but that is to be done: the stand-in listens meanwhile. */
+static void run_left(struct hf_http_server *server)
+{
+    fall_asleep(server);
+    if (server->ready_first != NULL || atomic_load(&server->done) != NULL) {
+        server->handler.pass_left();
+        wake_up(server);
+        return;
+    }
+    server->runs_left = true;
+    if (!server->stands_in) {
+        server->stands_in = true;
+        HF_CHECK(pthread_cond_signal(&server->stand_in_wanted) == 0);
+    }
+    give_turn(server);
+    comes_back_to = server;
+    server->handler.run_left();
+    comes_back_to = NULL;
+    take_turn(server);
+    server->runs_left = false;
+    wake_up(server);
+    work(server, NULL, 0);
+}
+
 void *hf_http_loop(void *context)
 {
     struct hf_http_server *server = context;
     struct epoll_event events[EVENTS_TURN];
+    take_turn(server);
     look_at_clock(server);
-    for (;;) {
+    while (!server->has_ended) {
         int count = wait_for_events(server, events);
-        look_at_clock(server);
-        for (int i = 0; i < count; i++) {
-            take_event(server, &events[i]);
-        }
-        drain_done(server);
-        if (server->drain_deadline_ms == 0 && atomic_load(&server->is_stopping)) {
-            begin_stop(server);
-        }
-        run_ready(server);
-        expire_timers(server);
-        if (server->drain_deadline_ms != 0 && server->now_ms >= server->drain_deadline_ms) {
-            drop_all(server);
-        }
-        free_dead(server);
-        if (server->drain_deadline_ms != 0 && server->connection_count == 0 &&
-            server->exchange_count == 0 && server->ready_first == NULL && server->dead == NULL) {
-            return NULL;
+        work(server, events, count);
+        while (has_left(server)) {
+            run_left(server);
         }
     }
+    give_turn(server);
+    return NULL;
+}
+
+/* Is not wanted: sleeps until it is, or until the end. */
+static void stand_by(struct hf_http_server *server)
+{
+    fall_asleep(server);
+    if (server->awake == 0) {
+        hf_http_ring(
+            server); /* what this turn has left to be done, and when, is the other's to see */
+    }
+    server->stands_in = false;
+    while (!server->stands_in && !server->has_ended) {
+        HF_CHECK(pthread_cond_wait(&server->stand_in_wanted, &server->turn) == 0);
+    }
+    wake_up(server);
+}
+
+void *hf_http_stand_in(void *context)
+{
+    struct hf_http_server *server = context;
+    struct epoll_event events[EVENTS_TURN];
+    take_turn(server);
+    wake_up(server);
+    while (!server->has_ended) {
+        if (!server->runs_left) {
+            stand_by(server);
+            continue;
+        }
+        int count = wait_for_events(server, events);
+        work(server, events, count);
+        if (has_left(server)) {
+            server->handler.pass_left();
+        }
+    }
+    fall_asleep(server);
+    hf_http_ring(server); /* the loop's thread ends, too */
+    give_turn(server);
+    return NULL;
 }

@@ -16,10 +16,11 @@
  *                                     └──► CLOSING (all is to be sent) ──► LINGER or CLOSED
  *
  * Owns: nothing by itself. Rules of the folder:
- * 1. Everything but hf_http_resume, the counts and `stopping` belongs to the loop's thread.
+ * 1. Everything but hf_http_resume, the counts and `stopping` belongs to the thread that has the loop's turn (http_loop.c).
  * 2. A connection has a work (buffers, arena, exchange) only while it is not idle; works are pooled.
- * 3. A connection that ends is closed at once and freed at the end of the loop's turn, when no event of this turn
- *    can name it any more; if its exchange is under way, when that is answered.
+ * 3. A connection that ends is closed at once and freed at the end of the turn, when nothing of this turn names it
+ *    any more; if its exchange is under way, when that is answered. Events name it by descriptor and number, so one that the
+ *    other thread still holds is known to be late.
  * 4. Events only set `readable` and `writable` (edge-triggered) and queue the connection; hf_http_run moves it.
  */
 #ifndef HF_HTTP_HTTP_PRIV_H
@@ -112,20 +113,21 @@ struct hf_http_connection {
     uint64_t deadline_ms;                  /* when its timer ends */
     uint32_t renew_bytes;                  /* sent or received since the timer was set */
     int fd;                                /* -1 when closed */
-    uint8_t state;                         /* enum hf_http_state */
-    uint8_t timer;                         /* enum hf_http_timer */
-    bool readable;                         /* a read may give something */
-    bool writable;                         /* a write may take something */
-    bool hangs_up;                         /* an event told that the peer sends no more */
-    bool ended;                            /* everything that it sent is read */
-    bool shaking;                          /* the TLS handshake is not finished */
-    bool is_local;                         /* came over a Unix socket */
-    bool is_queued;                        /* in the list of those that can go on */
-    bool is_running;                       /* inside hf_http_run */
-    bool must_end;                         /* no further request after this answer */
-    bool must_linger;                      /* something unread may come behind the answer */
-    bool is_renewed;                       /* its timer starts anew */
-    bool is_broken;                        /* memory was short for its answer: it can only end */
+    uint32_t number;  /* not 0; with fd it is another connection's only after 2^32 of them */
+    uint8_t state;    /* enum hf_http_state */
+    uint8_t timer;    /* enum hf_http_timer */
+    bool readable;    /* a read may give something */
+    bool writable;    /* a write may take something */
+    bool hangs_up;    /* an event told that the peer sends no more */
+    bool ended;       /* everything that it sent is read */
+    bool shaking;     /* the TLS handshake is not finished */
+    bool is_local;    /* came over a Unix socket */
+    bool is_queued;   /* in the list of those that can go on */
+    bool is_running;  /* inside hf_http_run */
+    bool must_end;    /* no further request after this answer */
+    bool must_linger; /* something unread may come behind the answer */
+    bool is_renewed;  /* its timer starts anew */
+    bool is_broken;   /* memory was short for its answer: it can only end */
 };
 
 struct hf_http_listener {
@@ -162,23 +164,33 @@ struct hf_http_server {
     struct hf_http_listener listeners[HF_HTTP_LISTENERS_MAX];
     size_t listener_count;
     struct hf_http_counters counters;
-    int epoll; /* -1: none */
-    int bell;  /* eventfd; rings the loop awake */
-    pthread_t thread;
+    int epoll;            /* -1: none */
+    int bell;             /* eventfd; rings the loop awake */
+    pthread_t thread;     /* the loop's */
+    pthread_t stand_in;   /* in its place while it runs what was left to it */
+    pthread_mutex_t turn; /* of the one of the two that is at work; not held in epoll_wait */
+    pthread_cond_t stand_in_wanted;
     bool is_started;
     /* Between threads. */
     _Atomic(struct hf_http_work *) done; /* resumed exchanges, the newest first */
-    _Atomic bool is_asleep;              /* the loop waits, or is about to: ring */
-    _Atomic uint32_t resuming;           /* threads inside hf_http_resume */
-    _Atomic bool is_stopping;            /* set once */
-    _Atomic uint32_t drain_ms;           /* set before is_stopping */
-    /* The loop's own. */
+    _Atomic bool is_asleep;    /* nobody is at work, and all who wait saw `done` empty: ring */
+    _Atomic uint32_t resuming; /* threads inside hf_http_resume */
+    _Atomic bool is_stopping;  /* set once */
+    _Atomic uint32_t drain_ms; /* set before is_stopping */
+    /* The turn's own. */
+    unsigned awake;                    /* of the two threads: at work, or waiting for the turn */
+    bool runs_left;                    /* the loop's thread is not to be had for the moment */
+    bool stands_in;                    /* the stand-in waits for events, or is at work */
+    bool has_ended;                    /* both threads shall end */
     uint64_t now_ms;                   /* of this turn */
     uint64_t date_seconds;             /* what date shows */
     char date[HF_HTTP_DATE_BYTES + 1]; /* for answers */
     uint64_t drain_deadline_ms; /* when answers are not waited for any more; 0: not stopping */
-    size_t connection_count;    /* open */
-    size_t exchange_count;      /* with the handler */
+    struct hf_http_connection **by_fd; /* open ones, NULL elsewhere; owned array of by_fd_count */
+    size_t by_fd_count;
+    uint32_t newest_number;  /* of a connection */
+    size_t connection_count; /* open */
+    size_t exchange_count;   /* with the handler */
     struct hf_http_list timers[HF_HTTP_TIMERS];
     struct hf_http_connection *ready_first; /* those that can go on */
     struct hf_http_connection *ready_last;
@@ -189,7 +201,13 @@ struct hf_http_server {
     uint64_t trim_at_ms; /* when it is trimmed next */
 };
 
-/* Counters are written by the loop alone and read by anybody. */
+/* What an event of epoll says: number 0 is the bell or a listener. */
+static inline uint64_t hf_http_event_key(int fd, uint32_t number)
+{
+    return (uint64_t)number << 32 | (uint32_t)fd;
+}
+
+/* Counters are written by who has the turn and read by anybody. */
 static inline void hf_http_count(_Atomic uint64_t *counter, uint64_t more)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
@@ -201,8 +219,9 @@ enum hf_err hf_http_listener_open(struct hf_http_listener *listener, const char 
                                   struct hf_error *error);
 void hf_http_listener_close(struct hf_http_listener *listener);
 
-/* http_loop.c: the loop's thread. */
-void *hf_http_loop(void *context); /* the server */
+/* http_loop.c: the loop's threads. */
+void *hf_http_loop(void *context);     /* the server */
+void *hf_http_stand_in(void *context); /* the server */
 /* Puts the connection among those that can go on. */
 void hf_http_ready(struct hf_http_connection *connection);
 /* Rings the loop awake if it sleeps. Any thread. */

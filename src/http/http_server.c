@@ -59,6 +59,9 @@ static void server_free(struct hf_http_server *server)
         hf_http_listener_close(&server->listeners[i]);
     }
     hf_http_pool_trim(server, 0);
+    hf_free(server->by_fd);
+    HF_CHECK(pthread_mutex_destroy(&server->turn) == 0);
+    HF_CHECK(pthread_cond_destroy(&server->stand_in_wanted) == 0);
     if (server->epoll >= 0) {
         (void)close(server->epoll);
     }
@@ -79,6 +82,8 @@ enum hf_err hf_http_server_new(const struct hf_http_limits *limits,
     if (server == NULL) {
         return hf_error_set(error, HF_ERR_NO_MEMORY, "http server: out of memory");
     }
+    HF_CHECK(pthread_mutex_init(&server->turn, NULL) == 0);
+    HF_CHECK(pthread_cond_init(&server->stand_in_wanted, NULL) == 0);
     server->limits = *limits;
     server->limits.connections_max = connections_allowed(limits->connections_max);
     server->handler = *handler;
@@ -90,7 +95,8 @@ enum hf_err hf_http_server_new(const struct hf_http_limits *limits,
     };
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     server->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = server};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET,
+                                .data.u64 = hf_http_event_key(server->bell, 0)};
     if (server->epoll < 0 || server->bell < 0 ||
         epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->bell, &event) != 0) {
         char text[128];
@@ -117,7 +123,7 @@ enum hf_err hf_http_server_listen(struct hf_http_server *server, const char *add
         return result;
     }
     listener->tls = tls;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = listener};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = hf_http_event_key(listener->fd, 0)};
     if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, listener->fd, &event) != 0) {
         hf_http_listener_close(listener);
         return hf_error_set(error, HF_ERR_IO, "listen on %s: epoll refuses the socket", address);
@@ -131,6 +137,18 @@ uint16_t hf_http_server_port(const struct hf_http_server *server, size_t n)
     return n < server->listener_count ? server->listeners[n].port : 0;
 }
 
+/* Ends the stand-in. */
+static void dismiss(struct hf_http_server *server)
+{
+    HF_CHECK(pthread_mutex_lock(&server->turn) == 0);
+    server->has_ended = true;
+    HF_CHECK(pthread_cond_signal(&server->stand_in_wanted) == 0);
+    HF_CHECK(pthread_mutex_unlock(&server->turn) == 0);
+    atomic_store(&server->is_asleep, true); /* so that it is rung */
+    hf_http_ring(server);
+    HF_CHECK(pthread_join(server->stand_in, NULL) == 0);
+}
+
 enum hf_err hf_http_server_start(struct hf_http_server *server, struct hf_error *error)
 {
     HF_CHECK(!server->is_started);
@@ -139,13 +157,16 @@ enum hf_err hf_http_server_start(struct hf_http_server *server, struct hf_error 
     sigset_t before;
     HF_CHECK(sigfillset(&all) == 0);
     HF_CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    int failure = pthread_create(&server->thread, NULL, hf_http_loop, server);
+    server->awake = 1; /* the loop's thread; it begins as such */
+    bool stood_in = pthread_create(&server->stand_in, NULL, hf_http_stand_in, server) == 0;
+    server->is_started =
+        stood_in && pthread_create(&server->thread, NULL, hf_http_loop, server) == 0;
     HF_CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    if (failure != 0) {
-        return hf_error_set(error, HF_ERR_NO_MEMORY, "http server: no thread");
+    if (stood_in && !server->is_started) {
+        dismiss(server);
     }
-    server->is_started = true;
-    return HF_ERR_OK;
+    return server->is_started ? HF_ERR_OK
+                              : hf_error_set(error, HF_ERR_NO_MEMORY, "http server: no thread");
 }
 
 void hf_http_server_stop(struct hf_http_server *server, uint32_t drain_ms)
@@ -155,6 +176,7 @@ void hf_http_server_stop(struct hf_http_server *server, uint32_t drain_ms)
         atomic_store(&server->is_stopping, true);
         hf_http_ring(server);
         HF_CHECK(pthread_join(server->thread, NULL) == 0);
+        dismiss(server);
         /* Who has finished the last exchange may still be ringing the bell. */
         while (atomic_load(&server->resuming) != 0) {
             (void)sched_yield();

@@ -1,8 +1,9 @@
 /*
  * The server: listeners, connections, TLS, limits and time-outs around exchanges.
  *
- * Owns: sockets, connections, their buffers, one loop thread (epoll). Must never: know a path or a
- * body's meaning; wait for anything but epoll; let one connection's slowness or hostility touch another.
+ * Owns: sockets, connections, their buffers, the loop's threads (epoll): one that does everything, and one that takes its place
+ * while it runs what a request has left it. Must never: know a path or a body's meaning; wait for anything but epoll while
+ * nobody else listens; let one connection's slowness or hostility touch another.
  * Called by: cli's serve (starts and stops it); tests.
  *
  * 1. A connection has one exchange under way; while it is, nothing more is read from it than its buffer
@@ -54,6 +55,12 @@ struct hf_http_handler {
      * empty yet; what is left in arena and user is there when `handle` is called. */
     bool (*admit)(void *context, struct hf_http_exchange *exchange,
                   struct hf_http_response *response);
+    /* Work that blocks, and that another thread would do, but not as soon: `left` asks whether the thread that asks was left some by
+     * what it did last; then it does it (run) if nothing else is there to be done, or gives it away (pass). While it runs, the
+     * server's other thread listens. NULL: never. */
+    bool (*left)(void);
+    void (*run_left)(void);
+    void (*pass_left)(void);
 };
 
 struct hf_http_tls; /* a certificate and its key, ready for use */
@@ -77,10 +84,10 @@ enum hf_err hf_http_server_listen(struct hf_http_server *server, const char *add
 /* The port of the n-th listener as bound (0 for a Unix socket). */
 uint16_t hf_http_server_port(const struct hf_http_server *server, size_t n);
 
-/* Starts the loop's thread. */
+/* Starts the loop's threads. */
 enum hf_err hf_http_server_start(struct hf_http_server *server, struct hf_error *error);
 
-/* Stops accepting, closes idle connections, answers what is under way (at most drain_ms), ends the thread.
+/* Stops accepting, closes idle connections, answers what is under way (at most drain_ms), ends the threads.
  * Every exchange handed to the handler has been answered or dropped when it returns, provided the handler
  * goes on answering. Then frees everything. */
 void hf_http_server_stop(struct hf_http_server *server, uint32_t drain_ms);

@@ -23,6 +23,7 @@ struct worker {
     bool started;                  /* the thread exists */
     bool stop;                     /* the thread shall end */
     bool asleep;                   /* the thread waits on work_there */
+    bool lent;                     /* another thread runs a job in its place */
     uint32_t drainers;             /* callers that wait on job_done */
     uint64_t submitted_count;      /* jobs ever submitted */
     uint64_t finished_count;       /* jobs ever finished */

@@ -20,6 +20,9 @@
 static _Thread_local bool in_job;
 static _Thread_local bool job_rang;
 static _Thread_local bool stepping;
+/* Of this thread, too: it runs jobs of the log itself; whose queue has the one that it is to run. */
+static _Thread_local bool takes_jobs;
+static _Thread_local struct worker *left;
 
 static void lock(struct worker *worker)
 {
@@ -31,14 +34,9 @@ static void unlock(struct worker *worker)
     HF_CHECK(pthread_mutex_unlock(&worker->mutex) == 0);
 }
 
-/* The next job, taken from the queue; NULL when the worker shall stop. The mutex is held. */
-static struct hf_job *next_job(struct worker *worker)
+/* The next job, taken from the queue, or NULL. The mutex is held. */
+static struct hf_job *take_job(struct worker *worker)
 {
-    while (worker->first == NULL && !worker->stop) {
-        worker->asleep = true;
-        HF_CHECK(pthread_cond_wait(&worker->work_there, &worker->mutex) == 0);
-    }
-    worker->asleep = false;
     struct hf_job *job = worker->first;
     if (job != NULL) {
         worker->first = job->next;
@@ -50,30 +48,47 @@ static struct hf_job *next_job(struct worker *worker)
     return job;
 }
 
+/* The mutex is held, but not while the job runs. */
+static void run_job(struct worker *worker, struct hf_job *job)
+{
+    unlock(worker);
+    in_job = true;
+    job->run(job); /* the job's memory may be gone when this returns */
+    in_job = false;
+    lock(worker);
+    worker->finished_count++;
+    if (worker->drainers > 0) {
+        HF_CHECK(pthread_cond_broadcast(&worker->job_done) == 0);
+    }
+}
+
+/* A ring from inside the job that has just returned. No mutex is held. */
+static void ring_late(struct worker *worker)
+{
+    if (job_rang) {
+        job_rang = false;
+        hf_linux_ring(&worker->outside->base);
+    }
+}
+
 static void *work(void *context)
 {
     struct worker *worker = context;
     lock(worker);
     for (;;) {
-        struct hf_job *job = next_job(worker);
+        while (worker->lent || (worker->first == NULL && !worker->stop)) {
+            worker->asleep = true;
+            HF_CHECK(pthread_cond_wait(&worker->work_there, &worker->mutex) == 0);
+        }
+        worker->asleep = false;
+        struct hf_job *job = take_job(worker);
         if (job == NULL) {
             break;
         }
+        run_job(worker, job);
         unlock(worker);
-        in_job = true;
-        job->run(job); /* the job's memory may be gone when this returns */
-        in_job = false;
+        ring_late(worker);
         lock(worker);
-        worker->finished_count++;
-        if (worker->drainers > 0) {
-            HF_CHECK(pthread_cond_broadcast(&worker->job_done) == 0);
-        }
-        if (job_rang) {
-            job_rang = false;
-            unlock(worker);
-            hf_linux_ring(&worker->outside->base);
-            lock(worker);
-        }
     }
     unlock(worker);
     return NULL;
@@ -135,10 +150,46 @@ void hf_linux_submit(struct hf_outside *o, enum hf_worker kind, struct hf_job *j
         start(worker);
     }
     bool wake = worker->asleep;
+    if (wake && takes_jobs && kind == HF_WORKER_LOG && !worker->lent && worker->first == job) {
+        left = worker;
+        wake = false;
+    }
     unlock(worker);
     if (wake) {
         HF_CHECK(pthread_cond_signal(&worker->work_there) == 0);
     }
+}
+
+bool hf_outside_linux_left(void)
+{
+    takes_jobs = true;
+    return left != NULL;
+}
+
+void hf_outside_linux_pass_left(void)
+{
+    struct worker *worker = left;
+    left = NULL;
+    HF_CHECK(worker != NULL && pthread_cond_signal(&worker->work_there) == 0);
+}
+
+void hf_outside_linux_run_left(void)
+{
+    struct worker *worker = left;
+    left = NULL;
+    HF_CHECK(worker != NULL);
+    lock(worker);
+    struct hf_job *job = worker->asleep && !worker->lent ? take_job(worker) : NULL;
+    if (job != NULL) {
+        worker->lent = true;
+        run_job(worker, job);
+        worker->lent = false;
+        if (worker->first != NULL || worker->stop) {
+            HF_CHECK(pthread_cond_signal(&worker->work_there) == 0);
+        }
+    }
+    unlock(worker);
+    ring_late(worker);
 }
 
 void hf_linux_drain(struct hf_outside *o, enum hf_worker kind)

@@ -111,6 +111,16 @@ void hf_outside_linux_free(struct hf_outside *outside);
  * when the job has returned. Never twice at once by one thread. To be set before the first job.
  */
 void hf_outside_linux_lend(struct hf_outside *outside, bool (*step)(void *context), void *context);
+/*
+ * A thread may write the log in the log worker's place: waking another one for it, and being woken by it, takes as long as a sync.
+ * `left`, asked by a thread, tells whether the newest submit of this thread left its job to it; from the first time that a thread
+ * asks, its submits do so when the log's worker is asleep. What was left must be run or passed on soon.
+ */
+bool hf_outside_linux_left(void);
+/* Runs it on this thread, unless the worker has taken it meanwhile. Blocks on disk. Rings when the job did. */
+void hf_outside_linux_run_left(void);
+/* The worker shall do it after all. */
+void hf_outside_linux_pass_left(void);
 /* Bytes of the file system that path is on: free for this process, and all. */
 enum hf_err hf_outside_linux_space(const char *path, uint64_t *free_bytes, uint64_t *all_bytes,
                                    struct hf_error *error) HF_WARN_UNUSED;

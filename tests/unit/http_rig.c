@@ -154,6 +154,70 @@ static void notice(void *context, struct hf_http_exchange *exchange, enum hf_htt
     }
 }
 
+/* To be resumed by the rig's thread, at once (later) or when it is released. */
+static void wait_for(struct rig *rig, struct hf_http_exchange *exchange, bool later)
+{
+    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
+    struct hf_http_exchange **list = later ? rig->waiting : rig->held;
+    size_t *count = later ? &rig->waiting_count : &rig->held_count;
+    HF_CHECK(*count < HF_ARRAY_COUNT(rig->held));
+    list[(*count)++] = exchange;
+    HF_CHECK(pthread_cond_broadcast(&rig->changed) == 0);
+    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
+}
+
+/* ---- what is left to a thread ---- */
+
+static _Thread_local struct rig *left_rig;
+static _Thread_local struct hf_http_exchange *left_exchange;
+
+static bool left(void)
+{
+    return left_exchange != NULL;
+}
+
+static void pass_left(void)
+{
+    atomic_fetch_add(&left_rig->passed, 1);
+    wait_for(left_rig, left_exchange, true);
+    left_exchange = NULL;
+}
+
+static void run_left(void)
+{
+    struct rig *rig = left_rig;
+    struct hf_http_exchange *exchange = left_exchange;
+    left_exchange = NULL;
+    atomic_fetch_add(&rig->ran, 1);
+    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
+    rig->blocked++;
+    HF_CHECK(pthread_cond_broadcast(&rig->changed) == 0);
+    while (rig->blocks) {
+        HF_CHECK(pthread_cond_wait(&rig->changed, &rig->mutex) == 0);
+    }
+    rig->blocked--;
+    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
+    hf_http_resume(exchange);
+}
+
+void rig_block(struct rig *rig)
+{
+    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
+    rig->blocks = true;
+    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
+}
+
+bool rig_wait_blocked(struct rig *rig, uint64_t passed_before)
+{
+    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
+    while (rig->blocked == 0 && atomic_load(&rig->passed) == passed_before) {
+        HF_CHECK(pthread_cond_wait(&rig->changed, &rig->mutex) == 0);
+    }
+    bool blocked = rig->blocked > 0;
+    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
+    return blocked;
+}
+
 static void handle(void *context, struct hf_http_exchange *exchange)
 {
     struct rig *rig = context;
@@ -177,17 +241,14 @@ static void handle(void *context, struct hf_http_exchange *exchange)
     if (hf_str_equal(exchange->path, HF_STR("/fault"))) {
         hf_alloc_fault_set(strtoul(exchange->query.ptr, NULL, 10));
     }
-    if (!later && !held) {
+    if (hf_str_equal(exchange->path, HF_STR("/left")) && left_exchange == NULL) {
+        left_rig = rig;
+        left_exchange = exchange;
+    } else if (later || held) {
+        wait_for(rig, exchange, later);
+    } else {
         answer(rig, exchange);
-        return;
     }
-    HF_CHECK(pthread_mutex_lock(&rig->mutex) == 0);
-    struct hf_http_exchange **list = later ? rig->waiting : rig->held;
-    size_t *count = later ? &rig->waiting_count : &rig->held_count;
-    HF_CHECK(*count < HF_ARRAY_COUNT(rig->held));
-    list[(*count)++] = exchange;
-    HF_CHECK(pthread_cond_broadcast(&rig->changed) == 0);
-    HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
 }
 
 static void resume(void *context, struct hf_http_exchange *exchange)
@@ -262,7 +323,10 @@ void rig_start(struct rig *rig, const struct hf_http_limits *limits, struct hf_h
                                       .resume = resume,
                                       .notice = notice,
                                       .refuse = refuse,
-                                      .admit = admit};
+                                      .admit = admit,
+                                      .left = left,
+                                      .run_left = run_left,
+                                      .pass_left = pass_left};
     struct hf_error error = {0};
     assert_int_equal(
         hf_http_server_new(limits == NULL ? &defaults : limits, &handler, &rig->server, &error),
@@ -307,6 +371,8 @@ void rig_release(struct rig *rig)
         hf_http_resume(rig->held[i]);
     }
     rig->held_count = 0;
+    rig->blocks = false;
+    HF_CHECK(pthread_cond_broadcast(&rig->changed) == 0);
     HF_CHECK(pthread_mutex_unlock(&rig->mutex) == 0);
 }
 

@@ -5,6 +5,8 @@
  *   /now        answered at once: "METHOD path query body" (query "-" if absent)
  *   /later      the same, after a resume from another thread
  *   /held       the same, after rig_release
+ *   /left       the same, left to the thread that handles it, which waits until rig_release while `blocks`; if it is passed
+ *               on, as /later
  *   /size?N     N bytes of 'x'
  *   /empty      204
  *   /close      as /now, and the connection is closed
@@ -33,7 +35,11 @@ struct rig {
     size_t waiting_count;
     struct hf_http_exchange *held[256]; /* until rig_release */
     size_t held_count;
+    bool blocks;    /* what is left to a thread waits… */
+    size_t blocked; /* …as so many do */
     bool is_ending;
+    _Atomic uint64_t ran;      /* calls of run_left */
+    _Atomic uint64_t passed;   /* calls of pass_left */
     _Atomic uint64_t handled;  /* calls of handle */
     _Atomic uint64_t answered; /* calls of respond and end */
     _Atomic uint64_t rooms;    /* notices */
@@ -46,7 +52,11 @@ struct rig {
 /* limits NULL: the defaults; tls NULL: plain. Listens on 127.0.0.1 (any port) and directory/socket. */
 void rig_start(struct rig *rig, const struct hf_http_limits *limits, struct hf_http_tls *tls);
 void rig_stop(struct rig *rig, uint32_t drain_ms);
-/* Waits until `count` exchanges are held; resumes all that are. */
+/* From now on what is left to a thread waits there. */
+void rig_block(struct rig *rig);
+/* Waits until one thread does; false: what was left was passed on, `passed_before` times and once more. */
+bool rig_wait_blocked(struct rig *rig, uint64_t passed_before);
+/* Waits until `count` exchanges are held; resumes all that are, and what was left. */
 void rig_wait_held(struct rig *rig, size_t count);
 void rig_release(struct rig *rig);
 /* Waits until `count` exchanges follow; each gets another piece. */

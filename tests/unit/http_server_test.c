@@ -494,6 +494,70 @@ static void addresses_are_checked(void **state)
     hf_http_server_stop(server, 0);
 }
 
+static void what_is_left_to_the_thread_is_run_there(void **state)
+{
+    (void)state;
+    int fd = rig_connect(&rig);
+    uint64_t ran = rig.ran + rig.passed;
+    for (int i = 0; i < 300; i++) {
+        static const char *const paths[] = {"left", "now", "left", "later"};
+        char request[64];
+        char answer[64];
+        (void)snprintf(request, sizeof(request), "GET /%s?%d HTTP/1.1\r\nHost: a\r\n\r\n",
+                       paths[i % 4], i);
+        (void)snprintf(answer, sizeof(answer), "GET /%s %d ", paths[i % 4], i);
+        rig_ask(fd, request, "200 OK", answer);
+    }
+    assert_int_equal(rig.ran + rig.passed, ran + 150);
+    (void)close(fd);
+}
+
+/* A connection whose request blocks the loop's thread, with another request behind it. */
+static int block_one(struct rig *own, const char *more)
+{
+    for (;;) {
+        uint64_t passed = own->passed;
+        rig_block(own);
+        int fd = rig_connect(own);
+        rig_send_text(fd, "GET /left?a HTTP/1.1\r\nHost: a\r\n\r\n");
+        rig_send_text(fd, more);
+        if (rig_wait_blocked(own, passed)) {
+            return fd;
+        }
+        /* The stand-in was the one that read it. */
+        hf_free(rig_read_answer(fd, false));
+        (void)close(fd);
+    }
+}
+
+static void others_are_served_while_a_thread_blocks(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        int blocked = block_one(&rig, "GET /now?b HTTP/1.1\r\nHost: a\r\n\r\n");
+        uint64_t passed = rig.passed;
+        int other = rig_connect(&rig); /* accepted and served by the stand-in */
+        rig_ask(other, "GET /now?1 HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK", "GET /now 1 ");
+        rig_ask(other, "GET /later?2 HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK", "GET /later 2 ");
+        rig_ask(other, "GET /left?3 HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK", "GET /left 3 ");
+        assert_int_equal(rig.passed, passed + 1);
+        /* One that goes while the other thread has its events is not mixed up with the next of its descriptor. */
+        (void)close(other);
+        other = rig_connect(&rig);
+        rig_ask(other, "GET /now?4 HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK", "GET /now 4 ");
+        rig_release(&rig);
+        char *answer = rig_read_answer(blocked, false);
+        assert_non_null(strstr(answer, "GET /left a "));
+        hf_free(answer);
+        answer = rig_read_answer(blocked, false);
+        assert_non_null(strstr(answer, "GET /now b "));
+        hf_free(answer);
+        rig_ask(other, "GET /now?5 HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK", "GET /now 5 ");
+        (void)close(other);
+        (void)close(blocked);
+    }
+}
+
 static void *stop_slowly(void *context)
 {
     struct rig *own = context;
@@ -557,6 +621,28 @@ static void stop_does_not_wait_for_peers(void **state)
     (void)close(deaf);
 }
 
+static void stop_waits_for_a_thread_that_blocks(void **state)
+{
+    (void)state;
+    struct rig own;
+    rig_start(&own, NULL, NULL);
+    int idle = rig_connect(&own);
+    rig_ask(idle, "GET /now HTTP/1.1\r\nHost: a\r\n\r\n", "200", NULL);
+    int busy = block_one(&own, "");
+    pthread_t stopper;
+    assert_int_equal(pthread_create(&stopper, NULL, stop_slowly, &own), 0);
+    char *nothing = rig_read_to_end(idle, NULL); /* the stand-in has begun to stop */
+    assert_string_equal(nothing, "");
+    hf_free(nothing);
+    rig_release(&own);
+    char *answer = rig_read_to_end(busy, NULL);
+    assert_non_null(strstr(answer, "Connection: close\r\n\r\nGET /left"));
+    hf_free(answer);
+    assert_int_equal(pthread_join(stopper, NULL), 0);
+    (void)close(idle);
+    (void)close(busy);
+}
+
 /* Whatever allocation of the loop fails: that connection may end, the server goes on. */
 static void short_memory_ends_connections_only(void **state)
 {
@@ -614,7 +700,10 @@ int main(void)
         SERVED(a_peer_that_goes_away_takes_nothing_with_it),
         SERVED(the_local_socket_is_for_its_owner),
         SERVED(addresses_are_checked),
+        SERVED(what_is_left_to_the_thread_is_run_there),
+        SERVED(others_are_served_while_a_thread_blocks),
         cmocka_unit_test(stop_answers_what_is_under_way),
+        cmocka_unit_test(stop_waits_for_a_thread_that_blocks),
         cmocka_unit_test(stop_does_not_wait_for_peers),
         SERVED(short_memory_ends_connections_only),
     };

@@ -248,6 +248,48 @@ static void jobs_run_in_order_and_drain_waits(void **state)
     }
 }
 
+/* Jobs that the submitting thread runs itself, or passes on, or that the worker has taken: each once. */
+static void *leave_jobs(void *context)
+{
+    enum { ROUNDS = 2000 };
+    static struct counting_job jobs[ROUNDS][2];
+    uint32_t *left_count = context;
+    uint32_t submitted = 0;
+    _Atomic uint32_t serial;
+    atomic_init(&serial, 0);
+    HF_CHECK(!hf_outside_linux_left());
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        bool two = i % 4 == 1; /* the worker is woken for the second, and may take both */
+        for (uint32_t k = 0; k < (two ? 2 : 1); k++) {
+            jobs[i][k] = (struct counting_job){{count_job, NULL}, &serial, 0};
+            o->submit(o, HF_WORKER_LOG, &jobs[i][k].job);
+            submitted++;
+        }
+        bool left = hf_outside_linux_left();
+        *left_count += left;
+        if (left && i % 4 == 2) {
+            hf_outside_linux_pass_left();
+        } else if (left) {
+            hf_outside_linux_run_left();
+        }
+        HF_CHECK(!hf_outside_linux_left());
+        o->drain(o, HF_WORKER_LOG);
+        HF_CHECK(atomic_load(&serial) == submitted);
+        HF_CHECK(!two || jobs[i][0].order + 1 == jobs[i][1].order);
+    }
+    return NULL;
+}
+
+static void a_thread_may_run_what_it_has_left(void **state)
+{
+    (void)state;
+    uint32_t left_count = 0;
+    pthread_t thread; /* from its first question on a thread's jobs are left to it */
+    assert_int_equal(pthread_create(&thread, NULL, leave_jobs, &left_count), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(left_count > 0);
+}
+
 struct ringer {
     struct hf_job job;      /* first */
     _Atomic uint64_t value; /* written before each ring */
@@ -376,6 +418,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lock_falls_with_its_process_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lock_needs_its_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(jobs_run_in_order_and_drain_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_thread_may_run_what_it_has_left, setup, teardown),
         cmocka_unit_test_setup_teardown(no_ring_is_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(a_ring_may_step_in, setup, teardown),
         cmocka_unit_test_setup_teardown(clocks_and_random, setup, teardown),
