@@ -574,6 +574,9 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
     if (step == STEP_OK) {
         step = decide_ops(d);
     }
+    if (step != STEP_STOP && !hf_view_complete(&draft->view)) {
+        return stopped(draft); /* it went on with what it had not seen, to ask for the rest, too */
+    }
     if (step == STEP_OK && d->idle_ops == command->op_count) {
         step = answer_idle(d, &decision);
     }
@@ -663,7 +666,7 @@ enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct h
         step = book(d, &due[draft->booked]);
         draft->booked++;
     }
-    if (step != STEP_OK) {
+    if (step != STEP_OK || !hf_view_complete(&draft->view)) {
         return stopped(draft);
     }
     return draft->commit.event_count > 0 ? HF_DECISION_COMMIT : HF_DECISION_ANSWER;

@@ -3,7 +3,8 @@
 #include "core/decide_saga.h"
 #include "core/op_json.h"
 
-/* A new id that was there before. */
+/* A new id that was there before. One that is not known is asked for, and taken to be new for the time being: so a commit
+ * that starts many sagas asks for all of their ids at once. */
 static enum hf_step check_id(struct hf_deciding *d, const struct hf_op *op)
 {
     static const struct {
@@ -20,13 +21,9 @@ static enum hf_step check_id(struct hf_deciding *d, const struct hf_op *op)
     if (!op->has_id) {
         return STEP_OK;
     }
-    switch (hf_view_lookup(&d->draft->view, kind, &op->id.id, 0, &value)) {
-    case HF_LOOKUP_UNKNOWN:
-        return STEP_STOP;
-    case HF_LOOKUP_ABSENT:
-        return STEP_OK;
-    case HF_LOOKUP_PRESENT:
-        break;
+    enum hf_lookup found = hf_view_lookup(&d->draft->view, kind, &op->id.id, 0, &value);
+    if (found != HF_LOOKUP_PRESENT) {
+        return d->draft->view.short_memory ? STEP_STOP : STEP_OK;
     }
     for (size_t i = 0; i < HF_ARRAY_COUNT(taken); i++) {
         if (taken[i].kind == kind) {

@@ -53,6 +53,31 @@ static void a_step_is_atomic_with_the_sagas_move(void **state)
     assert_true(available(rig, "shop") == 60);
 }
 
+/* What is cold is asked for together, not saga by saga: a node gives up on a command that asks too often. */
+static void many_sagas_of_a_commit_ask_for_their_ids_at_once(void **state)
+{
+    struct saga_rig *rig = *state;
+    enum { SAGAS = 100 };
+    struct hf_buffer json = {0};
+    open_accounts(rig);
+    assert_int_equal(saga_define(rig, "order", 1, order), HF_ERR_OK);
+    uint64_t needs = rig->core.needs;
+    hf_buffer_text(&json, "{\"do\":[");
+    for (int i = 0; i < SAGAS; i++) {
+        hf_buffer_format(&json,
+                         "%s{\"op\":\"start_saga\",\"saga\":\"m%d\",\"definition\":\"order@1\","
+                         "\"input\":{\"account\":\"u\",\"amount\":\"1\"}}",
+                         i == 0 ? "" : ",", i);
+    }
+    hf_buffer_text(&json, "]}");
+    hf_buffer_bytes(&json, "", 1);
+    assert_int_equal(saga_commit(rig, (const char *)json.data), HF_ERR_OK);
+    hf_buffer_release(&json);
+    assert_true(available(rig, "u") == 0);
+    assert_line(rig, "m99", "running hold=succeeded1 ship=running1 pay=pending");
+    assert_true(rig->core.needs - needs <= 8);
+}
+
 static void what_compensates_gives_back(void **state)
 {
     struct saga_rig *rig = *state;
@@ -240,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SAGA_TEST(a_step_is_atomic_with_the_sagas_move),
+        SAGA_TEST(many_sagas_of_a_commit_ask_for_their_ids_at_once),
         SAGA_TEST(what_compensates_gives_back),
         SAGA_TEST(a_refusal_is_a_business_failure),
         SAGA_TEST(a_refused_step_leaves_nothing_behind),
