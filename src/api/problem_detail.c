@@ -384,8 +384,8 @@ static void about(struct sentence *s, enum hf_err code, const struct hf_entity *
          "An earlier message of the same key is still out: settle the messages of a key in their "
          "order."},
         {HF_ERR_SUBSCRIPTION_PUSHED, NULL,
-         "The subscription has a push: Holdfast sends its messages itself, and nobody else receives "
-         "them. PUT it without push to receive from it."},
+         "The subscription has a push: Holdfast sends its messages itself, and nobody else "
+         "receives them. PUT it without push to receive from it."},
         {HF_ERR_ACCOUNT_NOT_FOUND, NULL, "An account that the operation names does not exist."},
         {HF_ERR_TRANSFER_NOT_FOUND, NULL, "The transfer that the operation names does not exist."},
         {HF_ERR_HOLD_NOT_FOUND, NULL, "The hold that the operation names does not exist."},

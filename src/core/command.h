@@ -195,7 +195,7 @@ struct hf_command {
     uint32_t op_capacity;
     const struct hf_alert_change *alerts; /* ALERTS: valid texts; borrowed or in arena… */
     uint32_t alert_count;                 /* …so many, at most HF_ALERT_CHANGES_MAX */
-    struct hf_payload metadata; /* of the commit, or absent */
+    struct hf_payload metadata;           /* of the commit, or absent */
     uint8_t secret
         [16]; /* random, by the door before operations are added: callback tokens of sagas that are started here
                            come of it; no part of a fingerprint */

@@ -263,9 +263,8 @@ bool hf_view_brings_nothing(const struct hf_view *view, uint64_t position)
         return false;
     }
     size_t record_bytes = hf_get_u32(frame->data);
-    unsigned only = hf_commit_only_event(frame->data + 8, record_bytes,
-                                         frame->data + 8 + record_bytes,
-                                         hf_get_u32(frame->data + 4));
+    unsigned only = hf_commit_only_event(
+        frame->data + 8, record_bytes, frame->data + 8 + record_bytes, hf_get_u32(frame->data + 4));
     return only >= HF_EVENT_SUBSCRIPTION_PUT && only <= HF_EVENT_MESSAGES_REDRIVEN;
 }
 

@@ -197,12 +197,12 @@ static void a_saga_with_a_timeout_may_be_forgotten_a_month_behind_it(void **stat
     rig_pass(&rig, 2592058 * SECOND_US);
     /* An operator's retry: the last one that can end before then, and one that can't. */
     for (uint32_t attempt = 2; attempt <= 3; attempt++) {
-        RIG_COMMIT(&rig, {.saga = "s1",
-                          .act = HF_SAGA_ACT_RETRY,
-                          .steps = {{.state = HF_STEP_RUNNING,
-                                     .attempts = attempt,
-                                     .due_us = rig_log_us(&rig)}},
-                          .count = 1});
+        RIG_COMMIT(
+            &rig,
+            {.saga = "s1",
+             .act = HF_SAGA_ACT_RETRY,
+             .steps = {{.state = HF_STEP_RUNNING, .attempts = attempt, .due_us = rig_log_us(&rig)}},
+             .count = 1});
         rig_run(&rig);
         assert_int_equal(rig.call_count, 2);
         rig_pass(&rig, 2 * SECOND_US);
@@ -211,8 +211,9 @@ static void a_saga_with_a_timeout_may_be_forgotten_a_month_behind_it(void **stat
     assert_non_null(answer);
     assert_int_equal(answer->fields.attempt, 3);
     assert_int_equal(answer->fields.answer.error, HF_CALL_REFUSED_HERE);
-    assert_text(answer->fields.error, "its timeout was over more than 30 days ago: participants may "
-                                      "have forgotten the saga, so nothing is sent any more");
+    assert_text(answer->fields.error,
+                "its timeout was over more than 30 days ago: participants may "
+                "have forgotten the saga, so nothing is sent any more");
 }
 
 static void a_compensation_has_its_own_url_and_key(void **state)
