@@ -141,8 +141,13 @@ int hf_cli_parse(struct hf_cli *cli, int argc, char **argv)
         }
     }
     cli->operand_count = argc - optind;
-    if (cli->operand_count < cli->operands_min || cli->operand_count > cli->operands_max) {
-        return hf_cli_usage(cli, "expected: %s", cli->operands_help);
+    if (cli->operand_count > cli->operands_max) {
+        return hf_cli_usage(
+            cli, "nothing is expected here: %s%s%s", argv[optind + cli->operands_max],
+            cli->operands_help[0] == '\0' ? "" : "; expected: ", cli->operands_help);
+    }
+    if (cli->operand_count < cli->operands_min) {
+        return hf_cli_usage(cli, "something is missing; expected: %s", cli->operands_help);
     }
     for (int i = 0; i < cli->operand_count; i++) {
         cli->operands[i] = argv[optind + i];
