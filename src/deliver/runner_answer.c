@@ -16,6 +16,16 @@ static struct hf_str keep(struct runner_call *call, struct hf_str text)
     return copy;
 }
 
+/* Whole characters of an error's length. */
+static struct hf_str at_most(const char *text, size_t len)
+{
+    size_t most = hf_min_u64(len, HF_SAGA_ERROR_BYTES_MAX);
+    while (most > 0 && most < len && ((unsigned char)text[most] & 0xC0) == 0x80) {
+        most--;
+    }
+    return (struct hf_str){text, most};
+}
+
 /* The beginning of a text as valid UTF-8 of one line, for histories. */
 static struct hf_str excerpt(struct runner_call *call, struct hf_str text)
 {
@@ -44,7 +54,22 @@ static struct hf_str excerpt(struct runner_call *call, struct hf_str text)
         unsigned char c = (unsigned char)valid.ptr[i];
         line[i] = c < 0x20 || c == 0x7F ? ' ' : (char)c;
     }
-    return (struct hf_str){line, hf_min_u64(valid.len, HF_SAGA_ERROR_BYTES_MAX)};
+    return at_most(line, valid.len);
+}
+
+/* The status, and what the answer says about it; absent: nothing beside the status, or memory is short. */
+static struct hf_str refusal(struct runner_call *call)
+{
+    char status[16];
+    int len = snprintf(status, sizeof(status), "HTTP %u: ", (unsigned)call->call.status);
+    struct hf_str said = excerpt(call, call->call.answer);
+    char *text = hf_arena_alloc(&call->arena, (size_t)len + said.len);
+    if (!hf_str_present(said) || text == NULL) {
+        return HF_STR_NONE;
+    }
+    memcpy(text, status, (size_t)len);
+    memcpy(text + len, said.ptr, said.len);
+    return at_most(text, (size_t)len + said.len);
 }
 
 static bool is_definite(enum hf_saga_outcome outcome)
@@ -60,7 +85,7 @@ static void read_answer(struct runner_call *call)
     struct hf_saga_answer *answer = &call->fields.answer;
     enum hf_saga_outcome outcome = hf_saga_classify(answer, call->op, call->dtm, &call->rules);
     if (!is_definite(outcome)) {
-        call->fields.error = excerpt(call, from->answer);
+        call->fields.error = refusal(call);
     }
     if (outcome != HF_OUTCOME_SUCCESS || from->answer.len == 0 || call->op != HF_SAGA_ACTION) {
         return;

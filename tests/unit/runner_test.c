@@ -412,8 +412,9 @@ static void bodies_of_answers(void **state)
          "its answer says that it is done, and has a body that is no JSON"},
         {200, large, HF_CALL_TOO_LARGE, NULL, "its answer is larger than 65,536 bytes"},
         {202, "later", HF_CALL_COMPLETE, NULL, NULL},
-        {422, "{\"detail\":\"no\nmoney\"}", HF_CALL_COMPLETE, NULL, "{\"detail\":\"no money\"}"},
-        {500, "caf\xc3\xa9 \xff", HF_CALL_COMPLETE, NULL, "caf\xc3\xa9 \xef\xbf\xbd"},
+        {422, "{\"detail\":\"no\nmoney\"}", HF_CALL_COMPLETE, NULL,
+         "HTTP 422: {\"detail\":\"no money\"}"},
+        {500, "caf\xc3\xa9 \xff", HF_CALL_COMPLETE, NULL, "HTTP 500: caf\xc3\xa9 \xef\xbf\xbd"},
         {0, NULL, HF_CALL_TIMED_OUT, NULL, "2,500 ms are over"},
     };
     boot();
