@@ -205,5 +205,8 @@ enum hf_progress hf_route_saga_verbs(struct hf_call *call)
     }
     call->dry_run = body->dry_run;
     body->fields.type = HF_OP_SAGA_VERBS;
+    if (body->dry_run && !hf_str_present(body->fields.reason)) {
+        body->fields.reason = HF_STR("dry run"); /* nothing is recorded that had to be explained */
+    }
     return submit(call, &body->fields, page_done);
 }

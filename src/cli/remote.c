@@ -25,8 +25,9 @@ static const struct option_row option_rows[HF_REMOTE_OPTION_COUNT] = {
     [HF_REMOTE_CA_FILE] = {"ca-file", "FILE",
                            "PEM: who may sign the server's certificate\n"
                            "(default: $HOLDFAST_CA_FILE, else the system's)"},
-    [HF_REMOTE_GIVE_UP_AFTER] = {"give-up-after", "SECONDS",
-                                 "how long to repeat until the answer is definite (default 10)"},
+    [HF_REMOTE_GIVE_UP_AFTER] =
+        {"give-up-after", "SECONDS",
+         "how long to repeat until the answer is definite (10, and --wait)"},
     [HF_REMOTE_KEY] = {"key", "KEY", "idempotency key: a repetition gets the recorded answer"},
     [HF_REMOTE_IF_MATCH] = {"if-match", "VERSION", "only if it has this version; * = if it exists"},
     [HF_REMOTE_CREATE] = {"create", NULL, "only if it does not exist"},
@@ -209,12 +210,22 @@ static int connect_to(struct hf_remote_call *call, struct holdfast_client_option
     return hf_remote_failure(call->cli, &failure);
 }
 
+/* Unless it is said: the server may take as long as it is asked to wait. */
+static hf_u128 give_up_seconds(const struct hf_remote_values *values)
+{
+    const char *wait = values->text[HF_REMOTE_WAIT] != NULL ? values->text[HF_REMOTE_WAIT]
+                                                            : values->text[HF_REMOTE_WAIT_END];
+    hf_u128 seconds = 0;
+    bool waits = wait != NULL && hf_u128_parse(hf_str_from(wait), &seconds) && seconds <= 86400;
+    return waits ? GIVE_UP_SECONDS + seconds : GIVE_UP_SECONDS;
+}
+
 int hf_remote_begin(struct hf_remote_call *call, const struct hf_cli *cli,
                     const struct hf_remote_values *values)
 {
     const char *addresses[HOLDFAST_CLIENT_ADDRESSES_MAX];
     char servers[SERVERS_BYTES_MAX];
-    hf_u128 seconds = GIVE_UP_SECONDS;
+    hf_u128 seconds = give_up_seconds(values);
     struct holdfast_client_options options = {.addresses = addresses};
     *call = (struct hf_remote_call){.cli = cli, .values = values};
     hf_arena_init(&call->arena);

@@ -275,7 +275,7 @@ static void put_actor(const struct hf_remote_call *call, struct hf_json_writer *
 static int put_reason(const struct hf_remote_call *call, struct hf_json_writer *w)
 {
     const char *reason = call->values->text[HF_REMOTE_REASON];
-    if (reason == NULL) {
+    if (reason == NULL && !call->values->flag[HF_REMOTE_DRY_RUN]) {
         return hf_cli_usage(call->cli, "--reason=TEXT is needed: it stands in the history");
     }
     put_text(w, "reason", reason);

@@ -12,6 +12,8 @@
  * A row's bar begins when the step's call became due and ends with its outcome; a mark stands where an attempt ended: ✓ success,
  * ✗ refused, ~ to be tried again, … accepted, ‖ parked, ! by hand.
  */
+#include <time.h>
+
 #include "base/time_text.h"
 #include "base/u128.h"
 #include "cli/remote.h"
@@ -234,6 +236,15 @@ static void put_rows(const struct drawing *drawing, struct hf_buffer *out)
     hf_text_table_release(&table);
 }
 
+/* An attempt that is due and not answered is out, or waits for its turn: behind others, or until its target answers again. */
+static bool is_over(struct hf_str time)
+{
+    uint64_t time_us;
+    struct timespec now;
+    return hf_time_parse(time, &time_us) && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
+           time_us <= (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 /* Steps that have not begun, and what went wrong last. */
 static void put_notes(struct hf_remote_call *call, const struct hf_json_object *saga,
                       struct hf_buffer *out)
@@ -269,8 +280,10 @@ static void put_notes(struct hf_remote_call *call, const struct hf_json_object *
             hf_json_write_string(out, error); /* escaped: a terminal is not to be steered */
         }
         if (next.len > 0) {
-            hf_buffer_format(out, "%s next attempt at %.*s", error.len > 0 ? ";" : "",
-                             (int)next.len, next.ptr);
+            hf_buffer_format(
+                out, "%s %s %.*s%s", error.len > 0 ? ";" : "",
+                is_over(next) ? "an attempt is due since" : "next attempt at", (int)next.len,
+                next.ptr, is_over(next) ? ": it is out, or waits until its target has room" : "");
         }
     }
 }

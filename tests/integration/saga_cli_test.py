@@ -131,6 +131,8 @@ def mended(directory):
     check(re.search(r"^reserve +action +succeeded +1 .*✓", out, re.M) and re.search(r"^charge +action +parked +1 .*‖", out, re.M),
           "success and parking are marked on the line of time", out)
     broken["wrong"] = False
+    expect(OK, "what a retry would do is told without a reason", "saga", "retry", "--state=parked", "--definition=order@1", "--dry-run",
+           has=["3 selected"])
     expect(OK, "all of them go on", "saga", "retry", "--state=parked", "--definition=order@1", "--jitter=1s", "--reason=mended",
            has=["3 selected, 3 done"])
     for number in range(3):
