@@ -97,7 +97,7 @@ static int read_answer(int fd, char *buffer, size_t room)
         const char *length = strstr(buffer, "Content-Length: ");
         if (end != NULL && length != NULL &&
             have >= (size_t)(end + 4 - buffer) + strtoul(length + 16, NULL, 10)) {
-            return atoi(buffer + 9);
+            return (int)strtol(buffer + 9, NULL, 10);
         }
         if (have + 1 >= room) {
             fail("an answer is too long");
@@ -114,10 +114,12 @@ static int compare(const void *a, const void *b)
 
 static void print_times(const char *name, uint64_t *samples, size_t count)
 {
+    size_t middle = count / 2;
+    size_t late = count * 99 / 100;
     qsort(samples, count, sizeof(*samples), compare);
     (void)printf("\"%s_us\":{\"p50\":%.0f,\"p99\":%.0f,\"max\":%.0f}", name,
-                 (double)samples[count / 2] / 1000, (double)samples[count * 99 / 100] / 1000,
-                 (double)samples[count - 1] / 1000);
+                 (double)samples[middle] / 1e3, (double)samples[late] / 1e3,
+                 (double)samples[count - 1] / 1e3);
 }
 
 /* ---- fill ---- */
@@ -153,6 +155,7 @@ static int fill(uint64_t commits, uint64_t events)
             fail(answer);
         }
     }
+    free(text);
     (void)printf("{\"events\":%" PRIu64 ",\"duration_us\":%" PRIu64 "}\n", commits * events,
                  (now_ns() - run) / 1000);
     return 0;
@@ -442,14 +445,18 @@ static double cpu_seconds(long pid)
         fail(path);
     }
     (void)fclose(file);
-    const char *at = strrchr(text, ')');
-    unsigned long user = 0;
-    unsigned long system_ = 0;
-    if (at == NULL || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                             &system_) != 2) {
+    char *rest = strrchr(text, ')');
+    unsigned long ticks = 0;
+    int field = 2; /* the name, in parentheses; utime and stime are the 14th and the 15th */
+    for (char *word = rest == NULL ? NULL : strtok_r(rest + 1, " ", &rest);
+         word != NULL && field < 15; word = strtok_r(NULL, " ", &rest)) {
+        field++;
+        ticks += field >= 14 ? strtoul(word, NULL, 10) : 0;
+    }
+    if (field != 15) {
         fail(path);
     }
-    return (double)(user + system_) / (double)sysconf(_SC_CLK_TCK);
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 static int polls(uint64_t count, uint64_t seconds, long pid)

@@ -271,7 +271,9 @@ static void open_all(void)
     unsigned counts[ROLE_COUNT] = {settings.publishers, settings.consumers, settings.cyclers};
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
     load.connection_count = counts[0] + counts[1] + counts[2];
-    load.connections = calloc(load.connection_count, sizeof(*load.connections));
+    load.connections = load.connection_count == 0
+                           ? NULL
+                           : calloc(load.connection_count, sizeof(*load.connections));
     if (load.epoll < 0 || load.connections == NULL) {
         fail("out of memory");
     }

@@ -84,7 +84,7 @@ static void write_request(struct connection *c, uint64_t number)
             text_print(
                 &load.body,
                 "%s{\"op\":\"start_saga\",\"saga\":\"%s-%llu\",\"definition\":\"%s\",\"input\":%s}",
-                i == 0 ? "" : ",", load.tag, (unsigned long long)(number * load.batch + i),
+                i == 0 ? "" : ",", load.tag, (unsigned long long)number * load.batch + i,
                 load.definition, load.input);
         }
         text_print(&load.body, "]}");

@@ -1,5 +1,3 @@
-#include "wire.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,12 +7,14 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "wire.h"
+
 void fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     (void)fputs("saga bench: ", stderr);
-    (void)vfprintf(stderr, format, arguments);
+    (void)vfprintf(stderr, format, arguments); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     (void)fputc('\n', stderr);
     va_end(arguments);
     exit(1);
@@ -49,7 +49,8 @@ void text_print(struct text *text, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length =
+        vsnprintf(NULL, 0, format, arguments); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(arguments);
     reserve(text, (size_t)length + 1);
     va_start(arguments, format);

@@ -209,7 +209,7 @@ static bool still_allowed(struct hf_call *call)
     bool same = err == HF_ERR_OK && caller.scopes == call->caller.scopes &&
                 caller.name_count == call->caller.name_count &&
                 (caller.names == NULL) == (call->caller.names == NULL);
-    for (size_t i = 0; same && i < caller.name_count; i++) {
+    for (size_t i = 0; same && caller.names != NULL && i < caller.name_count; i++) {
         same = hf_str_equal(caller.names[i], call->caller.names[i]);
     }
     hf_arena_release(&arena);

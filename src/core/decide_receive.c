@@ -222,11 +222,11 @@ enum hf_step hf_decide_receive(struct hf_deciding *d, const struct hf_op *op)
 {
     struct receiving r = {.d = d};
     enum hf_step step = hf_draft_subscription(d, &op->subject, &r.s);
-    if (step == STEP_OK && r.s == NULL) {
-        step = hf_refuse(d, HF_ERR_SUBSCRIPTION_NOT_FOUND, HF_KIND_NONE, NULL);
-    }
     if (step != STEP_OK) {
         return step;
+    }
+    if (r.s == NULL) {
+        return hf_refuse(d, HF_ERR_SUBSCRIPTION_NOT_FOUND, HF_KIND_NONE, NULL);
     }
     const struct hf_subscription_settings *settings = &r.s->stored->settings;
     const struct hf_push *push = settings->push;

@@ -282,11 +282,11 @@ enum hf_step hf_decide_redrive(struct hf_deciding *d, const struct hf_op *op)
     const struct hf_redrive *redrive = &op->queue->redrive;
     struct choosing c = {.d = d, .most = MOVED_MAX};
     enum hf_step step = hf_draft_subscription(d, &op->subject, &c.s);
-    if (step == STEP_OK && c.s == NULL) {
-        step = hf_refuse(d, HF_ERR_SUBSCRIPTION_NOT_FOUND, HF_KIND_NONE, NULL);
-    }
     if (step != STEP_OK) {
         return step;
+    }
+    if (c.s == NULL) {
+        return hf_refuse(d, HF_ERR_SUBSCRIPTION_NOT_FOUND, HF_KIND_NONE, NULL);
     }
     if (!begin_choosing(&c)) {
         return hf_short(d);

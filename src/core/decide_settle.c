@@ -162,11 +162,11 @@ enum hf_step hf_decide_act(struct hf_deciding *d, const struct hf_op *op)
 {
     struct hf_draft_subscription *s;
     enum hf_step step = hf_draft_subscription(d, &op->subject, &s);
-    if (step == STEP_OK && s == NULL) {
-        step = hf_refuse(d, HF_ERR_SUBSCRIPTION_NOT_FOUND, HF_KIND_NONE, NULL);
-    }
     if (step != STEP_OK) {
         return step;
+    }
+    if (s == NULL) {
+        return hf_refuse(d, HF_ERR_SUBSCRIPTION_NOT_FOUND, HF_KIND_NONE, NULL);
     }
     return op->queue->act == HF_ACT_EXTEND ? extend_items(d, op, s) : settle_items(d, op, s);
 }

@@ -150,11 +150,11 @@ static enum hf_step delete_one(struct hf_deciding *d, const struct hf_op *op)
 {
     const struct hf_subscription *stored;
     enum hf_step step = expected(d, op, &stored);
-    if (step == STEP_OK && stored == NULL) {
-        step = not_found(d);
-    }
     if (step != STEP_OK) {
         return step;
+    }
+    if (stored == NULL) {
+        return not_found(d);
     }
     struct hf_subscription_change deleted = {
         .subscription = op->subject, .uid = stored->uid, .version = stored->version};
@@ -165,11 +165,11 @@ static enum hf_step seek(struct hf_deciding *d, const struct hf_op *op)
 {
     const struct hf_subscription *stored;
     enum hf_step step = expected(d, op, &stored);
-    if (step == STEP_OK && stored == NULL) {
-        step = not_found(d);
-    }
     if (step != STEP_OK) {
         return step;
+    }
+    if (stored == NULL) {
+        return not_found(d);
     }
     struct hf_subscription_change sought = {
         .subscription = op->subject,

@@ -92,14 +92,14 @@ struct hf_query {
     uint64_t to_us;                /* statement: UINT64_MAX = to the end; > from_us */
     enum hf_query_clock clock;     /* balance at a time, statement */
     bool has_version;              /* document */
+    bool
+        until_settled; /* a saga, the only query: the node waits till deadline_us until it has ended or is parked */
     bool whole; /* statement: more lines than `limit` are HF_ERR_TOO_LARGE, not a page (by the
                              effective clock always) */
     struct hf_asset asset;                    /* totals */
     const struct hf_saga_filter *saga_filter; /* sagas; NULL: all */
-    bool
-        until_settled; /* a saga, the only query: the node waits till deadline_us until it has ended or is parked */
-    uint64_t message_position;     /* message history… */
-    uint32_t message_index;        /* …of this one */
+    uint64_t message_position;                /* message history… */
+    uint32_t message_index;                   /* …of this one */
     struct hf_str error_contains;  /* dead letters: only those whose error contains it; or absent */
     const struct hf_place *places; /* messages: `limit` of them; bytes don't matter */
 };
@@ -193,12 +193,12 @@ struct hf_statement {
 /* What was read; lives until the draft's next use. */
 struct hf_reading {
     enum hf_err code;               /* OK, *_not_found, INVALID_REQUEST or TOO_LARGE */
+    uint32_t item_count;            /* of items */
     const char *detail;             /* INVALID_REQUEST, TOO_LARGE: a static sentence; else NULL */
     struct hf_entity entity;        /* account, transfer, hold, stream, document, lease */
     struct hf_payload text;         /* document: its text; account: its metadata; or absent */
     const struct hf_commit *commit; /* key, commit */
     struct hf_page_item *items;     /* pages of entries and stream events */
-    uint32_t item_count;
     struct hf_entity
         *entities; /* lists by name, transfers, holds (accounts without metadata, documents
                                    without the key of their last change) */
@@ -212,14 +212,14 @@ struct hf_reading {
     struct hf_subscription_reading subscription;   /* a subscription */
     struct hf_subscription_reading *subscriptions; /* a list of them… */
     uint32_t subscription_count;                   /* …so many */
-    struct hf_dead_letter *dead;                   /* dead letters */
     uint32_t dead_count;
+    struct hf_dead_letter *dead;       /* dead letters */
     struct hf_message_reading message; /* message history */
     const struct hf_alerts *alerts;    /* the state's, so they are rendered at once */
     struct hf_saga_reading saga;       /* a saga, its history */
     struct hf_saga_reading *sagas;     /* sagas */
-    uint32_t saga_count;
     const struct hf_saga_stored_definition **definitions; /* of sagas */
+    uint32_t saga_count;
     uint32_t definition_count;
     struct hf_saga_counts saga_counts;
     uint64_t position; /* of the state that was read */

@@ -40,6 +40,7 @@ static void note_delivery(struct history *h, const struct hf_commit *commit,
     bool ended =
         newest != NULL && newest->delivery == NULL && newest->end->token == commit->position;
     struct hf_message_try *try = ended ? newest : &out->tries[out->try_count++];
+    HF_CHECK(try != NULL);
     try->delivered_by = commit;
     try->delivered = delivered;
     try->delivery = delivery;

@@ -71,13 +71,13 @@ struct hf_saga {
     uint8_t content_hash[16];
     struct hf_str input;        /* in RAM (owned), or absent: from the log at started_position */
     uint32_t input_index;       /* of the STARTED event */
+    uint32_t wait_count;        /* of waits, below */
     struct hf_str *results;     /* by step, in RAM (owned) or absent */
     struct hf_saga_step *steps; /* definition->parsed.step_count */
     /* the state's */
     struct hf_names_node state_node;
     struct hf_names_node failing_node;
-    struct hf_saga_key *key; /* NULL: no business key */
-    uint32_t wait_count;
+    struct hf_saga_key *key;    /* NULL: no business key */
     struct hf_saga_wait *waits; /* wait_count of them */
 };
 

@@ -31,8 +31,7 @@ struct hf_caller_curl;
 
 /* NO_MEMORY; IO: libcurl can't start. */
 enum hf_err hf_caller_curl_new(const struct hf_caller_curl_options *options,
-                               struct hf_caller_curl **caller,
-                               struct hf_error *error) HF_WARN_UNUSED;
+                               struct hf_caller_curl **made, struct hf_error *error) HF_WARN_UNUSED;
 /* Every call has been done or cancelled. NULL is fine. */
 void hf_caller_curl_free(struct hf_caller_curl *caller);
 

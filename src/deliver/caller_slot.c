@@ -109,7 +109,7 @@ static void forget_values(struct caller_slot *slot)
     }
 }
 
-static size_t on_header(char *data, size_t size, size_t count, void *context)
+static size_t on_header(char *data /* NOLINT */, size_t size, size_t count, void *context)
 {
     struct caller_slot *slot = context;
     struct hf_str line = {data, size * count};

@@ -47,7 +47,7 @@ struct hf_deliver_options {
 };
 
 /* Not yet started: senders are added with its caller and targets. INVALID_REQUEST: allow is malformed. */
-enum hf_err hf_deliver_new(const struct hf_deliver_options *options, struct hf_deliver **deliver,
+enum hf_err hf_deliver_new(const struct hf_deliver_options *options, struct hf_deliver **made,
                            struct hf_error *error) HF_WARN_UNUSED;
 /* For the senders. */
 struct hf_caller *hf_deliver_caller(struct hf_deliver *deliver);

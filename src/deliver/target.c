@@ -278,16 +278,16 @@ static struct hf_id owner_id(const struct hf_target *target, uint64_t owner)
 }
 
 /* first takes the place of before in the ring. */
-static void replace_owner(struct hf_target *target, struct hf_target_wait *before,
-                          struct hf_target_wait *first)
+static void replace_owner(struct hf_target *target, struct hf_target_wait *gone,
+                          struct hf_target_wait *heir)
 {
-    bool alone = before->owner_after == before;
-    first->owner_after = alone ? first : before->owner_after;
-    first->owner_before = alone ? first : before->owner_before;
-    first->owner_after->owner_before = first;
-    first->owner_before->owner_after = first;
-    target->turn = target->turn == before ? first : target->turn;
-    before->owner_after = before->owner_before = NULL;
+    bool alone = gone->owner_after == gone;
+    heir->owner_after = alone ? heir : gone->owner_after;
+    heir->owner_before = alone ? heir : gone->owner_before;
+    heir->owner_after->owner_before = heir;
+    heir->owner_before->owner_after = heir;
+    target->turn = target->turn == gone ? heir : target->turn;
+    gone->owner_after = gone->owner_before = NULL;
 }
 
 /* Behind all others: the turn comes to it last. */

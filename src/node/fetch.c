@@ -16,6 +16,7 @@
 static bool keep_frame(struct hf_request *request, uint64_t position,
                        const struct hf_commit_frame *frame, uint64_t *left_bytes)
 {
+    HF_CHECK(frame->record != NULL);
     size_t size = HF_COMMIT_FRAME_BYTES + frame->record_bytes + frame->payload_bytes;
     struct hf_shared_bytes *bytes = hf_shared_bytes_new(size);
     if (bytes == NULL) {
@@ -101,7 +102,7 @@ static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request,
     if (err != HF_ERR_OK) {
         return err;
     }
-    struct hf_commit_frame frame;
+    struct hf_commit_frame frame = {0};
     size_t at = 0;
     for (uint64_t i = piece->batch.first_position; i <= position; i++) {
         HF_CHECK(hf_commit_frame_next(piece->batch.body, piece->batch.body_bytes, &at, &frame));
@@ -199,7 +200,7 @@ static enum hf_err take_range(struct hf_request *request, const struct hf_log_ba
                               uint64_t *position, uint64_t end, uint64_t *left_bytes,
                               struct hf_error *error)
 {
-    struct hf_commit_frame frame;
+    struct hf_commit_frame frame = {0};
     size_t at = 0;
     for (uint64_t i = batch->first_position;
          i<end && * left_bytes> 0 &&

@@ -246,7 +246,7 @@ enum hf_err hf_tail_read(struct hf_tail *tail, uint64_t position, uint64_t seq_h
     const struct hf_log_driver *driver = tail->log->driver;
     uint64_t seq = seq_hint;
     uint32_t batches = 0;
-    struct hf_log_batch batch;
+    struct hf_log_batch batch = {0};
     size_t at = out->size_bytes;
     enum hf_err err = HF_ERR_OK;
     if (seq == 0) {
@@ -361,7 +361,7 @@ static uint64_t search_batch(const struct hf_log_batch *batch, uint64_t time_us)
 static enum hf_err search(struct hf_tail *tail, uint64_t time_us, uint64_t last_seq,
                           struct hf_buffer *bytes, uint64_t *position, struct hf_error *error)
 {
-    struct hf_log_batch batch;
+    struct hf_log_batch batch = {0};
     uint64_t low = 1;
     uint64_t high = last_seq;
     enum hf_err err = read_batch(tail, &low, bytes, &batch, error);

@@ -120,12 +120,12 @@ struct run {
     struct run_plan *plan; /* borrowed */
     uint64_t seed;
     enum run_driver driver;
+    uint32_t house_count; /* of houses */
     struct hf_world *world;
     struct hf_sim_random random;        /* of the faults and sizes */
     struct hf_sim_random client_random; /* of the clients */
     struct hf_log_sim *log_sim;         /* NULL: files */
     struct run_house houses[RUN_HOUSES_MAX];
-    uint32_t house_count;
     struct run_client clients[RUN_CLIENTS];
     struct hf_limits limits;
     struct hf_arena arena; /* copies of readings, queries */
@@ -145,14 +145,14 @@ struct run {
     uint64_t told_us;              /* when something was last answered with a decision */
     uint64_t ends;                 /* crashes and takeovers so far */
     uint64_t weather_until_us;     /* chances go back to fair then */
-    bool crash_in_flight;          /* the leader dies with its next append under way */
-    bool calm;                     /* no more faults, no more operations */
     uint64_t night_until_us;       /* nobody asks for anything, nothing strikes: leases end */
     struct hf_gen gen;             /* of commands */
     struct hf_arena scratch;       /* of decoded answers */
     uint64_t gap_us_max;           /* a client thinks at most so long */
     struct report *report;         /* counts; borrowed */
     char failure[RUN_FAILURE_MAX]; /* first difference; empty = none */
+    bool crash_in_flight;          /* the leader dies with its next append under way */
+    bool calm;                     /* no more faults, no more operations */
     bool verbose;                  /* tell of starts and ends */
     bool verbose_answers;          /* and of every answer */
     struct saga_sim *sagas;        /* a run of sagas alone; NULL: of everything else */

@@ -207,15 +207,15 @@ static void begin_event(void *context)
 
 /* ---- callbacks ---- */
 
-void saga_client_call_back(struct saga_sim *sim, uint32_t number, uint32_t step, enum hf_saga_op op,
+void saga_client_call_back(struct saga_sim *sim, uint32_t saga, uint32_t step, enum hf_saga_op op,
                            bool ok)
 {
-    const struct sim_saga *saga = &sim->sagas[number];
+    const struct sim_saga *own = &sim->sagas[saga];
     struct hf_op_fields fields = {
         .op = ok ? HF_STR("complete_step") : HF_STR("fail_step"),
-        .saga = hf_str_from(saga->id),
-        .step = hf_str_from(saga->plan->steps[step].name),
-        .callback_token = keep(sim, saga->rows[step].token[op]),
+        .saga = hf_str_from(own->id),
+        .step = hf_str_from(own->plan->steps[step].name),
+        .callback_token = keep(sim, own->rows[step].token[op]),
         .result = ok ? HF_STR("{\"called\":\"back\"}") : (struct hf_str){0},
         .error = ok ? (struct hf_str){0} : HF_STR("no, thanks"),
     };

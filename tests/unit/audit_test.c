@@ -336,7 +336,7 @@ static size_t count_segments(void)
 /* The last page that is not zero; 0: there is none behind the header. */
 static off_t last_page(const char *path)
 {
-    struct stat about;
+    struct stat about = {0};
     uint64_t head = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0 && fstat(fd, &about) == 0);

@@ -135,6 +135,7 @@ static void change_step(struct rig_saga *saga, const struct rig_event *event,
     } else if (event->poll_at != NULL) {
         step->poll = here;
     }
+    HF_CHECK(after != NULL);
     *after = (struct hf_saga_step_after){.step = from->step, .after = *step};
     after->request = payload_of(from->request);
     if (from->request != NULL) {
@@ -203,8 +204,8 @@ static void keep_frame(struct rig *rig, struct hf_buffer *bytes)
         rig->frames =
             realloc(rig->frames, rig->commits_capacity * sizeof(struct hf_shared_bytes *));
         rig->times = realloc(rig->times, rig->commits_capacity * sizeof(*rig->times));
-        assert_true(rig->frames != NULL && rig->times != NULL);
     }
+    HF_CHECK(rig->frames != NULL && rig->times != NULL);
     struct hf_shared_bytes *frame = hf_shared_bytes_new(bytes->size_bytes);
     assert_non_null(frame);
     memcpy(frame->data, bytes->data, bytes->size_bytes);
@@ -412,7 +413,7 @@ static bool serve_all(struct rig *rig)
         }
         rig->waiting_count--;
         memmove(rig->waiting + i, rig->waiting + i + 1,
-                (rig->waiting_count - i) * sizeof(rig->waiting[0]));
+                (rig->waiting_count - i) * sizeof(struct hf_request *));
         serve(rig, request);
         did = true;
     }

@@ -87,10 +87,10 @@ static void test_malformed_secrets(void **unused)
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAB==", /* bits behind the end */
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw====",
         "whsec_MfKQ9r8GKYqrTw==UPD8ILPZIo2LaLaSwAAAA",
-        "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7"
-        "PD0+P0A=", /* 65 bytes */
-        "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7"
-        "PD0+P0BBQkNERUZHSEk=",
+        ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7"
+         "PD0+P0A="), /* 65 bytes */
+        ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7"
+         "PD0+P0BBQkNERUZHSEk="),
     };
     for (size_t i = 0; i < HF_ARRAY_COUNT(bad); i++) {
         struct hf_sign_secret secret;
