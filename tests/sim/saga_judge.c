@@ -638,6 +638,7 @@ bool saga_judge(struct saga_sim *sim, struct run_house *house)
     run->report->commits_compared += judge.count;
     hf_arena_release(&judge.arena);
     free(judge.commits);
+    free(judge.checkpoints);
     free(j.mirrors);
     return ok;
 }
