@@ -159,6 +159,8 @@ bool hf_node_record_draft(struct hf_node *node);
 /* Records a system event as a commit of its own; false: not now (memory, read-only). */
 bool hf_node_record_system(struct hf_node *node, enum hf_event_type type,
                            const struct hf_system *system);
+/* Nothing is in it any more; its buffer stays. */
+void hf_node_clear_batch(struct hf_batch *batch);
 bool hf_node_start_append(struct hf_node *node);
 bool hf_node_poll_log(struct hf_node *node);
 bool hf_node_release(struct hf_node *node);

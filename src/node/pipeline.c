@@ -552,7 +552,7 @@ static void hand_over(struct hf_node *node)
     node->log->driver->append_start(node->log, &node->flight_batch);
 }
 
-static void clear_batch(struct hf_batch *batch)
+void hf_node_clear_batch(struct hf_batch *batch)
 {
     hf_buffer_clear(&batch->body);
     batch->commit_count = 0;
@@ -567,7 +567,7 @@ bool hf_node_start_append(struct hf_node *node)
     struct hf_batch spare = node->flight;
     node->flight = node->building;
     node->building = spare;
-    clear_batch(&node->building);
+    hf_node_clear_batch(&node->building);
     node->in_flight = true;
     node->flight_us = node->outside->monotonic_us(node->outside);
     hf_node_freeze(node);
@@ -586,7 +586,7 @@ static void flight_is_durable(struct hf_node *node)
     node->durable.hash = node->flight.hash_after;
     node->durable.epoch = node->epoch;
     uint64_t outward = node->flight.outward;
-    clear_batch(&node->flight);
+    hf_node_clear_batch(&node->flight);
     node->in_flight = false;
     node->resolving = false;
     hf_tail_publish(node->tail, &node->state.recent, node->durable.position, node->durable.seq,
@@ -603,7 +603,7 @@ static void flight_is_void(struct hf_node *node)
 #ifdef HF_BUG_SHOW_RUN_AHEAD
     /* planted: goes on with the state that the log does not have */
     node->durable.position = node->state.position;
-    clear_batch(&node->flight);
+    hf_node_clear_batch(&node->flight);
     return;
 #endif
     hf_node_rebuild(node);

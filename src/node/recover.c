@@ -190,10 +190,8 @@ void hf_node_rebuild(struct hf_node *node)
     struct hf_error error = {0};
     struct recovering recovering = {.node = node};
     take_back(node);
-    hf_buffer_clear(&node->building.body);
-    node->building.commit_count = 0;
-    hf_buffer_clear(&node->flight.body);
-    node->flight.commit_count = 0;
+    hf_node_clear_batch(&node->building);
+    hf_node_clear_batch(&node->flight);
     node->checkpoint.waits = false;
     hf_state_release(&node->state);
     hf_state_init(&node->state, node->seed);

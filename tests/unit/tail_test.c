@@ -137,6 +137,10 @@ static void ring(void *context)
     (*(unsigned *)context)++;
 }
 
+#define SAGA(id)                                                                                   \
+    "{\"do\":[{\"op\":\"start_saga\",\"saga\":\"" id                                               \
+    "\",\"definition\":{\"steps\":[{\"name\":\"pause\",\"action\":{\"sleep_ms\":60000}}]}}]}"
+
 static void who_sends_is_rung_for_what_concerns_it_alone(void **state)
 {
     (void)state;
@@ -149,9 +153,7 @@ static void who_sends_is_rung_for_what_concerns_it_alone(void **state)
     assert_int_equal(rings, 0);
     uint64_t before = hf_tail_head(f.tail).outward;
     assert_true(before < hf_tail_head(f.tail).position);
-    node_rig_commit(&f.rig,
-                    "{\"do\":[{\"op\":\"start_saga\",\"saga\":\"a\",\"definition\":{\"steps\":[{"
-                    "\"name\":\"pause\",\"action\":{\"sleep_ms\":60000}}]}}]}");
+    node_rig_commit(&f.rig, SAGA("a"));
     assert_int_equal(rings, 1);
     assert_int_equal(hf_tail_head(f.tail).outward, hf_tail_head(f.tail).position);
     commit_some(&f, 100, 20);
@@ -159,6 +161,76 @@ static void who_sends_is_rung_for_what_concerns_it_alone(void **state)
     hf_node_stop(f.rig.node);
     node_rig_drive(&f.rig, 1000000);
     assert_int_equal(rings, 2);
+    hf_tail_unlisten(f.tail, &listener);
+    node_rig_end(&f.rig);
+}
+
+/* Pairs of commits, the second of which runs ahead of the first, until the disk is full: which pair met it. The second one of pair
+ * `saga_at` is a saga. */
+static int fill_disk(struct fixture *f, int saga_at)
+{
+    char json[20200];
+    for (int pair = 0; pair < 500; pair++) {
+        struct node_asked asked[2];
+        (void)snprintf(json, sizeof(json),
+                       "{\"do\":[{\"op\":\"append\",\"stream\":\"s\",\"type\":\"t\",\"id\":\"f%d\","
+                       "\"data\":\"%020000d\"}]}",
+                       pair, 0);
+        node_rig_ask(&f->rig, &asked[0], json);
+        node_rig_drive(&f->rig, 1000); /* under way… */
+        if (pair == saga_at) {
+            node_rig_ask(&f->rig, &asked[1], SAGA("never"));
+        } else {
+            ask(f, &asked[1], 1000 + (uint64_t)pair);
+        }
+        node_rig_drive(&f->rig, 100000);
+        bool full = asked[0].request.answer.code == HF_ERR_READ_ONLY;
+        for (int i = 0; i < 2; i++) {
+            assert_true(asked[i].done);
+            assert_int_equal(asked[i].request.answer.code, full ? HF_ERR_READ_ONLY : HF_ERR_OK);
+            node_asked_release(&asked[i]);
+        }
+        if (full) {
+            return pair;
+        }
+    }
+    return -1;
+}
+
+static struct fixture begin_small(unsigned *rings, struct hf_tail_listener *listener)
+{
+    struct fixture f = begin(4, 1u << 20);
+    node_rig_drive(&f.rig, 100000);
+    *rings = 0;
+    *listener = (struct hf_tail_listener){.ring = ring, .context = rings, .outward_only = true};
+    hf_tail_listen(f.tail, listener);
+    hf_world_knobs(f.rig.world)->job_us_min = 5000;
+    hf_world_knobs(f.rig.world)->job_us_max = 5000;
+    hf_fs_budget_set(hf_world_machine_disk(hf_world_machine_of(f.rig.outside)), 300000);
+    return f;
+}
+
+/* A saga that was decided behind an append that never happened is not there, and does not hide the next one of its position. */
+static void what_never_was_does_not_hide_what_comes(void **state)
+{
+    (void)state;
+    unsigned rings;
+    struct hf_tail_listener listener;
+    struct fixture f = begin_small(&rings, &listener);
+    int full = fill_disk(&f, -1);
+    assert_true(full > 0);
+    hf_tail_unlisten(f.tail, &listener);
+    node_rig_end(&f.rig);
+    f = begin_small(&rings, &listener);
+    assert_int_equal(fill_disk(&f, full), full);
+    hf_fs_budget_set(hf_world_machine_disk(hf_world_machine_of(f.rig.outside)), UINT64_MAX);
+    node_rig_drive(&f.rig, 10000000);
+    commit_some(&f, 100000, 1);
+    assert_true(hf_tail_head(f.tail).outward < hf_tail_head(f.tail).position);
+    assert_int_equal(rings, 0);
+    node_rig_commit(&f.rig, SAGA("real"));
+    assert_int_equal(hf_tail_head(f.tail).outward, hf_tail_head(f.tail).position);
+    assert_int_equal(rings, 1);
     hf_tail_unlisten(f.tail, &listener);
     node_rig_end(&f.rig);
 }
@@ -313,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_seen_before_it_is_durable),
         cmocka_unit_test(who_sends_is_rung_for_what_concerns_it_alone),
+        cmocka_unit_test(what_never_was_does_not_hide_what_comes),
         cmocka_unit_test(listeners_are_rung_once_a_batch_and_at_the_end),
         cmocka_unit_test(the_ring_is_bounded_and_the_log_has_the_rest),
         cmocka_unit_test(a_time_leads_to_its_position),
