@@ -1,6 +1,8 @@
 /* Options of the commands against a server, the client, and from words to a verb. */
 #include "cli/remote.h"
 
+#include <time.h>
+
 #include "base/check.h"
 #include "base/u128.h"
 
@@ -208,6 +210,13 @@ static int connect_to(struct hf_remote_call *call, struct holdfast_client_option
         break;
     }
     return hf_remote_failure(call->cli, &failure);
+}
+
+uint64_t hf_remote_wall_us(void)
+{
+    struct timespec now;
+    HF_CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* Unless it is said: the server may take as long as it is asked to wait. */

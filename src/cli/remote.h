@@ -215,6 +215,9 @@ struct hf_remote_call {
     atomic_bool told;       /* on standard error, that it is trying again */
 };
 
+/* This machine's wall clock, µs since 1970. */
+uint64_t hf_remote_wall_us(void);
+
 /* Makes the client of the options and the environment. HF_CLI_GO_ON, or the exit status; says why. To be released in any
  * case. */
 int hf_remote_begin(struct hf_remote_call *call, const struct hf_cli *cli,

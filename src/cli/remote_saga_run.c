@@ -1,6 +1,4 @@
 /* Verbs of sagas that change something: define, start, what is done by hand, alone or in bulk. */
-#include <time.h>
-
 #include "base/limits.h"
 #include "base/time_text.h"
 #include "base/u128.h"
@@ -81,12 +79,11 @@ static int older_than(struct hf_remote_call *call, char text[HF_TIME_TEXT_BYTES]
     if (given == NULL || hf_time_parse(hf_str_from(given), &time_us)) {
         return HF_CLI_GO_ON;
     }
-    struct timespec now;
-    if (!parse_duration(given, &age_ms) || clock_gettime(CLOCK_REALTIME, &now) != 0) {
+    if (!parse_duration(given, &age_ms)) {
         return hf_cli_usage(call->cli, "--older-than is an age (30m, 2h, 7d) or a time, not %s",
                             given);
     }
-    uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    uint64_t now_us = hf_remote_wall_us();
     hf_time_format(now_us > age_ms * 1000 ? now_us - age_ms * 1000 : 0, text);
     *older = text;
     return HF_CLI_GO_ON;

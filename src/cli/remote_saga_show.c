@@ -12,8 +12,6 @@
  * A row's bar begins when the step's call became due and ends with its outcome; a mark stands where an attempt ended: ✓ success,
  * ✗ refused, ~ to be tried again, … accepted, ‖ parked, ! by hand.
  */
-#include <time.h>
-
 #include "base/time_text.h"
 #include "base/u128.h"
 #include "cli/remote.h"
@@ -240,9 +238,7 @@ static void put_rows(const struct drawing *drawing, struct hf_buffer *out)
 static bool is_over(struct hf_str time)
 {
     uint64_t time_us;
-    struct timespec now;
-    return hf_time_parse(time, &time_us) && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
-           time_us <= (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return hf_time_parse(time, &time_us) && time_us <= hf_remote_wall_us();
 }
 
 /* Steps that have not begun, and what went wrong last. */
@@ -280,10 +276,11 @@ static void put_notes(struct hf_remote_call *call, const struct hf_json_object *
             hf_json_write_string(out, error); /* escaped: a terminal is not to be steered */
         }
         if (next.len > 0) {
-            hf_buffer_format(
-                out, "%s %s %.*s%s", error.len > 0 ? ";" : "",
-                is_over(next) ? "an attempt is due since" : "next attempt at", (int)next.len,
-                next.ptr, is_over(next) ? ": it is out, or waits until its target has room" : "");
+            bool over = is_over(next);
+            hf_buffer_format(out, "%s %s %.*s%s", error.len > 0 ? ";" : "",
+                             over ? "an attempt is due since" : "next attempt at", (int)next.len,
+                             next.ptr,
+                             over ? ": it is out, or waits until its target has room" : "");
         }
     }
 }
