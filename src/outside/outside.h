@@ -4,7 +4,7 @@
  * Owns: nothing itself; linux.c and tests/sim's simulated world implement it. No other file opens,
  * reads, writes or syncs files, asks a clock or a source of random bytes, or starts threads for
  * background work. Must never: call back into its caller from another thread, but for a job's
- * run function on its worker and the doorbell.
+ * run function on its worker (or the thread that took it, below) and the doorbell.
  * Called by: log, store, node. (The program's own arguments and texts are read by cli directly.)
  *
  * 1. Every function that can fail returns enum hf_err and fills struct hf_error (may be NULL).
@@ -114,7 +114,8 @@ void hf_outside_linux_lend(struct hf_outside *outside, bool (*step)(void *contex
 /*
  * A thread may write the log in the log worker's place: waking another one for it, and being woken by it, takes as long as a sync.
  * `left`, asked by a thread, tells whether the newest submit of this thread left its job to it; from the first time that a thread
- * asks, its submits do so when the log's worker is asleep. What was left must be run or passed on soon.
+ * asks, its submits do so when the log's worker is asleep. What was left must be run or passed on soon,
+ * and before the outside is freed.
  */
 bool hf_outside_linux_left(void);
 /* Runs it on this thread, unless the worker has taken it meanwhile. Blocks on disk. Rings when the job did. */
