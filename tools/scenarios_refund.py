@@ -10,6 +10,8 @@ DOWNSTREAM = ("mail", "books", "push")
 PAUSE_SECONDS = 1.6         # longer than a message is hidden, or leased (examples/refund/queue.h)
 SETTLE_SECONDS_MAX = 60
 STILL_SECONDS = 3           # nothing moves any more
+PATIENCE = 50               # deliveries, where no message is poisoned: on a machine with too much to do a lease of a second runs
+                            # out without anybody's death
 STEPS = 7                   # of the naive handler, between which its process may die (notify.c)
 
 
@@ -17,7 +19,7 @@ class Refunds(scenarios_stories.Story):
     service, instances, worker, workers = "upstream", 2, "notify", 3
     orders_per_scale, refunds_per_order = 8, 5
     deaths = poison = copies = 0.0  # shares of the messages
-    attempts_max = 50           # deliveries: on a machine with too much to do a second's lease runs out without anybody's death
+    attempts_max = 6            # deliveries
 
     def build(self, scale):
         lines = []
@@ -82,6 +84,7 @@ class Refunds(scenarios_stories.Story):
 class DualWrite(Refunds):
     number, title = "P5", "dual write"
     deaths = 0.2
+    attempts_max = PATIENCE
 
     def faults(self):
         def kill(world):
@@ -94,6 +97,7 @@ class DualWrite(Refunds):
 class TwoConsumers(Refunds):
     number, title = "P6", "at least once"
     copies, orders_per_scale, connections = 0.3, 40, 32
+    attempts_max = PATIENCE
 
     def faults(self):
         def pause(number):
@@ -110,7 +114,6 @@ class TwoConsumers(Refunds):
 class PoisonMessage(Refunds):
     number, title = "P7", "poison message"
     poison = 0.05
-    attempts_max = 6
 
     def settle(self, world):
         """The queue comes to rest, the fix is deployed, and an operator has the dead letters delivered again."""
@@ -125,6 +128,7 @@ class PoisonMessage(Refunds):
 class ByKey(Refunds):
     number, title = "P8", "partition by key"
     orders_per_scale, refunds_per_order, connections = 2, 30, 8
+    attempts_max = PATIENCE
 
 
 STORIES = [DualWrite, TwoConsumers, PoisonMessage, ByKey]
