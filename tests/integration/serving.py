@@ -1,7 +1,9 @@
 """What the tests of the running server share: TAP, ports, servers, plain HTTP. No test itself."""
+import atexit
 import http.client
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -28,9 +30,15 @@ class Tap(tap.Tap):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One for a server that is killed and started again: below those that connections get, which could take it meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 32768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Lines:
@@ -63,12 +71,20 @@ class Server:
         self.ready_text = None
         full = dict(os.environ)
         full.update(environment or {})
-        with open(self.errors_path, "ab") as errors_file:
-            self.process = subprocess.Popen(
-                [HOLDFAST, "serve", "--json", "--data", directory, "--listen",
-                 f"127.0.0.1:{port}", *arguments],
-                stdout=subprocess.PIPE, stderr=errors_file, stdin=subprocess.DEVNULL, env=full)
+        # Open as long as this object is: a test may remove the directory before it ends.
+        self.errors_file = open(self.errors_path, "a+b")  # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(
+            [HOLDFAST, "serve", "--json", "--data", directory, "--listen",
+             f"127.0.0.1:{port}", *arguments],
+            stdout=subprocess.PIPE, stderr=self.errors_file, stdin=subprocess.DEVNULL, env=full)
         self.lines = Lines(self.process.stdout)
+        atexit.register(self.tell_end)
+
+    def tell_end(self):
+        """When the test ends: what made this server end, if nobody told it to."""
+        status = self.process.poll()
+        if status not in (None, 0, 2, -signal.SIGKILL, -signal.SIGTERM):
+            print(f"# a server ended by itself, with {status}: {self.errors()[-2000:]}", file=sys.stderr, flush=True)
 
     def ready(self, seconds=READY_S):
         """The ready line as a dict, or None."""
@@ -82,9 +98,8 @@ class Server:
         return ready["listeners"][0]["port"] if ready else 0
 
     def errors(self):
-        with open(self.errors_path, encoding="utf-8", errors="replace") as file:
-            file.seek(self.errors_at)
-            return file.read()
+        size = os.fstat(self.errors_file.fileno()).st_size
+        return os.pread(self.errors_file.fileno(), size - self.errors_at, self.errors_at).decode(errors="replace")
 
     def send_signal(self, number):
         self.process.send_signal(number)
