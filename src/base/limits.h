@@ -43,8 +43,10 @@
 struct hf_limits {
     uint64_t
         batch_bytes_max; /* a log batch's body is closed behind this; one commit may exceed it */
-    uint32_t batch_commits_max;      /* commits in a batch */
-    uint64_t run_ahead_bytes_max;    /* decided and not yet durable */
+    uint32_t batch_commits_max;   /* commits in a batch */
+    uint64_t run_ahead_bytes_max; /* decided and not yet durable */
+    uint64_t
+        own_bytes_max; /* timers and scans add to a batch up to this: callers wait for it, too */
     uint32_t queue_commands_max;     /* accepted and not yet answered; more is `overloaded` */
     uint64_t queue_bytes_max;        /* the same in bytes of commands */
     uint32_t waiting_receives_max;   /* receives that wait for a message */

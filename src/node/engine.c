@@ -44,9 +44,10 @@ static bool step_in(void *context)
     bool stepped = hf_node_is_light(engine->node);
     if (stepped) {
         atomic_fetch_add_explicit(&engine->rounds, 1, memory_order_relaxed);
-        while (hf_node_step(engine->node)) {
+        while (hf_node_step(engine->node) && hf_node_is_light(engine->node)) {
         }
-        stepped = hf_node_next_step_us(engine->node) >= engine->sleeps_until_us;
+        stepped = hf_node_is_light(engine->node) &&
+                  hf_node_next_step_us(engine->node) >= engine->sleeps_until_us;
     }
     give_baton(engine);
     return stepped;

@@ -409,9 +409,11 @@ bool hf_node_step(struct hf_node *node)
     return did;
 }
 
-bool hf_node_is_light(const struct hf_node *node)
+bool hf_node_is_light(struct hf_node *node)
 {
     return node->phase == HF_NODE_LEADING && node->read_only_until_us == 0 &&
+           node->state.queue.lagging_first == NULL &&
+           hf_state_next_due_us(&node->state) > hf_clock_now(&node->clock, node->outside) &&
            atomic_load_explicit(&node->open_count, memory_order_relaxed) <= LIGHT_REQUESTS &&
            atomic_load_explicit(&node->open_bytes, memory_order_relaxed) <= LIGHT_BYTES;
 }
@@ -437,7 +439,7 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
     uint64_t monotonic_us = node->outside->monotonic_us(node->outside);
     uint64_t due_us = hf_state_next_due_us(&node->state);
     /* What can't be booked now is no reason to wake up: room comes with the doorbell. */
-    if (due_us != UINT64_MAX && hf_node_has_room(node) && node->read_only_until_us == 0) {
+    if (due_us != UINT64_MAX && hf_node_has_own_room(node) && node->read_only_until_us == 0) {
         uint64_t now_us = hf_clock_now(&node->clock, node->outside);
         next_us = due_us > now_us ? monotonic_us + (due_us - now_us) : monotonic_us;
         next_us = node->tick.out ? UINT64_MAX : hf_max_u64(next_us, node->tick.retry_us);
@@ -445,7 +447,7 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
     if (node->read_only_until_us != 0) {
         next_us = hf_min_u64(next_us, node->read_only_until_us);
     }
-    if (hf_node_has_room(node) && node->read_only_until_us == 0) {
+    if (hf_node_has_own_room(node) && node->read_only_until_us == 0) {
         next_us = hf_min_u64(next_us, hf_max_u64(monotonic_us, hf_node_next_scan_us(node)));
     }
     if (node->later.first != NULL) {

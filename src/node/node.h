@@ -150,8 +150,8 @@ void hf_node_withdraw(struct hf_node *node, struct hf_request *request);
 /* Does what can be done now without blocking. Returns true if it did something: step again. The node's
  * thread only. */
 bool hf_node_step(struct hf_node *node);
-/* Is there so little under way that a step is short? To be asked by whoever may step. */
-bool hf_node_is_light(const struct hf_node *node);
+/* Is there so little to be done that a step is short? Timers that are due and scans are not. To be asked by whoever may step. */
+bool hf_node_is_light(struct hf_node *node);
 /* When the next step is due at the latest, in µs of the outside's monotonic clock; UINT64_MAX: on a ring. */
 uint64_t hf_node_next_step_us(struct hf_node *node);
 

@@ -85,6 +85,8 @@ struct hf_node {
     struct hf_batch flight;     /* handed to the log */
     struct hf_log_batch flight_batch;
     uint64_t flight_us; /* monotonic, when it was handed over */
+    uint64_t sync_us;   /* how long the last one took */
+    uint64_t asked_us;  /* monotonic, when the last request was decided */
     bool in_flight;
     bool resolving; /* the outcome of the flight is being asked for */
     bool confirming;
@@ -153,6 +155,8 @@ void hf_node_count_in(struct hf_node *node, const struct hf_request *request);
 void hf_node_ask_for_records(struct hf_node *node, struct hf_request *request, bool complete);
 /* May another commit be decided before the log has taken those that there are? */
 bool hf_node_has_room(const struct hf_node *node);
+/* The same for what nobody waits for: timers, scans. Each batch has a part for them, so that callers wait for no more. */
+bool hf_node_has_own_room(const struct hf_node *node);
 bool hf_node_decide_some(struct hf_node *node);
 /* The draft's commit into state and batch; false: memory is short, nothing has changed. */
 bool hf_node_record_draft(struct hf_node *node);

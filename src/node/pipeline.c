@@ -7,7 +7,10 @@
 
 #define FETCH_ROUNDS_MAX   64u      /* a command that needs more is not going to end */
 #define READ_ONLY_RETRY_US 1000000u /* how long a full disk is left alone */
-#define READ_BYTES_MAX     (4ull * HF_QUERY_BYTES_MAX) /* of commits decoded for a request's queries */
+#define OWN_BYTES_MIN      4096u    /* timers and scans add so much to a batch */
+#define OWN_BYTES_US                                                                               \
+    8u /* and this for each us that the last sync took: a slow disk has few batches a second */
+#define READ_BYTES_MAX (4ull * HF_QUERY_BYTES_MAX) /* of commits decoded for a request's queries */
 
 /* ---- recording ---- */
 
@@ -17,6 +20,14 @@ bool hf_node_has_room(const struct hf_node *node)
            node->building.body.size_bytes < node->limits.batch_bytes_max &&
            node->building.body.size_bytes + node->flight.body.size_bytes <
                node->limits.run_ahead_bytes_max;
+}
+
+bool hf_node_has_own_room(const struct hf_node *node)
+{
+    return hf_node_has_room(node) &&
+           node->building.body.size_bytes <
+               hf_min_u64(node->limits.own_bytes_max,
+                          hf_max_u64(OWN_BYTES_MIN, node->sync_us * OWN_BYTES_US));
 }
 
 /* The draft's commit at the end of a buffer, and as a frame of its own. NULL: memory is short, and the buffer
@@ -418,6 +429,7 @@ static void decide_request(struct hf_node *node, struct hf_request *request)
         hf_histogram_add(&node->meter.queue_us, begin_us - request->submitted_us);
     }
     request->decided_us = begin_us;
+    node->asked_us = begin_us;
     if (request->fetch_error != HF_ERR_OK) {
         hf_node_refuse(node, request, request->fetch_error);
     } else if (atomic_load_explicit(&request->gone, memory_order_acquire)) {
@@ -578,7 +590,8 @@ bool hf_node_start_append(struct hf_node *node)
 static void flight_is_durable(struct hf_node *node)
 {
     struct hf_node_meter *meter = &node->meter;
-    hf_histogram_add(&meter->sync_us, node->outside->monotonic_us(node->outside) - node->flight_us);
+    node->sync_us = node->outside->monotonic_us(node->outside) - node->flight_us;
+    hf_histogram_add(&meter->sync_us, node->sync_us);
     hf_histogram_add(&meter->batch_commits, node->flight.commit_count);
     hf_tally_add(&meter->log_bytes, node->flight.body.size_bytes);
     node->durable.seq++;

@@ -5,6 +5,7 @@
 #define DUE_MAX            1024u /* room for limits.expiries_per_batch_max */
 #define WAIT_FOR_MEMORY_US 10000u
 #define WAIT_FOR_DISK_US   1000000u
+#define CALLERS_US         50000u /* since a request: more are to be expected */
 #define SCAN_TURNS_MAX     16u /* commits in a row for one subscription while others want a scan */
 
 /* ---- cold records of the node's own decisions ---- */
@@ -108,7 +109,7 @@ static bool book(struct hf_node *node, const struct hf_due *due, size_t count, u
 bool hf_node_tick(struct hf_node *node)
 {
     uint64_t now_us = hf_clock_now(&node->clock, node->outside);
-    if (hf_state_next_due_us(&node->state) > now_us || !hf_node_has_room(node) ||
+    if (hf_state_next_due_us(&node->state) > now_us || !hf_node_has_own_room(node) ||
         node->read_only_until_us != 0 || is_waiting(&node->tick) || has_failed(node, &node->tick) ||
         must_pause(node, &node->tick)) {
         return false;
@@ -116,7 +117,15 @@ bool hf_node_tick(struct hf_node *node)
     struct hf_due due[DUE_MAX];
     size_t most = node->limits.expiries_per_batch_max;
     size_t count = hf_state_take_due(&node->state, now_us, due, most < DUE_MAX ? most : DUE_MAX);
-    return count > 0 && book(node, due, count, now_us);
+    uint64_t begin_us = node->outside->monotonic_us(node->outside);
+    if (count == 0 || !book(node, due, count, now_us)) {
+        return false;
+    }
+    uint64_t end_us = node->outside->monotonic_us(node->outside);
+    if (end_us - node->asked_us < CALLERS_US) {
+        node->tick.retry_us = end_us + (end_us - begin_us); /* half of the processor is theirs */
+    }
+    return true;
 }
 
 /* ---- scans ---- */
@@ -152,7 +161,7 @@ static void end_turn(struct hf_node *node)
 bool hf_node_scan(struct hf_node *node)
 {
     struct hf_inner_fetch *fetch = &node->scan;
-    if (node->phase != HF_NODE_LEADING || !hf_node_has_room(node) ||
+    if (node->phase != HF_NODE_LEADING || !hf_node_has_own_room(node) ||
         node->read_only_until_us != 0 || is_waiting(fetch) || has_failed(node, fetch) ||
         must_pause(node, fetch)) {
         return false;

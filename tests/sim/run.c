@@ -44,6 +44,7 @@ static struct hf_limits small_limits(struct run *run)
     limits.batch_commits_max = (uint32_t)choose(run, commits, HF_ARRAY_COUNT(commits));
     limits.batch_bytes_max = hf_sim_random_between(&run->random, 600, 30000);
     limits.run_ahead_bytes_max = limits.batch_bytes_max * hf_sim_random_between(&run->random, 1, 4);
+    limits.own_bytes_max = limits.batch_bytes_max / 2;
     limits.queue_commands_max = (uint32_t)choose(run, queue, HF_ARRAY_COUNT(queue));
     limits.queue_bytes_max = 4u << 20;
     limits.recent_bytes_max = choose(run, recent, HF_ARRAY_COUNT(recent));
