@@ -95,7 +95,8 @@ class Server:
     @property
     def port(self):
         ready = self.ready()
-        return ready["listeners"][0]["port"] if ready else 0
+        assert ready, f"the server does not listen (exit status {self.process.poll()}): {self.errors()[-2000:]}"
+        return ready["listeners"][0]["port"]
 
     def errors(self):
         size = os.fstat(self.errors_file.fileno()).st_size
