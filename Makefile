@@ -30,7 +30,7 @@ check-interop: ## with real peers: a browser, bean-check, PostgreSQL, MariaDB
 	@tools/build.sh $(BUILD) -Dtests=true
 	@python3 tools/check.py --build $(BUILD) interop
 
-bench: ## the engine beside the raw fdatasync, the server by wrk beside nginx
+bench: ## the engine, the server, queues, feed and sagas, beside the raw sync and real peers (BENCH="http peers" for some)
 	@tools/install-packages.sh bench
 	@tools/build.sh $(BUILD) $(if $(wildcard $(BUILD)/build.ninja),,-Dtests=false)
 	@tools/bench.sh $(BENCH)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the benchmarks on the disk that the build directory is on.
 #
-#   tools/bench.sh [engine|http|queue|feed|saga]...      all by default
+#   tools/bench.sh [engine|http|queue|feed|saga|peers]...      all by default
 #
 # BENCH_OPTIONS goes to each of them ("--rounds 3 --json"). nginx, which the server is measured
 # beside, is unpacked below the build directory and not installed: nothing starts a service.
@@ -45,6 +45,12 @@ run_saga() {
     python3 bench/saga/saga_bench.py --build "$build" ${BENCH_OPTIONS:-}
 }
 
+run_peers() {
+    tools/install-packages.sh peers
+    # shellcheck disable=SC2086
+    python3 bench/peers/peers_bench.py --build "$build" ${BENCH_OPTIONS:-}
+}
+
 run_feed() {
     # shellcheck disable=SC2086
     python3 bench/feed/feed_bench.py --build "$build" ${BENCH_OPTIONS:-}
@@ -54,7 +60,7 @@ if [ ! -x "$build/holdfast-bench" ]; then
     echo "bench: $build/holdfast-bench was not built" >&2
     exit 1
 fi
-for part in "${@:-engine http queue feed saga}"; do
+for part in "${@:-engine http queue feed saga peers}"; do
     for one in $part; do
         case $one in
         engine) run_engine ;;
@@ -62,8 +68,9 @@ for part in "${@:-engine http queue feed saga}"; do
         queue) run_queue ;;
         feed) run_feed ;;
         saga) run_saga ;;
+        peers) run_peers ;;
         *)
-            echo "bench: no such part: $one (engine http queue feed saga)" >&2
+            echo "bench: no such part: $one (engine http queue feed saga peers)" >&2
             exit 2
             ;;
         esac

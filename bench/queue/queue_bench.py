@@ -14,10 +14,8 @@ exit status is 1 and no figure counts. Peers that are not installed are left out
 memory the server has, and that a restart keeps all.
 """
 import argparse
-import glob
 import json
 import os
-import pwd
 import shutil
 import signal
 import statistics
@@ -29,7 +27,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "bench", "http"))
-from http_bench import Server, free_port, sync_alone  # noqa: E402
+sys.path.insert(0, os.path.join(ROOT, "bench", "peers"))
+from http_bench import Server, sync_alone  # noqa: E402
+from peers import PeerError, PostgresServer, RedisServer, postgresql_programs  # noqa: E402
 
 BATCH, CONNECTIONS, KEYS = 100, 64, 1000
 WINDOW = 50 * BATCH  # published and not acknowledged at most
@@ -101,29 +101,13 @@ class Holdfast:
             self.server.process.kill()
 
 
-class Redis:
+class Redis(RedisServer):
     name = "Redis Streams"
 
     def __init__(self, build, directory):
+        super().__init__(directory)
         self.build = build
-        self.port = free_port()
-        folder = os.path.join(directory, "redis")
-        os.makedirs(folder)
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder,
-             "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
-            stdout=subprocess.DEVNULL)
         self.rounds = 0
-        for _ in range(100):
-            if self.cli("ping") == "PONG":
-                return
-            time.sleep(0.05)
-        fail("redis-server did not start")
-
-    def cli(self, *words):
-        done = subprocess.run(["redis-cli", "-p", str(self.port), *words], capture_output=True,
-                              text=True, check=False)
-        return done.stdout.strip()
 
     def run(self, kind, messages):
         self.rounds += 1
@@ -135,15 +119,8 @@ class Redis:
         self.cli("del", queue)
         return result
 
-    def stop(self):
-        self.kill()
 
-    def kill(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-class PostgreSQL:
+class PostgreSQL(PostgresServer):
     """A table; publish INSERTs, receive and acknowledge are one DELETE … SKIP LOCKED."""
     name = "PostgreSQL queue"
     SCRIPTS = {
@@ -156,62 +133,14 @@ class PostgreSQL:
             "LIMIT {count}) RETURNING id, key, data;\n")
 
     def __init__(self, _, directory):
-        self.programs = postgresql_programs()
-        self.folder = os.path.join(directory, "postgresql")
-        os.makedirs(self.folder)
-        self.user = None
-        if os.getuid() == 0:
-            self.user = pwd.getpwnam("postgres")
-            os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
-        self.port = free_port()
-        self.must("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "--no-sync")
-        self.must("pg_ctl", "-D", self.data, "-w", "-l", os.path.join(self.folder, "log"), "-o",
-                  f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} "
-                  "-c max_connections=200 -c shared_buffers=1GB", "start")
+        super().__init__(directory)
         self.sql("CREATE TABLE q (id bigserial PRIMARY KEY, key text, data text)")
-
-    @property
-    def data(self):
-        return os.path.join(self.folder, "data")
-
-    def command(self, name, *words):
-        return subprocess.run([os.path.join(self.programs, name), *words], capture_output=True, text=True,
-                              check=False, cwd=self.folder,
-                              **({"user": self.user.pw_uid, "group": self.user.pw_gid} if self.user else {}))
-
-    def must(self, name, *words):
-        done = self.command(name, *words)
-        if done.returncode != 0:
-            fail(f"{name}: {done.stdout}{done.stderr}")
-        return done.stdout
-
-    def sql(self, text):
-        return self.must("psql", "-h", self.folder, "-p", str(self.port), "-U", "postgres", "-At", "-c", text)
 
     def run(self, kind, messages):
         insert, count, clients = self.SCRIPTS[kind]
-        script = os.path.join(self.folder, "cycle.sql")
-        with open(script, "w", encoding="ascii") as file:
-            file.write(insert + self.TAKE.format(count=count))
-        os.chmod(script, 0o644)
-        seconds = 5 if messages > 50000 else 2
-        out = self.must("pgbench", "-h", self.folder, "-p", str(self.port), "-U", "postgres", "-n", "-M",
-                        "prepared", "-f", script, "-c", str(clients), "-j", "1", "-T", str(seconds), "postgres")
-        per_second = float(next(line for line in out.splitlines() if line.startswith("tps")).split()[2])
-        latency = float(next(line for line in out.splitlines() if "latency average" in line).split()[3])
+        result = self.pgbench(insert + self.TAKE.format(count=count), clients, 5 if messages > 50000 else 2)
         self.sql("TRUNCATE q")
-        return {"per_second": per_second * count, "cycle_ms": latency}
-
-    def stop(self):
-        self.must("pg_ctl", "-D", self.data, "-m", "fast", "stop")
-
-    def kill(self):
-        self.command("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
-
-
-def postgresql_programs():
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))
-    return os.path.dirname(found[-1]) if found else None
+        return {"per_second": result["per_second"] * count, "cycle_ms": result["average_us"] / 1000}
 
 
 def compare(options, directory):
@@ -338,6 +267,8 @@ def main():
     os.chmod(directory, 0o755)
     try:
         (backlog if options.backlog else compare)(options, directory)
+    except PeerError as error:
+        fail(str(error))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
