@@ -75,10 +75,6 @@ struct ceiling_answer ceiling_ledger_apply(struct ceiling_ledger *ledger,
 void ceiling_ledger_totals(const struct ceiling_ledger *ledger, ceiling_u128 *debits,
                            ceiling_u128 *credits);
 
-/* serve.c. Serves the connections of the listener until all have been closed; false: says why on standard error. */
-bool ceiling_serve(int listener, const struct ceiling_options *options,
-                   struct ceiling_ledger *ledger);
-
 /* log.c */
 struct ceiling_log;
 struct ceiling_log_entry {
@@ -93,6 +89,10 @@ struct ceiling_log *ceiling_log_open(const char *directory);
 void ceiling_log_append(struct ceiling_log *log, const struct ceiling_log_entry *entry);
 /* Waits for what was appended, and removes the file. */
 void ceiling_log_close(struct ceiling_log *log);
+
+/* serve.c. Serves so many connections of the listener until all have been closed; false: says why on standard error. */
+bool ceiling_serve(int listener, unsigned count, struct ceiling_ledger *ledger,
+                   struct ceiling_log *log);
 
 /* load.c. Sends everything and waits for all answers; exits with a message when something is wrong. */
 struct ceiling_result ceiling_load(uint16_t port, const struct ceiling_options *options);

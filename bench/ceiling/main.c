@@ -40,16 +40,21 @@ static int listen_on_loopback(uint16_t *port)
     return listener;
 }
 
-/* The load in a process of its own, which sends its result through the pipe. */
-static pid_t start_load(uint16_t port, const struct ceiling_options *options, int result_pipe)
+/* The load in a process of its own. It shares no memory that the server writes; it begins when it is told to by a byte, and
+ * sends its result. */
+static pid_t start_load(uint16_t port, const struct ceiling_options *options, int go, int told)
 {
     pid_t child = fork();
     if (child < 0) {
         fail("fork");
     }
     if (child == 0) {
+        char byte;
+        if (read(go, &byte, 1) != 1) {
+            _exit(3);
+        }
         struct ceiling_result result = ceiling_load(port, options);
-        _exit(write(result_pipe, &result, sizeof(result)) == (ssize_t)sizeof(result) ? 0 : 3);
+        _exit(write(told, &result, sizeof(result)) == (ssize_t)sizeof(result) ? 0 : 3);
     }
     return child;
 }
@@ -68,26 +73,34 @@ static void check_totals(const struct ceiling_ledger *ledger, const struct ceili
 
 static struct ceiling_result run_round(const struct ceiling_options *options)
 {
-    int ends[2];
+    int go[2];
+    int told[2];
     uint16_t port;
     int listener = listen_on_loopback(&port);
-    struct ceiling_ledger *ledger = ceiling_ledger_new(options->accounts, options->transfers);
-    if (ledger == NULL || pipe(ends) != 0) {
-        fail("memory");
+    if (pipe(go) != 0 || pipe(told) != 0) {
+        fail("pipe");
     }
-    pid_t child = start_load(port, options, ends[1]);
-    bool served = ceiling_serve(listener, options, ledger);
+    pid_t child = start_load(port, options, go[0], told[1]);
+    struct ceiling_ledger *ledger = ceiling_ledger_new(options->accounts, options->transfers);
+    struct ceiling_log *log = ceiling_log_open(options->directory);
+    if (ledger == NULL || write(go[1], "", 1) != 1) {
+        fail("start");
+    }
+    bool served = ceiling_serve(listener, options->connections, ledger, log);
+    ceiling_log_close(log);
     struct ceiling_result result = {0};
     int status = 0;
-    if (!served || read(ends[0], &result, sizeof(result)) != (ssize_t)sizeof(result) ||
+    if (!served || read(told[0], &result, sizeof(result)) != (ssize_t)sizeof(result) ||
         waitpid(child, &status, 0) != child || status != 0) {
         fprintf(stderr, "ceiling: the round failed\n");
         exit(3);
     }
     check_totals(ledger, &result);
     ceiling_ledger_free(ledger);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
+    for (int i = 0; i < 2; i++) {
+        (void)close(go[i]);
+        (void)close(told[i]);
+    }
     (void)close(listener);
     return result;
 }

@@ -76,17 +76,16 @@ static bool accept_all(int listener, struct connection *connections, struct poll
     return true;
 }
 
-bool ceiling_serve(int listener, const struct ceiling_options *options,
-                   struct ceiling_ledger *ledger)
+bool ceiling_serve(int listener, unsigned count, struct ceiling_ledger *ledger,
+                   struct ceiling_log *log)
 {
     struct connection connections[CEILING_CONNECTIONS_MAX] = {0};
     struct pollfd sockets[CEILING_CONNECTIONS_MAX];
-    struct ceiling_log *log = ceiling_log_open(options->directory);
-    unsigned open_count = options->connections;
-    bool good = accept_all(listener, connections, sockets, options->connections);
+    unsigned open_count = count;
+    bool good = accept_all(listener, connections, sockets, count);
     while (good && open_count > 0) {
-        good = poll(sockets, options->connections, -1) > 0 || errno == EINTR;
-        for (unsigned i = 0; good && i < options->connections; i++) {
+        good = poll(sockets, count, -1) > 0 || errno == EINTR;
+        for (unsigned i = 0; good && i < count; i++) {
             if (sockets[i].fd < 0 || sockets[i].revents == 0) {
                 continue;
             }
@@ -102,8 +101,7 @@ bool ceiling_serve(int listener, const struct ceiling_options *options,
     if (!good) {
         fprintf(stderr, "ceiling: a connection failed\n");
     }
-    ceiling_log_close(log);
-    for (unsigned i = 0; i < options->connections; i++) {
+    for (unsigned i = 0; i < count; i++) {
         free(connections[i].request);
     }
     return good;

@@ -29,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LINES = 1000  # transfers of a bulk request
 REDIS_PIPELINE = 16
+CALLS_S = 20000  # redis-benchmark is told a number of calls, not a time
 
 
 def fail(text):
@@ -137,15 +138,16 @@ class Redis(RedisServer):
         with open(os.path.join(HERE, "transfer.lua"), encoding="ascii") as script:
             self.script = self.cli("script", "load", script.read())
         self.counted = 0
-        self.speed = 20000
+        self.rounds = 0
 
     def run(self, settings, seconds):
         connections, pipeline, hot = settings
-        count = int(self.speed * seconds)
+        self.rounds += 1
+        count = CALLS_S * seconds
         random = "__rand_int__"
         done = subprocess.run(
             ["redis-benchmark", "-p", str(self.port), "-c", str(connections), "-n", str(count), "-P", str(pipeline), "-r",
-             "1000000000", "--csv", "evalsha", self.script, "0", random, random, random, random, "hot" if hot else "uniform"],
+             "1000000000", "--csv", "evalsha", self.script, "0", random, random, f"{self.rounds}-{random}", random, "hot" if hot else "uniform"],
             capture_output=True, text=True, check=False)
         rows = list(csv.DictReader(done.stdout.splitlines()))
         if done.returncode != 0 or len(rows) != 1:
