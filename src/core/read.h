@@ -91,6 +91,7 @@ struct hf_query {
     uint64_t from_us;              /* statement: 0 = from the beginning */
     uint64_t to_us;                /* statement: UINT64_MAX = to the end; > from_us */
     enum hf_query_clock clock;     /* balance at a time, statement */
+    uint32_t message_index;        /* message history: of message_position's commit */
     bool has_version;              /* document */
     bool
         until_settled; /* a saga, the only query: the node waits till deadline_us until it has ended or is parked */
@@ -98,8 +99,7 @@ struct hf_query {
                              effective clock always) */
     struct hf_asset asset;                    /* totals */
     const struct hf_saga_filter *saga_filter; /* sagas; NULL: all */
-    uint64_t message_position;                /* message history… */
-    uint32_t message_index;                   /* …of this one */
+    uint64_t message_position;                /* message history */
     struct hf_str error_contains;  /* dead letters: only those whose error contains it; or absent */
     const struct hf_place *places; /* messages: `limit` of them; bytes don't matter */
 };
