@@ -375,9 +375,10 @@ bool hf_checker_commit(struct hf_checker *checker, const struct hf_command *comm
     return check_waiting(checker, difference);
 }
 
-bool hf_checker_drained(struct hf_checker *checker, char difference[HF_DIFFERENCE_BYTES])
+bool hf_checker_drained(struct hf_checker *checker, uint64_t position,
+                        char difference[HF_DIFFERENCE_BYTES])
 {
-    return hf_witness_drained(checker->witness, difference);
+    return hf_witness_drained(checker->witness, position, difference);
 }
 
 bool hf_checker_told(struct hf_checker *checker, const struct hf_told *told,

@@ -124,6 +124,7 @@ void drain(struct run *run)
                 (void)one_round(run, state, true);
                 continue;
             }
+            run->drained_position = state->position;
             if (one_round(run, state, false) == 0 && !delayed_soon(state)) {
                 return;
             }
