@@ -375,10 +375,9 @@ bool hf_checker_commit(struct hf_checker *checker, const struct hf_command *comm
     return check_waiting(checker, difference);
 }
 
-bool hf_checker_drained(struct hf_checker *checker, uint64_t position,
-                        char difference[HF_DIFFERENCE_BYTES])
+bool hf_checker_drained(struct hf_checker *checker, char difference[HF_DIFFERENCE_BYTES])
 {
-    return hf_witness_drained(checker->witness, position, difference);
+    return hf_witness_drained(checker->witness, difference);
 }
 
 bool hf_checker_told(struct hf_checker *checker, const struct hf_told *told,

@@ -77,8 +77,8 @@ bool hf_compare_event(const char *what, const struct hf_event *real, const struc
 bool hf_compare_entity(const char *what, const struct hf_entity *real,
                        const struct hf_entity *model, char *difference) HF_WARN_UNUSED;
 
-/* Behind the last commit: consumers have taken what there was at this position. */
-bool hf_checker_drained(struct hf_checker *checker, uint64_t position,
+/* Behind the last commit: consumers have taken what there was. */
+bool hf_checker_drained(struct hf_checker *checker,
                         char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
 
 /* Lines "operation transfer accepted 17" … of everything that is counted; returns how many of those that

@@ -124,7 +124,6 @@ void drain(struct run *run)
                 (void)one_round(run, state, true);
                 continue;
             }
-            run->drained_position = state->position;
             if (one_round(run, state, false) == 0 && !delayed_soon(state)) {
                 return;
             }

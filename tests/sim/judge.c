@@ -545,8 +545,7 @@ bool judge(struct run *run, struct run_house *house)
     if (ok && !hf_checker_state(&judge.checker, state, difference)) {
         ok = run_fail(run, "the state at the end: %s", difference);
     }
-    if (ok && run->plan->only == NULL &&
-        !hf_checker_drained(&judge.checker, run->drained_position, difference)) {
+    if (ok && run->plan->only == NULL && !hf_checker_drained(&judge.checker, difference)) {
         ok = run_fail(run, "at the end: %s", difference);
     }
     ok = ok && judge_from_zero(&judge, log, until_seq, state);

@@ -598,7 +598,7 @@ bool hf_witness_commit(struct hf_witness *w, const struct hf_commit *commit,
     return true;
 }
 
-static bool drained(struct hf_witness *w, struct seen_subscription *s, uint64_t position)
+static bool drained(struct hf_witness *w, struct seen_subscription *s)
 {
     size_t at = 0;
     const struct seen_message *message;
@@ -606,8 +606,7 @@ static bool drained(struct hf_witness *w, struct seen_subscription *s, uint64_t 
         const struct seen_message *first = first_of_key(s, message);
         bool behind = s->settings.order == HF_ORDER_KEY && !message->alone && first != NULL &&
                       first->at == SEEN_PARKED;
-        bool late = message->arrival->news.place.position > position;
-        if (!has_ended(message) && message->at != SEEN_PARKED && !behind && !late) {
+        if (!has_ended(message) && message->at != SEEN_PARKED && !behind) {
             return say(w, "message %s never ended: it is %s",
                        name_of(s, &message->arrival->news.place, message), seen_names[message->at]);
         }
@@ -615,12 +614,12 @@ static bool drained(struct hf_witness *w, struct seen_subscription *s, uint64_t 
     return true;
 }
 
-bool hf_witness_drained(struct hf_witness *w, uint64_t position, char wrong[HF_WITNESS_BYTES])
+bool hf_witness_drained(struct hf_witness *w, char wrong[HF_WITNESS_BYTES])
 {
     w->commit = NULL;
     w->wrong = wrong;
     for (struct seen_subscription *s = w->subscriptions; s != NULL; s = s->next) {
-        if (!s->gone && !drained(w, s, position)) {
+        if (!s->gone && !drained(w, s)) {
             return false;
         }
     }

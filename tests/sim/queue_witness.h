@@ -31,8 +31,7 @@ void hf_witness_free(struct hf_witness *witness); /* NULL is fine */
 /* The next commit of the log. */
 bool hf_witness_commit(struct hf_witness *witness, const struct hf_commit *commit,
                        char wrong[HF_WITNESS_BYTES]) HF_WARN_UNUSED;
-/* No more commits, and consumers have taken what there was at this position. What came later (a timer during the stop) may wait. */
-bool hf_witness_drained(struct hf_witness *witness, uint64_t position,
-                        char wrong[HF_WITNESS_BYTES]) HF_WARN_UNUSED;
+/* No more commits, and consumers have taken what there was. */
+bool hf_witness_drained(struct hf_witness *witness, char wrong[HF_WITNESS_BYTES]) HF_WARN_UNUSED;
 
 #endif

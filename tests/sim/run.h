@@ -135,7 +135,6 @@ struct run {
     uint64_t ops_wanted;
     uint64_t ends_wanted;
     uint64_t ops_open;                   /* begun, not ended */
-    uint64_t drained_position;           /* consumers have taken all that there was then */
     struct run_submission **submissions; /* owned, in the order of sending */
     size_t submission_count;
     size_t submission_capacity;
