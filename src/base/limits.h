@@ -46,7 +46,7 @@ struct hf_limits {
     uint32_t batch_commits_max;   /* commits in a batch */
     uint64_t run_ahead_bytes_max; /* decided and not yet durable */
     uint64_t
-        own_bytes_max; /* timers and scans add to a batch up to this: callers wait for it, too */
+        own_bytes_max; /* timers and scans add to a batch up to this on a slow disk, less on a quick one: callers wait for it, too */
     uint32_t queue_commands_max;     /* accepted and not yet answered; more is `overloaded` */
     uint64_t queue_bytes_max;        /* the same in bytes of commands */
     uint32_t waiting_receives_max;   /* receives that wait for a message */

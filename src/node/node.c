@@ -412,7 +412,7 @@ bool hf_node_step(struct hf_node *node)
 bool hf_node_is_light(struct hf_node *node)
 {
     return node->phase == HF_NODE_LEADING && node->read_only_until_us == 0 &&
-           node->state.queue.lagging_first == NULL &&
+           hf_node_next_scan_us(node) == UINT64_MAX &&
            hf_state_next_due_us(&node->state) > hf_clock_now(&node->clock, node->outside) &&
            atomic_load_explicit(&node->open_count, memory_order_relaxed) <= LIGHT_REQUESTS &&
            atomic_load_explicit(&node->open_bytes, memory_order_relaxed) <= LIGHT_BYTES;

@@ -285,15 +285,16 @@ bool run_whole(struct run_plan *plan, struct report *report, char failure[RUN_FA
     if (!is_failed(&run)) {
         run_calm(&run);
     }
+    if (!is_failed(&run)) {
+        stop_cleanly(&run);
+    }
+    /* Last, so that no timer brings anything between this and the judge. */
     if (!is_failed(&run) && plan->only == NULL) {
         if (run.sagas != NULL) {
             saga_drain(run.sagas);
         } else {
             drain(&run);
         }
-    }
-    if (!is_failed(&run)) {
-        stop_cleanly(&run);
     }
     struct run_house *leader = is_failed(&run) ? NULL : wait_for_leader(&run);
     plan->met = !hf_world_armed(run.houses[0].machine);
