@@ -14,6 +14,8 @@ import threading
 import time
 import urllib.parse
 
+from ports import free_port
+
 START_SECONDS_MAX = 30
 LOAD_SECONDS_MAX = 300
 TABLES = """
@@ -47,12 +49,6 @@ def die_with_parent():
 
 class ScenarioError(Exception):
     """The environment failed; the text says where."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Process:

@@ -153,7 +153,8 @@ int main(int argc, char **argv)
                                           {"json", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
-    struct ceiling_options options = {.transfers = 10000000, .accounts = 10000, .connections = 4};
+    struct ceiling_options options = {.transfers = 10000000, .accounts = 10000};
+    uint64_t connections = 4;
     uint64_t rounds = 5;
     bool json = false;
     int word;
@@ -169,7 +170,7 @@ int main(int argc, char **argv)
             options.accounts = number(optarg);
             break;
         case 'c':
-            options.connections = (unsigned)number(optarg);
+            connections = number(optarg);
             break;
         case 'i':
             options.random_ids = true;
@@ -188,11 +189,12 @@ int main(int argc, char **argv)
         }
     }
     if (options.directory == NULL || options.transfers < 1 || options.transfers > 1u << 30 ||
-        options.accounts < 3 || options.accounts > 1u << 27 || options.connections < 1 ||
-        options.connections > CEILING_CONNECTIONS_MAX || rounds < 1 || rounds > ROUNDS_MAX ||
+        options.accounts < 3 || options.accounts > 1u << 27 || connections < 1 ||
+        connections > CEILING_CONNECTIONS_MAX || rounds < 1 || rounds > ROUNDS_MAX ||
         optind != argc) {
         return usage(stderr, 2);
     }
+    options.connections = (unsigned)connections;
     struct ceiling_result results[ROUNDS_MAX];
     for (uint64_t round = 0; round < rounds; round++) {
         if (isatty(STDERR_FILENO)) {

@@ -20,14 +20,9 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "bench", "http"))
-from http_bench import Server, sync_alone  # noqa: E402
+from http_bench import Server, fail, sync_alone  # noqa: E402
 
 SLOW_READERS, POLLS, CONNECTIONS = 10, 1000, 64
-
-
-def fail(text):
-    print(f"feed_bench: {text}", file=sys.stderr)
-    sys.exit(1)
 
 
 class Feed:

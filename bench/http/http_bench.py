@@ -38,8 +38,14 @@ def free_port():
 
 
 def fail(text):
-    print(f"http_bench: {text}", file=sys.stderr)
+    print(f"{os.path.basename(sys.argv[0]).removesuffix('.py')}: {text}", file=sys.stderr)
     sys.exit(1)
+
+
+def progress(text):
+    """On a terminal: what goes on; "" clears it."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
 
 
 class Server:
@@ -93,7 +99,7 @@ def fund(server):
 
 def wrk(url, seconds, connections, script=None, arguments=()):
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s",
-               script or os.path.join(HERE, "plain.lua"), url, "--", *arguments]
+               script or os.path.join(HERE, "summary.lua"), url, "--", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         fail(f"wrk: {done.stderr or done.stdout}")
@@ -217,8 +223,7 @@ def measure(server, nginx, rounds, seconds):
     url = f"http://127.0.0.1:{server.port}/v1/transfers"
     for number in range(rounds):
         for name, connections, kind in ROWS:
-            if sys.stderr.isatty():
-                print(f"\rround {number + 1} of {rounds}: {name:<40}", end="", file=sys.stderr)
+            progress(f"round {number + 1} of {rounds}: {name}")
             tag = f"r{number}c{connections}{kind[0]}"
             results[name].append(wrk(url, seconds, connections,
                                      os.path.join(HERE, "transfers.lua"),
@@ -226,8 +231,7 @@ def measure(server, nginx, rounds, seconds):
         results[SYNC].append(sync_alone(server.directory, 2000))
         for name, connections in NGINX_ROWS if nginx else []:
             results[name].append(wrk(f"http://127.0.0.1:{nginx.port}/", seconds, connections))
-    if sys.stderr.isatty():
-        print("\r" + " " * 70 + "\r", end="", file=sys.stderr)
+    progress("")
     return results
 
 

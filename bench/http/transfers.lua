@@ -1,5 +1,6 @@
 -- wrk: one transfer a request, each under a key of its own.
 --   wrk … -s transfers.lua URL -- TOKEN ACCOUNTS hot|uniform
+dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "summary.lua")
 local run, accounts, hot = "run", 1000, false
 local thread_count = 0
 
@@ -25,13 +26,4 @@ function request()
    local to = (from + 1 + math.floor(random / 1024) % (accounts - 1)) % accounts
    local body = '{"from":"bench:' .. from .. '","to":"bench:' .. to .. '","asset":"USD/2","amount":"1"}'
    return head .. next_key .. "\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body
-end
-
-
-function done(summary, latency, requests)
-   io.write(string.format(
-      '{"requests":%d,"duration_us":%d,"p50_us":%d,"p99_us":%d,"max_us":%d,"errors":%d}\n',
-      summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
-      summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout +
-      summary.errors.status))
 end

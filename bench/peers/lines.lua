@@ -1,5 +1,6 @@
 -- wrk: many transfers a request, as lines; each request is a commit under a key of its own.
 --   wrk OPTIONS -s lines.lua URL -- TOKEN ACCOUNTS LINES
+dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "../http/summary.lua")
 local run, accounts, lines = "run", 1000, 1000
 local thread_count = 0
 
@@ -30,12 +31,4 @@ function request()
    local first = 1 + random % (#pieces - lines)
    local body = table.concat(pieces, "\n", first, first + lines - 1) .. "\n"
    return head .. next_key .. "\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body
-end
-
-function done(summary, latency, requests)
-   io.write(string.format(
-      '{"requests":%d,"duration_us":%d,"p50_us":%d,"p99_us":%d,"max_us":%d,"errors":%d}\n',
-      summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
-      summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout +
-      summary.errors.status))
 end

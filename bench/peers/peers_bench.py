@@ -23,28 +23,22 @@ import tempfile
 
 from peers import PeerError, PostgresServer, RedisServer, postgresql_programs
 import http_bench  # peers.py knows where it is
-from http_bench import ACCOUNTS, FUND, Server, fund, sync_alone, wrk
+from http_bench import ACCOUNTS, FUND, Server, fail, fund, progress, sync_alone, wrk
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LINES = 1000  # transfers of a bulk request
 REDIS_PIPELINE = 16
+CROWDS = (16, 64, 256)  # connections to Holdfast
 CALLS_S = 20000  # redis-benchmark is told a number of calls, not a time
 
 
-def fail(text):
-    print(f"peers_bench: {text}", file=sys.stderr)
-    sys.exit(1)
-
-
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
+def named(system, connections, hot=False):
+    return f"{system}, {connections} connections{', hot' if hot else ''}"
 
 
 class Holdfast:
-    ROWS = [(f"Holdfast, {connections} connections{', hot' if hot else ''}", (connections, hot))
-            for connections in (16, 64, 256) for hot in (False, True)]
+    ROWS = [(named("Holdfast", connections, hot), (connections, hot)) for connections in CROWDS for hot in (False, True)]
     ROWS += [(f"Holdfast, lines of {LINES:,}", (2, None))]
 
     def __init__(self, build, directory):
@@ -97,7 +91,7 @@ def calling(function, hot):
 
 
 class PostgreSQL(PostgresServer):
-    ROWS = [(f"PostgreSQL function, {clients} connections{', hot' if hot else ''}",
+    ROWS = [(named("PostgreSQL function", clients, hot),
              (calling("move(gen_random_uuid(), :f::int, :t::int, 1)", hot), clients, 1, "transfer"))
             for clients in (16, 64) for hot in (False, True)]
     ROWS += [(f"PostgreSQL wallet of rows, serializable, {clients} connections",
@@ -128,7 +122,7 @@ class PostgreSQL(PostgresServer):
 
 
 class Redis(RedisServer):
-    ROWS = [("Redis Lua, 64 connections", (64, 1, False)), ("Redis Lua, 64 connections, hot", (64, 1, True)),
+    ROWS = [(named("Redis Lua", 64), (64, 1, False)), (named("Redis Lua", 64, True), (64, 1, True)),
             (f"Redis Lua, 64 connections, pipelines of {REDIS_PIPELINE}", (64, REDIS_PIPELINE, False))]
 
     def __init__(self, _, directory):
@@ -187,30 +181,22 @@ class Ceiling:
         pass
 
 
-# What is told of the medians: name, dividend, the best of which divisors.
+# What is told of the medians: the best of these rows divided by the best of those.
 RATIOS = [
-    ("singles, best / PostgreSQL's best", ["Holdfast, 16", "Holdfast, 64", "Holdfast, 256"],
-     ["PostgreSQL function, 16 connections", "PostgreSQL function, 64 connections"]),
-    ("singles / PostgreSQL, at 64", ["Holdfast, 64"], ["PostgreSQL function, 64 connections"]),
-    ("hot, best / PostgreSQL's best", ["Holdfast, 16", "Holdfast, 64", "Holdfast, 256"],
-     ["PostgreSQL function, 16 connections, hot", "PostgreSQL function, 64 connections, hot"]),
-    ("hot / PostgreSQL, at 64", ["Holdfast, 64"], ["PostgreSQL function, 64 connections, hot"]),
-    ("singles / Redis, at 64", ["Holdfast, 64"], ["Redis Lua, 64 connections"]),
+    ("singles, best / PostgreSQL's best", [named("Holdfast", n) for n in CROWDS], [named("PostgreSQL function", n) for n in (16, 64)]),
+    ("singles / PostgreSQL, at 64", [named("Holdfast", 64)], [named("PostgreSQL function", 64)]),
+    ("hot, best / PostgreSQL's best", [named("Holdfast", n, True) for n in CROWDS],
+     [named("PostgreSQL function", n, True) for n in (16, 64)]),
+    ("hot / PostgreSQL, at 64", [named("Holdfast", 64, True)], [named("PostgreSQL function", 64, True)]),
+    ("singles / Redis, at 64", [named("Holdfast", 64)], [named("Redis Lua", 64)]),
     ("lines / PostgreSQL's bulk", [f"Holdfast, lines of {LINES:,}"], [f"PostgreSQL, {LINES:,} in one statement"]),
 ]
 
 
 def ratios(medians):
-    found = {}
-    for name, ours, theirs in RATIOS:
-        if "hot" in name:
-            ours = [f"{one} connections, hot" for one in ours]
-        elif "singles" in name:
-            ours = [f"{one} connections" for one in ours]
-        if all(one in medians for one in theirs):
-            found[name] = round(max(medians[one]["per_second"] for one in ours) /
-                                max(medians[one]["per_second"] for one in theirs), 1)
-    return found
+    def best(names):
+        return max(medians[name]["per_second"] for name in names)
+    return {name: round(best(ours) / best(theirs), 1) for name, ours, theirs in RATIOS if all(one in medians for one in theirs)}
 
 
 def report(rows, missing, syncs, options):

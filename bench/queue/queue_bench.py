@@ -28,22 +28,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "bench", "http"))
 sys.path.insert(0, os.path.join(ROOT, "bench", "peers"))
-from http_bench import Server, sync_alone  # noqa: E402
+from http_bench import Server, fail, progress, sync_alone  # noqa: E402
 from peers import PeerError, PostgresServer, RedisServer, postgresql_programs  # noqa: E402
 
 BATCH, CONNECTIONS, KEYS = 100, 64, 1000
 WINDOW = 50 * BATCH  # published and not acknowledged at most
 SINGLES = 10         # a batch round has so many times the messages of a round of single ones
-
-
-def fail(text):
-    print(f"queue_bench: {text}", file=sys.stderr)
-    sys.exit(1)
-
-
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
 
 
 def load(build, protocol, port, **settings):

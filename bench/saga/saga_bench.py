@@ -30,22 +30,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "bench", "http"))
 import http_bench  # noqa: E402
-from http_bench import sync_alone  # noqa: E402
+from http_bench import fail, progress, sync_alone  # noqa: E402
 
 CONNECTIONS = 128
 STEPS = (1, 2, 3, 9)
 OPEN_RATE, OPEN_SECONDS = 200, 15
 COMMIT_RATE = 200
-
-
-def fail(text):
-    print(f"saga_bench: {text}", file=sys.stderr)
-    sys.exit(1)
-
-
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
 
 
 class Server(http_bench.Server):

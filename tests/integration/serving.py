@@ -3,7 +3,6 @@ import atexit
 import http.client
 import json
 import os
-import random
 import select
 import signal
 import socket
@@ -13,6 +12,9 @@ import time
 
 import http_client
 import tap
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+from ports import free_port  # noqa: E402,F401 (tests take it from here)
 
 BUILD = os.environ.get("HOLDFAST_BUILD", "build")
 HOLDFAST = os.path.abspath(os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast")))
@@ -27,18 +29,6 @@ class Tap(tap.Tap):
             self.result(not http_client.VIOLATIONS, "every answer is as docs/openapi.yaml has it",
                         http_client.VIOLATIONS[:3])
         return super().end()
-
-
-def free_port():
-    """One for a server that is killed and started again: below those that connections get, which could take it meanwhile."""
-    while True:
-        port = random.SystemRandom().randrange(20000, 32768)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 class Lines:

@@ -1,4 +1,4 @@
--- wrk: plain requests, summed up as transfers.lua does.
+-- wrk: what a script that loads this prints at its end: one line of JSON.
 function done(summary, latency, requests)
    io.write(string.format(
       '{"requests":%d,"duration_us":%d,"p50_us":%d,"p99_us":%d,"max_us":%d,"errors":%d}\n',
