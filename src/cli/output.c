@@ -16,9 +16,9 @@ void hf_cli_put_hash(struct hf_json_writer *w, const char *name, const struct hf
 int hf_cli_print(const struct hf_cli *cli, struct hf_buffer *out, int status)
 {
     bool whole = !out->failed;
-    if (whole) {
+    if (whole && out->size_bytes > 0) {
         (void)fwrite(out->data, 1, out->size_bytes, stdout);
-        if (out->size_bytes > 0 && out->data[out->size_bytes - 1] != '\n') {
+        if (out->data[out->size_bytes - 1] != '\n') {
             (void)fputc('\n', stdout);
         }
     }

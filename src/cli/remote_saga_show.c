@@ -505,8 +505,9 @@ static int tell_news(struct watching *watching)
                 tell_act(&act, &out);
             }
         }
-        bool ok = !out.failed && fwrite(out.data, 1, out.size_bytes, stdout) == out.size_bytes &&
-                  fflush(stdout) == 0;
+        bool written =
+            out.size_bytes == 0 || fwrite(out.data, 1, out.size_bytes, stdout) == out.size_bytes;
+        bool ok = !out.failed && written && fflush(stdout) == 0;
         hf_buffer_release(&out);
         if (!ok) {
             return HF_EXIT_ENVIRONMENT;
