@@ -1,5 +1,4 @@
 /* Unit tests of what is made of JSON: strings out, the canonical form, merge patch. */
-#include <time.h>
 
 #include <jansson.h>
 
@@ -406,7 +405,8 @@ static void members(struct hf_buffer *out, size_t count, size_t step)
 static void many_members_take_no_square_of_time(void **state)
 {
     (void)state;
-    const size_t count = 100000;
+    const size_t count =
+        400000; /* a square would be 80,000,000,000 comparisons, four times: the test would not end in time */
     struct hf_buffer forward;
     struct hf_buffer backward;
     struct hf_buffer mixed;
@@ -418,7 +418,6 @@ static void many_members_take_no_square_of_time(void **state)
     members(&forward, count, 1);
     members(&backward, count, 0);
     members(&mixed, count, 7919); /* a prime that doesn't divide count */
-    clock_t start = clock();
     assert_true(hf_json_canonical(content(&backward), &out));
     assert_true(hf_str_equal(content(&out), content(&forward)));
     hf_buffer_clear(&out);
@@ -430,7 +429,6 @@ static void many_members_take_no_square_of_time(void **state)
     hf_buffer_clear(&out);
     assert_true(hf_json_merge_patch(HF_STR("{}"), content(&backward), &out));
     assert_true(hf_str_equal(content(&out), content(&backward)));
-    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 5.0);
     hf_buffer_release(&forward);
     hf_buffer_release(&backward);
     hf_buffer_release(&mixed);

@@ -1,5 +1,4 @@
 /* Unit tests of the JSON reader: tables, UTF-8, many members, prefixes, short memory. */
-#include <time.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -370,13 +369,14 @@ static void many_members(struct hf_buffer *out, size_t count, int kind)
 static void many_members_take_no_square_of_time(void **state)
 {
     (void)state;
-    const size_t count = 100000; /* no multiple of the prime 7919 */
+    /* No multiple of the prime 7919. A square would be 80,000,000,000 comparisons for each text: the test would not end in
+     * time. */
+    const size_t count = 400000;
     for (int kind = 0; kind < 4; kind++) {
         struct hf_buffer text;
         hf_buffer_init(&text);
         many_members(&text, count, kind);
         size_t whole_bytes = text.size_bytes;
-        clock_t start = clock();
         hf_buffer_text(&text, "}");
         struct hf_str as_text = {(const char *)text.data, text.size_bytes};
         assert_int_equal(hf_json_validate(as_text, NULL), HF_ERR_OK);
@@ -397,8 +397,6 @@ static void many_members_take_no_square_of_time(void **state)
             snprintf(expected, sizeof(expected), "JSON: byte %zu: the object has", whole_bytes + 1);
             assert_int_equal(strncmp(error.text, expected, strlen(expected)), 0);
         }
-        /* A square would be 5,000,000,000 comparisons: above 5 s on anything. */
-        assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 5.0);
         hf_buffer_release(&text);
     }
 }
