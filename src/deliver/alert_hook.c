@@ -1,6 +1,7 @@
 #include "deliver/alert_hook.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,8 @@ struct hf_alert_hook { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     /* reading */
     struct hf_request request;
     bool reading;
-    atomic_bool answered;
+    pthread_mutex_t mutex; /* of `answered` */
+    bool answered;
     uint64_t next_look_us; /* monotonic */
     struct notice *
         seen; /* owned: what a read brought, raised ones first; HF_ALERTS_MAX + HF_ALERTS_CLEARED_MAX */
@@ -116,11 +118,22 @@ static void take(struct hf_request *request, size_t index, const struct hf_readi
     }
 }
 
+/* On the node's thread. Woken under the lock: whoever frees the hook, or what it wakes, has seen under it that this is over. */
 static void done(struct hf_request *request)
 {
     struct hf_alert_hook *hook = request->context;
-    atomic_store_explicit(&hook->answered, true, memory_order_release);
+    HF_CHECK(pthread_mutex_lock(&hook->mutex) == 0);
+    hook->answered = true;
     hook->options.wake(hook->options.context);
+    HF_CHECK(pthread_mutex_unlock(&hook->mutex) == 0);
+}
+
+static bool is_answered(struct hf_alert_hook *hook)
+{
+    HF_CHECK(pthread_mutex_lock(&hook->mutex) == 0);
+    bool answered = hook->answered;
+    HF_CHECK(pthread_mutex_unlock(&hook->mutex) == 0);
+    return answered;
 }
 
 static uint32_t find_known(const struct hf_alert_hook *hook, const struct notice *notice)
@@ -230,7 +243,7 @@ static bool step_reading(struct hf_alert_hook *hook, uint64_t now_us)
 {
     static const struct hf_query query = {.type = HF_QUERY_ALERTS};
     if (hook->reading) {
-        if (!atomic_load_explicit(&hook->answered, memory_order_acquire)) {
+        if (!is_answered(hook)) {
             return false;
         }
         hook->reading = false;
@@ -245,7 +258,7 @@ static bool step_reading(struct hf_alert_hook *hook, uint64_t now_us)
         return false;
     }
     hook->next_look_us = now_us + LOOK_EVERY_US;
-    atomic_store(&hook->answered, false);
+    hook->answered = false; /* nothing is asked: nobody else looks at it */
     hook->request = (struct hf_request){
         .queries = &query, .query_count = 1, .render = take, .done = done, .context = hook};
     hook->reading = hf_node_submit(hook->options.node, &hook->request) == HF_ERR_OK;
@@ -469,6 +482,7 @@ enum hf_err hf_alert_hook_new(const struct hf_alert_hook_options *options,
     }
     struct hf_alert_hook *made = hf_calloc(1, sizeof(*made));
     if (made != NULL) {
+        HF_CHECK(pthread_mutex_init(&made->mutex, NULL) == 0);
         made->url = copy_of(options->url);
         made->secret = options->secret == NULL ? NULL : copy_of(options->secret);
         made->seen = hf_calloc(HF_ALERTS_MAX + HF_ALERTS_CLEARED_MAX, sizeof(*made->seen));
@@ -496,6 +510,7 @@ void hf_alert_hook_free(struct hf_alert_hook *hook)
         hf_free(hook->secret);
         hf_free(hook->seen);
         hf_free(hook->notices);
+        HF_CHECK(pthread_mutex_destroy(&hook->mutex) == 0);
         hf_free(hook);
     }
 }

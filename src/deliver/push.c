@@ -43,7 +43,8 @@ void push_note_error(struct pusher *p, const char *error)
 
 /* ---- requests at the node ---- */
 
-/* On the node's thread. */
+/* On the node's thread. Woken under the lock: whoever frees the sender, or what it wakes, has seen under the lock that nothing is
+ * under way any more. */
 static void job_done(struct hf_request *request)
 {
     struct push_job *job = request->context;
@@ -51,8 +52,8 @@ static void job_done(struct hf_request *request)
     lock(push);
     job->next = push->done;
     push->done = job;
-    unlock(push);
     push->options.wake(push->options.wake_context);
+    unlock(push);
 }
 
 bool push_submit(struct push_job *job, uint64_t now_us)
@@ -283,8 +284,8 @@ static void list_done(struct hf_request *request)
     struct hf_push_sender *push = HF_CONTAINER_OF(request, struct hf_push_sender, listing.request);
     lock(push);
     push->listing.done = true;
-    unlock(push);
     push->options.wake(push->options.wake_context);
+    unlock(push);
 }
 
 static void read_page(struct hf_push_sender *push, uint64_t now_us)

@@ -114,15 +114,13 @@ static void ask_done(struct hf_request *request)
 {
     struct runner_ask *ask = request->context;
     struct hf_runner *runner = ask->runner;
-    void (*wake)(void *) = runner->options.wake;
-    void *context = runner->options.wake_context;
     HF_CHECK(pthread_mutex_lock(&runner->mutex) == 0);
     bool first = runner->inbox.first == NULL;
     asks_add(&runner->inbox, ask);
-    HF_CHECK(pthread_mutex_unlock(&runner->mutex) == 0);
-    if (first) { /* else it was woken for those before */
-        wake(context);
+    if (first) { /* else it was woken for those before. Under the lock: who frees it has seen under it that nothing is under way */
+        runner->options.wake(runner->options.wake_context);
     }
+    HF_CHECK(pthread_mutex_unlock(&runner->mutex) == 0);
 }
 
 static void try_to_submit(struct hf_runner *runner, struct runner_ask *ask)
