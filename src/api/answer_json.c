@@ -90,6 +90,9 @@ static void put_results(struct hf_json_writer *w, const char *name, const struct
             continue; /* an expiry that was booked first */
         }
         hf_json_begin_object(w, NULL);
+        if (commit->each) {
+            hf_json_put_number(w, "index", event->operation);
+        }
         put_result(w, commit, event);
         hf_json_end_object(w);
     }

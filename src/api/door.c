@@ -90,6 +90,10 @@ static bool media_taken(unsigned flags, enum hf_media media, bool has_body)
         return (flags & HF_ROUTE_NDJSON) != 0;
     case HF_MEDIA_MERGE_PATCH:
         return (flags & HF_ROUTE_MERGE_PATCH) != 0;
+    case HF_MEDIA_PACKED_TRANSFERS:
+        return (flags & HF_ROUTE_PACKED_TRANSFERS) != 0;
+    case HF_MEDIA_PACKED_ACCOUNTS:
+        return (flags & HF_ROUTE_PACKED_ACCOUNTS) != 0;
     case HF_MEDIA_OTHER:
         return false;
     }
@@ -107,7 +111,8 @@ static bool check_media(struct hf_call *call)
     }
     const char *detail = "Content-Type must be application/json.";
     if ((flags & HF_ROUTE_NDJSON) != 0) {
-        detail = "Content-Type must be application/json or application/x-ndjson.";
+        detail = "Content-Type must be application/json, application/x-ndjson or "
+                 "application/vnd.holdfast.transfers.";
     } else if ((flags & HF_ROUTE_MERGE_PATCH) != 0) {
         detail = "Content-Type must be application/merge-patch+json or application/json.";
     }

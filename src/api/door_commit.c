@@ -64,6 +64,24 @@ static bool has_callback_token(const struct hf_op *op)
            hf_str_present(op->saga->fields.token);
 }
 
+/* What a packed record names by 128 bits alone may have any name. */
+static bool may_reference(const struct hf_caller *caller, enum hf_scope scope,
+                          const struct hf_op *op)
+{
+    bool references = op->type == HF_OP_TRANSFER || op->type == HF_OP_HOLD ||
+                      op->type == HF_OP_CAPTURE || op->type == HF_OP_VOID;
+    return !references || hf_str_present(op->subject.text) || may_everywhere(caller, scope);
+}
+
+bool hf_call_may_op(const struct hf_caller *caller, const struct hf_op *op)
+{
+    enum hf_scope scope = scope_of(op->type);
+    return has_callback_token(op) ||
+           ((op->saga == NULL || may_saga_op(caller, op)) && may_reference(caller, scope, op) &&
+            hf_caller_may(caller, scope, op->subject.text) &&
+            hf_caller_may(caller, scope, op->to.text) && hf_caller_may(caller, scope, op->id.text));
+}
+
 /* Every name that a commit mentions must be covered, also new ids: they are spent for everybody. */
 bool hf_call_may_commit(const struct hf_call *call, const struct hf_command *command)
 {
@@ -72,15 +90,7 @@ bool hf_call_may_commit(const struct hf_call *call, const struct hf_command *com
         return hf_caller_may(caller, HF_SCOPE_COMMIT, HF_STR_NONE);
     }
     for (uint32_t i = 0; i < command->op_count; i++) {
-        const struct hf_op *op = &command->ops[i];
-        enum hf_scope scope = scope_of(op->type);
-        if (has_callback_token(op)) {
-            continue;
-        }
-        if ((op->saga != NULL && !may_saga_op(caller, op)) ||
-            !hf_caller_may(caller, scope, op->subject.text) ||
-            !hf_caller_may(caller, scope, op->to.text) ||
-            !hf_caller_may(caller, scope, op->id.text)) {
+        if (!hf_call_may_op(caller, &command->ops[i])) {
             return false;
         }
     }
@@ -185,6 +195,7 @@ static enum hf_progress submit(struct hf_call *call)
 {
     call->request = (struct hf_request){
         .command = &call->command,
+        .outcomes = call->outcomes,
         .deadline_us = call->deadline_us,
         .done = request_done,
         .context = call,
@@ -215,6 +226,20 @@ enum hf_progress hf_call_commit(struct hf_call *call)
                                "The token's scopes or names do not cover this.", "");
     }
     return submit(call);
+}
+
+enum hf_progress hf_call_commit_each(struct hf_call *call)
+{
+    if (!hf_command_finish(&call->command, &call->malformed)) {
+        return hf_call_malformed(call);
+    }
+    if (!hf_call_may_commit(call, &call->command)) {
+        return hf_call_problem(call, HF_ERR_FORBIDDEN,
+                               "The token's scopes or names do not cover this.", "");
+    }
+    call->outcomes =
+        hf_arena_alloc(call->exchange->arena, call->command.op_count * sizeof(*call->outcomes));
+    return call->outcomes == NULL ? hf_call_undecided(call, HF_ERR_NO_MEMORY) : submit(call);
 }
 
 /* ---- the answer ---- */

@@ -15,6 +15,7 @@
 #include "api/commit_json.h"
 #include "api/door.h"
 #include "api/http_query.h"
+#include "api/packed.h"
 #include "api/json_write.h"
 #include "api/precondition.h"
 #include "base/histogram.h"
@@ -27,16 +28,18 @@ enum hf_progress {
 };
 
 enum hf_route_flags {
-    HF_ROUTE_OPEN = 1u << 0,          /* needs no token, nor a known Host */
-    HF_ROUTE_BODY = 1u << 1,          /* a body of application/json */
-    HF_ROUTE_BODY_OPTIONAL = 1u << 2, /* …which may be absent, then it is {} */
-    HF_ROUTE_NDJSON = 1u << 3,        /* application/x-ndjson, too */
-    HF_ROUTE_MERGE_PATCH = 1u << 4,   /* application/merge-patch+json, too */
-    HF_ROUTE_MATCH = 1u << 5,         /* tests If-Match and If-None-Match of a change */
-    HF_ROUTE_MATCH_NEEDED = 1u << 6,  /* one of both must be there: 428 */
-    HF_ROUTE_MATCH_OR_KEY = 1u << 7,  /* one of both or a key must be there: 428 */
-    HF_ROUTE_KEY_FREE = 1u << 8,      /* a POST that needs no key */
-    HF_ROUTE_BARE_BODY = 1u << 9,     /* the body is the data itself: nothing points into it */
+    HF_ROUTE_OPEN = 1u << 0,              /* needs no token, nor a known Host */
+    HF_ROUTE_BODY = 1u << 1,              /* a body of application/json */
+    HF_ROUTE_BODY_OPTIONAL = 1u << 2,     /* …which may be absent, then it is {} */
+    HF_ROUTE_NDJSON = 1u << 3,            /* application/x-ndjson, too */
+    HF_ROUTE_MERGE_PATCH = 1u << 4,       /* application/merge-patch+json, too */
+    HF_ROUTE_MATCH = 1u << 5,             /* tests If-Match and If-None-Match of a change */
+    HF_ROUTE_MATCH_NEEDED = 1u << 6,      /* one of both must be there: 428 */
+    HF_ROUTE_MATCH_OR_KEY = 1u << 7,      /* one of both or a key must be there: 428 */
+    HF_ROUTE_KEY_FREE = 1u << 8,          /* a POST that needs no key */
+    HF_ROUTE_BARE_BODY = 1u << 9,         /* the body is the data itself: nothing points into it */
+    HF_ROUTE_PACKED_TRANSFERS = 1u << 11, /* application/vnd.holdfast.transfers, too */
+    HF_ROUTE_PACKED_ACCOUNTS = 1u << 12,  /* application/vnd.holdfast.accounts */
     HF_ROUTE_STRANGER = 1u << 10, /* who has no token of ours may have another one, in the body */
 };
 
@@ -87,10 +90,11 @@ struct hf_call {
     bool dry_run;        /* ?dry_run=true */
 
     /* towards the node */
-    struct hf_command command; /* of a change */
-    bool has_command;          /* command is to be released */
-    struct hf_request request; /* the one under way, or the last one */
-    bool has_answer;           /* request.answer is to be released */
+    struct hf_command command;   /* of a change */
+    bool has_command;            /* command is to be released */
+    struct hf_outcome *outcomes; /* of a command of units, in the exchange's arena; else NULL */
+    struct hf_request request;   /* the one under way, or the last one */
+    bool has_answer;             /* request.answer is to be released */
     uint64_t
         deadline_us; /* of a receive, or the read of a saga, that waits: hf_request's; else 0 */
     struct hf_shared_bytes **frames; /* of commits that are rendered; owned references */
@@ -163,6 +167,9 @@ bool hf_call_path_name(struct hf_call *call, bool reference);
 bool hf_call_command(struct hf_call *call, enum hf_command_kind kind);
 /* Finishes the command, asks for key, preconditions and permission, and submits it. call->form is set. */
 enum hf_progress hf_call_commit(struct hf_call *call);
+/* Submits a command of units as soon as it is finished and permitted; call->finish is set. */
+enum hf_progress hf_call_commit_each(struct hf_call *call);
+bool hf_call_may_op(const struct hf_caller *caller, const struct hf_op *op);
 /* Tests permission for each operation and condition. */
 bool hf_call_may_commit(const struct hf_call *call, const struct hf_command *command);
 /* Decodes a frame into arena. NULL: memory is short. */
@@ -239,6 +246,8 @@ enum hf_progress hf_route_cancel(struct hf_call *call);
 enum hf_progress hf_route_account_put(struct hf_call *call);
 enum hf_progress hf_route_account_patch(struct hf_call *call);
 enum hf_progress hf_route_transfers(struct hf_call *call);
+enum hf_progress hf_route_packed(struct hf_call *call, enum hf_packed_kind kind);
+enum hf_progress hf_route_accounts(struct hf_call *call);
 enum hf_progress hf_route_document_change(struct hf_call *call);
 enum hf_progress hf_route_subscription_put(struct hf_call *call);
 enum hf_progress hf_route_subscription_delete(struct hf_call *call);

@@ -91,6 +91,24 @@ static void put_effective_at(struct hf_json_writer *w, const struct hf_transfer 
     }
 }
 
+/* What a packed record carries for its sender. */
+static void put_packed(struct hf_json_writer *w, const struct hf_transfer *transfer)
+{
+    static const uint8_t zero[HF_USER_DATA_BYTES];
+    if (memcmp(transfer->user_data, zero, sizeof(zero)) != 0) {
+        static const char digits[] = "0123456789abcdef";
+        char hex[2 * HF_USER_DATA_BYTES + 1] = {0};
+        for (size_t i = 0; i < HF_USER_DATA_BYTES; i++) {
+            hex[2 * i] = digits[transfer->user_data[i] >> 4];
+            hex[2 * i + 1] = digits[transfer->user_data[i] & 15];
+        }
+        put_string(w, "user_data", hex);
+    }
+    if (transfer->code != 0) {
+        hf_json_put_number(w, "code", transfer->code);
+    }
+}
+
 /* ---- things ---- */
 
 static void put_account(struct hf_json_writer *w, const struct hf_account *account)
@@ -126,6 +144,7 @@ static void put_transfer(struct hf_json_writer *w, const struct hf_transfer *tra
     }
     hf_json_put_amount(w, "reversed", transfer->reversed);
     put_effective_at(w, transfer);
+    put_packed(w, transfer);
     hf_json_put_number(w, "position", transfer->position);
     hf_json_put_time(w, "posted_at", transfer->posted_at_us);
     if (hf_str_present(transfer->metadata.text)) {
@@ -276,6 +295,9 @@ const char *hf_event_operation(const struct hf_event *event)
         [HF_EVENT_DELIVERY_EXTENDED] = HF_OP_ACK_BATCH,
         [HF_EVENT_MESSAGES_REDRIVEN] = HF_OP_REDRIVE,
     };
+    if (event->type == HF_EVENT_UNIT_REFUSED) {
+        return "refused";
+    }
     if (event->type == HF_EVENT_ACCOUNT_CHANGED) {
         return account_change_wire(event->changed.change);
     }
@@ -333,6 +355,7 @@ static void put_posted(struct hf_json_writer *w, const struct hf_posting *postin
         hf_json_put_amount(w, "reversed", posting->reversed_after);
     }
     put_effective_at(w, transfer);
+    put_packed(w, transfer);
     put_side(w, "from", &posting->debit);
     put_side(w, "to", &posting->credit);
 }
@@ -348,6 +371,7 @@ static void put_hold_event(struct hf_json_writer *w, const struct hf_event *even
         hf_json_put_amount(w, "released", posting->released);
     }
     hf_json_put_text(w, "hold", posting->hold.name.text);
+    put_packed(w, &posting->transfer);
     put_hold_state(w, &posting->hold);
     if (event->type != HF_EVENT_HOLD_EXTENDED) {
         put_side(w, "from", &posting->debit);
@@ -449,6 +473,9 @@ void hf_event_json(struct hf_json_writer *w, const struct hf_event *event)
         return;
     case HF_EVENT_REFUSED:
         put_refused(w, &event->refused);
+        return;
+    case HF_EVENT_UNIT_REFUSED:
+        put_refused(w, &event->unit_refused.refused);
         return;
     case HF_EVENT_KEY_CANCELLED:
         return;

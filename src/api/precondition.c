@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/json.h"
+#include "holdfast_packed.h"
 
 static bool refuse(struct hf_malformed *malformed, const char *what)
 {
@@ -310,6 +311,8 @@ enum hf_media hf_media_of(const struct hf_http_exchange *exchange)
         {"application/json", HF_MEDIA_JSON},
         {"application/x-ndjson", HF_MEDIA_NDJSON},
         {"application/merge-patch+json", HF_MEDIA_MERGE_PATCH},
+        {HOLDFAST_PACKED_TRANSFERS, HF_MEDIA_PACKED_TRANSFERS},
+        {HOLDFAST_PACKED_ACCOUNTS, HF_MEDIA_PACKED_ACCOUNTS},
     };
     size_t count = 0;
     struct hf_str value = hf_http_header(exchange, HF_STR("content-type"), &count);

@@ -57,9 +57,11 @@ bool hf_idempotency_key_parse(const struct hf_http_exchange *exchange, struct hf
 
 enum hf_media {
     HF_MEDIA_ABSENT,
-    HF_MEDIA_JSON,        /* application/json */
-    HF_MEDIA_NDJSON,      /* application/x-ndjson */
-    HF_MEDIA_MERGE_PATCH, /* application/merge-patch+json */
+    HF_MEDIA_JSON,             /* application/json */
+    HF_MEDIA_NDJSON,           /* application/x-ndjson */
+    HF_MEDIA_MERGE_PATCH,      /* application/merge-patch+json */
+    HF_MEDIA_PACKED_TRANSFERS, /* application/vnd.holdfast.transfers */
+    HF_MEDIA_PACKED_ACCOUNTS,  /* application/vnd.holdfast.accounts */
     HF_MEDIA_OTHER,
 };
 

@@ -5,7 +5,6 @@
  * that opened it; the same is answered 200 with the result of the opening, anything else 409 account_exists.
  */
 #include "api/door_priv.h"
-#include "base/json.h"
 
 /* ---- PUT ---- */
 
@@ -16,26 +15,6 @@ struct comparing {
     bool short_memory;        /* node's thread */
 };
 
-/* Equal as JSON, whatever the white space and the order of members; both may be absent. */
-static bool same_metadata(const struct hf_payload *a, const struct hf_payload *b,
-                          bool *short_memory)
-{
-    if (!hf_str_present(a->text) || !hf_str_present(b->text)) {
-        return hf_str_present(a->text) == hf_str_present(b->text);
-    }
-    struct hf_buffer first;
-    struct hf_buffer second;
-    hf_buffer_init(&first);
-    hf_buffer_init(&second);
-    *short_memory = !hf_json_canonical(a->text, &first) || !hf_json_canonical(b->text, &second) ||
-                    first.failed || second.failed;
-    bool same = !*short_memory && first.size_bytes == second.size_bytes &&
-                memcmp(first.data, second.data, first.size_bytes) == 0;
-    hf_buffer_release(&first);
-    hf_buffer_release(&second);
-    return same;
-}
-
 static bool asked_the_same(const struct hf_event *event, const struct hf_op *op, bool *short_memory)
 {
     const struct hf_account *opened = &event->opened;
@@ -43,7 +22,7 @@ static bool asked_the_same(const struct hf_event *event, const struct hf_op *op,
            opened->has_ceiling == !op->ceiling_none &&
            (op->floor_none || opened->floor == op->floor) &&
            (op->ceiling_none || opened->ceiling == op->ceiling) &&
-           same_metadata(&event->opened_metadata, &op->metadata, short_memory);
+           hf_payload_same(&event->opened_metadata, &op->metadata, short_memory);
 }
 
 /* On the node's thread. */

@@ -2,10 +2,10 @@
  * POST /v1/transfers: one (JSON) or many (NDJSON: one object a line).
  *
  * mode=atomic (the default): all lines are one commit; the answer is that commit's.
- * mode=each: every line is a commit of its own and names its id, by which it replays. The answer has one line for each
- * line, in order, as GET /v1/keys would tell it: {"status":201,"replayed":false,"body":{…}}. A line that is malformed
- * or refused stops no other. LINES_AT_ONCE lines are under way at a time, so that memory is bounded, and
- * the lines of such a group that need nothing from the disk are decided in their order.
+ * mode=each: all lines are one commit, too, but each is decided by itself and names its id, by which it replays. The
+ * answer has one line for each line, in order, as GET /v1/keys would tell it: {"status":201,"replayed":false,"body":{…}}. A
+ * line that is malformed or refused stops no other. Lines whose ids were known are asked again one by one, LINES_AT_ONCE at
+ * a time: their answers are the recorded ones.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -76,23 +76,38 @@ static enum hf_progress commit_all(struct hf_call *call)
 
 /* ---- mode=each ---- */
 
-/* A line under way; in a slot that is used again by a later group of lines. */
+#define NO_OPERATION UINT32_MAX
+
+/* A line of the body. */
 struct line {
-    struct hf_command command;     /* the line's commit */
-    struct hf_request request;     /* for it */
-    bool submitted;                /* done will come, or came */
-    enum hf_err refused;           /* not submitted: why, or malformed */
-    struct hf_malformed malformed; /* refused == INVALID_REQUEST or TOO_LARGE: what */
+    struct hf_str text;
+    uint32_t op;                    /* its operation in the commit of all lines, or NO_OPERATION */
+    enum hf_err refused;            /* NO_OPERATION: malformed or forbidden */
+    struct hf_malformed *malformed; /* what is malformed, or NULL */
+    struct again *again;            /* it is asked again by itself, or NULL */
+};
+
+/* A line whose id was known: it is asked again as a commit of its own, whose answer is the recorded one. */
+struct again {
+    struct hf_command command; /* the line's commit */
+    struct hf_request request; /* for it */
+    bool submitted;            /* done will come, or came */
+    enum hf_err refused;       /* not submitted: why */
 };
 
 struct each {
-    struct hf_call *call;             /* whose body it is */
-    struct hf_str rest;               /* lines not begun */
-    uint32_t count;                   /* lines in the slots */
-    uint64_t position;                /* newest of the lines' commits; 0: none yet */
-    atomic_uint under_way;            /* lines not done, and 1 while lines are being submitted */
-    struct hf_arena scratch;          /* for rendering a line */
-    struct line lines[LINES_AT_ONCE]; /* the slots */
+    struct hf_call *call;           /* whose body it is */
+    struct line *lines;             /* of the body */
+    uint32_t line_count;            /* of lines */
+    uint32_t told;                  /* lines that are in the answer */
+    uint32_t begun;                 /* lines up to here are told when those under way are done */
+    uint64_t position;              /* newest of the lines' commits; 0: none yet */
+    const struct hf_commit *commit; /* of the new lines; NULL: there is none */
+    const struct hf_event *
+        *events;             /* by operation of the commit: what came of it; NULL: it was known */
+    atomic_uint under_way;   /* lines not done, and 1 while lines are being submitted */
+    struct hf_arena scratch; /* for rendering a line */
+    struct again slots[LINES_AT_ONCE]; /* used again and again */
 };
 
 static enum hf_progress lines_done(struct hf_call *call);
@@ -107,119 +122,160 @@ static void line_done(struct hf_request *request)
     }
 }
 
-static bool build_line(struct each *each, struct hf_str text, struct line *line)
+static bool add_line(void *context, uint32_t index, struct hf_op_fields *fields,
+                     struct hf_malformed *malformed)
 {
-    struct hf_call *call = each->call;
-    struct hf_malformed *malformed = &line->malformed;
-    struct hf_command *command = &line->command;
-    if (!hf_command_set_principal(command, call->caller.principal, malformed) ||
-        !decode_line(call, text, command, malformed)) {
-        return false;
-    }
-    if (!command->ops[0].has_id) {
+    if (!hf_str_present(fields->id)) {
         return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "/id",
                                 "with mode=each every transfer names its id");
     }
-    return hf_command_finish(command, malformed);
+    return add_transfer(context, index, fields, malformed);
 }
 
-static void begin_line(struct each *each, struct hf_str text, struct line *line)
+/* Puts the line into the commit of all lines, or notes why not. false: memory is short. */
+static bool take_line(struct each *each, struct line *line)
 {
     struct hf_call *call = each->call;
-    *line = (struct line){.refused = HF_ERR_OK};
-    hf_command_init(&line->command, HF_COMMAND_COMMIT);
-    if (!build_line(each, text, line)) {
-        line->refused = line->malformed.code;
-        return;
-    }
-    if (!hf_call_may_commit(call, &line->command)) {
+    struct hf_command *command = &call->command;
+    struct hf_malformed malformed = {.code = HF_ERR_OK};
+    line->op = command->op_count;
+    if (!hf_resource_json_decode(line->text, call->route->operation->members, NULL, &command->arena,
+                                 add_line, command, &malformed)) {
+        line->op = NO_OPERATION;
+        line->refused = malformed.code;
+        line->malformed = hf_arena_alloc(call->exchange->arena, sizeof(malformed));
+        if (line->malformed == NULL || malformed.code == HF_ERR_NO_MEMORY) {
+            return false;
+        }
+        *line->malformed = malformed;
+    } else if (!hf_call_may_op(&call->caller, &command->ops[line->op])) {
+        command->op_count--;
+        line->op = NO_OPERATION;
         line->refused = HF_ERR_FORBIDDEN;
+    }
+    return true;
+}
+
+static bool is_known(const struct each *each, const struct line *line)
+{
+    return line->op != NO_OPERATION && (each->commit == NULL || each->events[line->op] == NULL);
+}
+
+static void ask_again(struct each *each, struct line *line, struct again *again)
+{
+    struct hf_call *call = each->call;
+    struct hf_malformed malformed;
+    *again = (struct again){.refused = HF_ERR_OK};
+    line->again = again;
+    hf_command_init(&again->command, HF_COMMAND_COMMIT);
+    if (!hf_command_set_principal(&again->command, call->caller.principal, &malformed) ||
+        !decode_line(call, line->text, &again->command, &malformed) ||
+        !hf_command_finish(&again->command, &malformed)) {
+        again->refused = HF_ERR_NO_MEMORY; /* it was well formed a moment ago */
         return;
     }
-    line->request =
-        (struct hf_request){.command = &line->command, .done = line_done, .context = each};
+    again->request =
+        (struct hf_request){.command = &again->command, .done = line_done, .context = each};
     atomic_fetch_add(&each->under_way, 1);
-    line->submitted = true;
-    line->refused = hf_node_submit(call->door->options.node, &line->request);
-    if (line->refused != HF_ERR_OK) {
-        line->submitted = false;
+    again->submitted = true;
+    again->refused = hf_node_submit(call->door->options.node, &again->request);
+    if (again->refused != HF_ERR_OK) {
+        again->submitted = false;
         atomic_fetch_sub(&each->under_way, 1);
     }
 }
 
-/* Begins the next lines. true: some are under way, lines_done comes. */
+/* Asks again for the next known lines. true: some are under way, lines_done comes. */
 static bool begin_lines(struct each *each)
 {
-    struct hf_str text;
-    each->count = 0;
+    uint32_t used = 0;
     atomic_store(&each->under_way, 1);
-    while (each->count < LINES_AT_ONCE && next_line(&each->rest, &text)) {
-        begin_line(each, text, &each->lines[each->count++]);
+    for (; each->begun < each->line_count; each->begun++) {
+        struct line *line = &each->lines[each->begun];
+        if (is_known(each, line)) {
+            if (used == LINES_AT_ONCE) {
+                break;
+            }
+            ask_again(each, line, &each->slots[used++]);
+        }
     }
     return atomic_fetch_sub(&each->under_way, 1) > 1;
 }
 
+/* "/do/7/amount" of a line is its "/amount". */
 static const char *pointer_in_line(const struct hf_malformed *malformed)
 {
-    if (strncmp(malformed->pointer, "/do/0", 5) == 0) {
-        return malformed->pointer + 5;
+    const char *pointer = malformed->pointer;
+    if (strncmp(pointer, "/do", 3) != 0 || (pointer[3] != '/' && pointer[3] != '\0')) {
+        return pointer;
     }
-    return strcmp(malformed->pointer, "/do") == 0 ? "" : malformed->pointer;
+    const char *field = pointer[3] == '\0' ? NULL : strchr(pointer + 4, '/');
+    return field == NULL ? "" : field;
 }
 
 /* A line that was not decided. */
 static void put_undecided(struct hf_buffer *to, const struct line *line)
 {
-    enum hf_err code = line->submitted ? line->request.answer.code : line->refused;
-    const char *detail = hf_err_title(code);
-    const char *pointer = "";
+    enum hf_err code = line->refused;
+    if (line->again != NULL) {
+        code = line->again->submitted ? line->again->request.answer.code : line->again->refused;
+    }
     if (code == HF_ERR_NO_MEMORY || code == HF_ERR_DEPOSED) {
         code = code == HF_ERR_DEPOSED ? HF_ERR_NOT_READY : HF_ERR_OVERLOADED;
-        detail = hf_err_title(code);
-    } else if (line->malformed.text[0] != '\0') {
-        detail = line->malformed.text;
-        pointer = pointer_in_line(&line->malformed);
     }
+    const char *detail = line->malformed == NULL ? hf_err_title(code) : line->malformed->text;
+    const char *pointer = line->malformed == NULL ? "" : pointer_in_line(line->malformed);
     hf_buffer_format(to, "{\"status\":%d,\"replayed\":false,\"body\":", hf_err_status(code));
     hf_problem_json(to, code, detail, pointer);
 }
 
-static void put_line(struct each *each, const struct line *line)
+static void put_decided(struct each *each, const struct hf_commit *commit, bool replayed)
 {
     struct hf_buffer *to = &each->call->exchange->answer;
-    const struct hf_answer *answer = &line->request.answer;
-    if (!line->submitted || !answer->decided) {
-        put_undecided(to, line);
-    } else {
-        hf_arena_clear(&each->scratch);
-        const struct hf_commit *commit = hf_call_decode(answer->frame, &each->scratch);
-        if (commit == NULL) {
-            to->failed = true;
-            return;
-        }
-        hf_buffer_format(to, "{\"status\":%d,\"replayed\":%s,\"body\":",
-                         hf_answer_status(commit, false), answer->replayed ? "true" : "false");
-        (void)hf_call_render(each->call, to, commit, false);
-        each->position = hf_max_u64(each->position, answer->position);
+    if (commit == NULL) {
+        to->failed = true;
+        return;
     }
-    hf_buffer_text(to, "}\n");
+    hf_buffer_text(to, "{\"status\":");
+    hf_buffer_format(to, "%d", hf_answer_status(commit, false));
+    hf_buffer_text(to, replayed ? ",\"replayed\":true,\"body\":" : ",\"replayed\":false,\"body\":");
+    (void)hf_call_render(each->call, to, commit, false);
+    each->position = hf_max_u64(each->position, commit->position);
+}
+
+static void put_line(struct each *each, const struct line *line)
+{
+    hf_arena_clear(&each->scratch);
+    const struct again *again = line->again;
+    if (again != NULL && again->submitted && again->request.answer.decided) {
+        put_decided(each, hf_call_decode(again->request.answer.frame, &each->scratch),
+                    again->request.answer.replayed);
+    } else if (again != NULL || line->op == NO_OPERATION) {
+        put_undecided(&each->call->exchange->answer, line);
+    } else {
+        put_decided(each, hf_commit_unit(each->commit, each->events[line->op], &each->scratch),
+                    false);
+    }
+    hf_buffer_text(&each->call->exchange->answer, "}\n");
 }
 
 static void put_lines(struct each *each)
 {
-    for (uint32_t i = 0; i < each->count; i++) {
-        struct line *line = &each->lines[i];
+    for (; each->told < each->begun; each->told++) {
+        struct line *line = &each->lines[each->told];
         put_line(each, line);
-        hf_answer_release(&line->request.answer);
-        hf_command_release(&line->command);
+        if (line->again != NULL) {
+            hf_answer_release(&line->again->request.answer);
+            hf_command_release(&line->again->command);
+        }
     }
 }
 
-/* Renders what is there and goes on until lines are under way or none is left. */
+/* Tells what is there and goes on until lines are under way or none is left. */
 static enum hf_progress go_on(struct each *each)
 {
     struct hf_call *call = each->call;
-    while (each->rest.len > 0) {
+    while (each->told < each->line_count) {
         if (begin_lines(each)) {
             return HF_CALL_UNDER_WAY;
         }
@@ -237,19 +293,67 @@ static enum hf_progress go_on(struct each *each)
 static enum hf_progress lines_done(struct hf_call *call)
 {
     struct each *each = call->work;
-    call->submitted = true;
     put_lines(each);
     return go_on(each);
 }
 
-static bool too_many_lines(struct hf_str body)
+/* The commit of all lines is decided. */
+static enum hf_progress each_decided(struct hf_call *call)
 {
+    struct each *each = call->work;
+    const struct hf_answer *answer = &call->request.answer;
+    call->has_answer = true;
+    if (!answer->decided) {
+        return hf_call_undecided(call, answer->code);
+    }
+    if (answer->code != HF_ERR_OK) {
+        return hf_call_problem(call, answer->code, "Send fewer lines in one request.", "");
+    }
+    call->submitted = true;
+    struct hf_arena *arena = call->exchange->arena;
+    uint32_t count = call->command.op_count;
+    each->events = hf_arena_alloc_zero(arena, count, sizeof(struct hf_event *));
+    const struct hf_commit *commit = hf_call_decode(answer->frame, arena);
+    if (commit == NULL || each->events == NULL) {
+        return hf_call_undecided(call, HF_ERR_OUTCOME_UNKNOWN);
+    }
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        if (commit->events[i]->operation < count) {
+            each->events[commit->events[i]->operation] = commit->events[i];
+        }
+    }
+    each->commit = commit;
+    hf_buffer_clear(&call->exchange->answer);
+    call->finish = lines_done;
+    return go_on(each);
+}
+
+/* All lines of the body into the commit. false: the answer is composed. */
+static bool take_lines(struct each *each)
+{
+    struct hf_call *call = each->call;
+    struct hf_str rest = call->exchange->body;
+    struct hf_str text;
     uint32_t count = 0;
-    struct hf_str line;
-    while (next_line(&body, &line)) {
+    while (next_line(&rest, &text)) {
         count++;
     }
-    return count > HF_COMMIT_OPERATIONS_MAX;
+    if (count > HF_COMMIT_OPERATIONS_MAX) {
+        (void)hf_call_problem(call, HF_ERR_TOO_LARGE, "At most 10000 lines in one request.", "");
+        return false;
+    }
+    each->lines = hf_arena_alloc_zero(call->exchange->arena, count, sizeof(*each->lines));
+    bool ok = each->lines != NULL;
+    rest = call->exchange->body;
+    while (ok && next_line(&rest, &text)) {
+        struct line *line = &each->lines[each->line_count++];
+        line->text = text;
+        ok = take_line(each, line);
+    }
+    if (!ok) {
+        (void)hf_call_undecided(call, HF_ERR_NO_MEMORY);
+    }
+    return ok;
 }
 
 static enum hf_progress commit_each(struct hf_call *call)
@@ -258,22 +362,22 @@ static enum hf_progress commit_each(struct hf_call *call)
         return hf_call_invalid(call, "With mode=each the lines replay by their ids: send no "
                                      "Idempotency-Key.");
     }
-    if (too_many_lines(call->exchange->body)) {
-        return hf_call_problem(call, HF_ERR_TOO_LARGE, "At most 10000 lines in one request.", "");
-    }
-    struct each *each = hf_arena_alloc(call->exchange->arena, sizeof(*each));
+    struct each *each = hf_arena_alloc_zero(call->exchange->arena, 1, sizeof(*each));
     if (each == NULL) {
         return hf_call_undecided(call, HF_ERR_NO_MEMORY);
     }
     each->call = call;
-    each->rest = call->exchange->body;
-    each->count = 0;
-    each->position = 0;
     hf_arena_init(&each->scratch);
     call->work = each;
-    call->finish = lines_done;
     call->form = (struct hf_answer_form){.one_result = true, .failed = HF_FAILED_IN_OBJECT};
-    return go_on(each);
+    if (!hf_call_command(call, HF_COMMAND_EACH) || !take_lines(each)) {
+        return HF_CALL_ANSWERED;
+    }
+    if (call->command.op_count == 0) {
+        return go_on(each);
+    }
+    call->finish = each_decided;
+    return hf_call_commit_each(call);
 }
 
 enum hf_progress hf_route_transfers(struct hf_call *call)
@@ -282,6 +386,9 @@ enum hf_progress hf_route_transfers(struct hf_call *call)
     bool each = hf_str_equal(mode, HF_STR("each"));
     if (hf_str_present(mode) && !each && !hf_str_equal(mode, HF_STR("atomic"))) {
         return hf_call_invalid(call, "mode is atomic or each");
+    }
+    if (call->media == HF_MEDIA_PACKED_TRANSFERS) {
+        return hf_route_packed(call, HF_PACKED_TRANSFERS);
     }
     if (call->media != HF_MEDIA_NDJSON) {
         return hf_str_present(mode)

@@ -92,7 +92,7 @@ static bool count_commit(struct hf_verify_report *report, const struct hf_commit
         report->transfers +=
             event->type == HF_EVENT_TRANSFER_POSTED ||
             (event->type == HF_EVENT_HOLD_CAPTURED && event->posting.transfer.amount > 0);
-        report->refusals += event->type == HF_EVENT_REFUSED;
+        report->refusals += event->type == HF_EVENT_REFUSED || event->type == HF_EVENT_UNIT_REFUSED;
         report->takeovers += event->type == HF_EVENT_TAKEOVER;
         report->torn_tails += event->type == HF_EVENT_TAIL_CUT;
         if (event->type == HF_EVENT_CHECKPOINT && !add_recorded(report, commit, &event->system)) {

@@ -323,7 +323,7 @@ static bool compute_fingerprint(struct hf_command *command)
 
 bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed)
 {
-    bool is_commit = command->kind == HF_COMMAND_COMMIT;
+    bool is_commit = command->kind == HF_COMMAND_COMMIT || command->kind == HF_COMMAND_EACH;
     if (is_commit && command->op_count == 0) {
         return hf_malformed_set(malformed, HF_ERR_INVALID_REQUEST, "/do",
                                 "do needs at least one operation");
@@ -339,6 +339,10 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
         command->key_free = command->key_free && (op->has_id || hf_op_is_ack(op));
         any_id = any_id || op->has_id;
     }
+    if (command->kind == HF_COMMAND_EACH) {
+        hf_buffer_release(&command->scratch); /* its units are compared field by field */
+        return true;
+    }
     command->replays_by_id =
         is_commit && command->key_free && any_id && command->condition_count == 0;
     struct hf_hash hash = hf_sha256(command->scratch.data, command->scratch.size_bytes);
@@ -352,4 +356,22 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
         command->key_id = hf_key_id(command->principal, command->key);
     }
     return true;
+}
+
+bool hf_payload_same(const struct hf_payload *a, const struct hf_payload *b, bool *short_memory)
+{
+    if (!hf_str_present(a->text) || !hf_str_present(b->text)) {
+        return hf_str_present(a->text) == hf_str_present(b->text);
+    }
+    struct hf_buffer first;
+    struct hf_buffer second;
+    hf_buffer_init(&first);
+    hf_buffer_init(&second);
+    *short_memory = !hf_json_canonical(a->text, &first) || !hf_json_canonical(b->text, &second) ||
+                    first.failed || second.failed;
+    bool same = !*short_memory && first.size_bytes == second.size_bytes &&
+                memcmp(first.data, second.data, first.size_bytes) == 0;
+    hf_buffer_release(&first);
+    hf_buffer_release(&second);
+    return same;
 }

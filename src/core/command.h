@@ -76,6 +76,8 @@ struct hf_payload {
     struct hf_hash hash; /* of text */
 };
 
+#define HF_USER_DATA_BYTES 16
+
 struct hf_queue_op;     /* core/queue_op.h */
 struct hf_saga_command; /* core/saga_op.h */
 struct hf_alert_change; /* core/alert.h */
@@ -93,6 +95,7 @@ struct hf_op {
     bool has_expected_version; /* stream and document operations */
     bool has_effective_at;     /* transfer */
     bool has_timeout;          /* hold, extend: timeout_ms; acquire, renew: ttl_ms */
+    bool linked;               /* of HF_COMMAND_EACH: one unit with the next operation */
     struct hf_name
         subject; /* account, from, transfer, hold, stream, document, lease, topic, subscription, saga: the thing it acts on */
     struct hf_name to;          /* transfer, hold: the credited account */
@@ -111,8 +114,10 @@ struct hf_op {
     uint8_t
         content_hash[16]; /* append, publish, start_saga with an id: of the operation's own fields,
                                    without expected_version */
-    const struct hf_queue_op *queue;    /* publish … seek; in the arena */
-    const struct hf_saga_command *saga; /* define_saga … saga_verbs; in the arena */
+    uint8_t user_data[HF_USER_DATA_BYTES]; /* packed records: the client's own */
+    uint32_t code;                         /* likewise */
+    const struct hf_queue_op *queue;       /* publish … seek; in the arena */
+    const struct hf_saga_command *saga;    /* define_saga … saga_verbs; in the arena */
 };
 
 enum hf_condition_kind {
@@ -175,6 +180,7 @@ struct hf_condition {
 enum hf_command_kind {
     HF_COMMAND_COMMIT = 1,
     HF_COMMAND_CANCEL_KEY, /* record `cancelled` under the key unless it has an answer */
+    HF_COMMAND_EACH, /* one commit of units that are decided each by itself: an operation, or linked ones */
     HF_COMMAND_ALERTS, /* the program's own: alerts to raise and clear; recorded as a system commit */
 };
 
@@ -199,6 +205,7 @@ struct hf_command {
     uint8_t secret
         [16]; /* random, by the door before operations are added: callback tokens of sagas that are started here
                            come of it; no part of a fingerprint */
+    bool packed;     /* of EACH: its refusals tell no current state */
     bool dry_run;    /* decide only */
     bool spends_ids; /* some op names a new transfer or hold id: a refusal is recorded */
     bool
@@ -262,6 +269,15 @@ bool hf_command_add_condition(struct hf_command *command, const struct hf_condit
                               struct hf_malformed *malformed) HF_WARN_UNUSED;
 bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fields,
                        struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* Room for so many operations in all, so that adding them moves none. */
+bool hf_command_reserve_ops(struct hf_command *command, uint32_t count,
+                            struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* A zeroed operation at the end, for a caller that fills it from a form of its own and checks as hf_command_add_op would.
+ * NULL: malformed tells. */
+struct hf_op *hf_command_new_op(struct hf_command *command,
+                                struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* Equal as JSON, whatever the white space and the order of members; both may be absent. */
+bool hf_payload_same(const struct hf_payload *a, const struct hf_payload *b, bool *short_memory);
 /* Checks the whole (an empty `do` is malformed) and computes the fingerprints. */
 bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed) HF_WARN_UNUSED;
 

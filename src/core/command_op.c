@@ -1,6 +1,7 @@
 /* Operations: from flat text fields to checked, typed ones. */
 #include <stdio.h>
 
+#include "base/check.h"
 #include "base/time_text.h"
 #include "core/command.h"
 #include "core/command_priv.h"
@@ -403,18 +404,46 @@ static enum hf_op_type type_of(const struct hf_command *command, struct hf_str w
     return hf_op_from_wire(wire);
 }
 
-bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fields,
-                       struct hf_malformed *malformed)
+bool hf_command_reserve_ops(struct hf_command *command, uint32_t count,
+                            struct hf_malformed *malformed)
+{
+    HF_CHECK(command->op_count == 0);
+    command->ops = hf_arena_alloc(&command->arena, count * sizeof(*command->ops));
+    command->op_capacity = command->ops == NULL ? 0 : count;
+    return command->ops != NULL || hf_command_short_memory(malformed);
+}
+
+/* The place behind the last operation, zeroed. */
+static struct hf_op *next_op(struct hf_command *command, struct hf_malformed *malformed)
 {
     if (command->op_count >= HF_COMMIT_OPERATIONS_MAX) {
-        return hf_malformed_set(malformed, HF_ERR_TOO_LARGE, "/do",
-                                "a commit has at most %d operations", HF_COMMIT_OPERATIONS_MAX);
+        (void)hf_malformed_set(malformed, HF_ERR_TOO_LARGE, "/do",
+                               "a commit has at most %d operations", HF_COMMIT_OPERATIONS_MAX);
+        return NULL;
     }
     if (!grow(command)) {
-        return hf_command_short_memory(malformed);
+        (void)hf_command_short_memory(malformed);
+        return NULL;
     }
     struct hf_op *op = &command->ops[command->op_count];
     memset(op, 0, sizeof(*op));
+    return op;
+}
+
+struct hf_op *hf_command_new_op(struct hf_command *command, struct hf_malformed *malformed)
+{
+    struct hf_op *op = next_op(command, malformed);
+    command->op_count += op != NULL;
+    return op;
+}
+
+bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fields,
+                       struct hf_malformed *malformed)
+{
+    struct hf_op *op = next_op(command, malformed);
+    if (op == NULL) {
+        return false;
+    }
     struct adding adding = {.command = command, .fields = fields, .op = op, .malformed = malformed};
     op->type = type_of(command, fields->op);
     if (op->type == HF_OP_NONE) {

@@ -45,6 +45,7 @@ static const char *const event_wires[HF_EVENT_TYPE_COUNT] = {
     [HF_EVENT_SAGA_VERBS] = "system.saga.verbs",
     [HF_EVENT_ALERT_RAISED] = "system.alert.raised",
     [HF_EVENT_ALERT_CLEARED] = "system.alert.cleared",
+    [HF_EVENT_UNIT_REFUSED] = "system.unit.refused",
 };
 
 const char *hf_event_wire(enum hf_event_type type)
@@ -257,6 +258,16 @@ static void code_refused(struct hf_codec *codec, struct hf_refused *refused)
     code_spent(codec, refused);
 }
 
+static void code_unit_refused(struct hf_codec *codec, struct hf_unit_refused *unit)
+{
+    code_refused(codec, &unit->refused);
+    hf_code_u32(codec, &unit->count, HF_COMMIT_OPERATIONS_MAX, "operations of the unit");
+    hf_code_bytes(codec, unit->content_hash, sizeof(unit->content_hash), "hash of the unit");
+    if (unit->refused.where != HF_WHERE_DO || unit->refused.index >= unit->count) {
+        hf_codec_fail(codec, "unit's refusal");
+    }
+}
+
 static void code_system(struct hf_codec *codec, struct hf_event *event)
 {
     struct hf_system *system = &event->system;
@@ -275,9 +286,68 @@ static void code_system(struct hf_codec *codec, struct hf_event *event)
     }
 }
 
+#define EXTRA_FLAG      0x80u /* beside the type: what a packed record said stands before the fields */
+#define EXTRA_USER_DATA 1u
+#define EXTRA_CODE      2u
+#define EXTRA_ACT       4u /* the id of a void */
+
+static uint8_t extras_of(const struct hf_event *event)
+{
+    static const uint8_t zero[HF_USER_DATA_BYTES];
+    const struct hf_transfer *transfer = &event->posting.transfer;
+    if (event->type < HF_EVENT_TRANSFER_POSTED || event->type > HF_EVENT_HOLD_VOIDED) {
+        return 0;
+    }
+    bool act = event->type == HF_EVENT_HOLD_VOIDED && hf_str_present(transfer->name.text);
+    return (uint8_t)((memcmp(transfer->user_data, zero, sizeof(zero)) != 0 ? EXTRA_USER_DATA : 0) |
+                     (transfer->code != 0 ? EXTRA_CODE : 0) | (act ? EXTRA_ACT : 0));
+}
+
+/* What stands beside the type; returns the bits of what follows. */
+static uint8_t code_type(struct hf_codec *codec, struct hf_event *event)
+{
+    uint8_t extras = hf_codec_writing(codec) ? extras_of(event) : 0;
+    uint8_t byte = (uint8_t)((unsigned)event->type | (extras != 0 ? EXTRA_FLAG : 0u));
+    hf_code_bytes(codec, &byte, 1, "event type");
+    unsigned type = byte & ~EXTRA_FLAG;
+    if (type == 0 || type >= HF_EVENT_TYPE_COUNT) {
+        hf_codec_fail(codec, "event type");
+        return 0;
+    }
+    event->type = (enum hf_event_type)type;
+    if ((byte & EXTRA_FLAG) == 0) {
+        return 0;
+    }
+    hf_code_bytes(codec, &extras, 1, "event extras");
+    if (extras == 0 || extras > (EXTRA_USER_DATA | EXTRA_CODE | EXTRA_ACT)) {
+        hf_codec_fail(codec, "event extras");
+    }
+    return extras;
+}
+
+static void code_extras(struct hf_codec *codec, struct hf_event *event, uint8_t extras)
+{
+    struct hf_transfer *transfer = &event->posting.transfer;
+    if ((extras & EXTRA_USER_DATA) != 0) {
+        hf_code_bytes(codec, transfer->user_data, sizeof(transfer->user_data), "user data");
+    }
+    if ((extras & EXTRA_CODE) != 0) {
+        hf_code_u32(codec, &transfer->code, UINT32_MAX, "code");
+    }
+    if ((extras & EXTRA_ACT) != 0) {
+        hf_code_name(codec, &transfer->name, "void id");
+    }
+    if (extras_of(event) != extras) {
+        hf_codec_fail(codec, "event extras");
+    }
+}
+
 static void code_event(struct hf_codec *codec, struct hf_event *event)
 {
-    HF_CODE_ENUM(codec, event->type, HF_EVENT_TYPE_COUNT - 1, "event type");
+    uint8_t extras = code_type(codec, event);
+    if (extras != 0 && hf_codec_ok(codec)) {
+        code_extras(codec, event, extras);
+    }
     uint32_t operation = event->operation + 1; /* HF_NO_OPERATION becomes 0 */
     hf_code_u32(codec, &operation, HF_COMMIT_OPERATIONS_MAX, "event operation");
     event->operation = operation - 1;
@@ -350,11 +420,16 @@ static void code_event(struct hf_codec *codec, struct hf_event *event)
     case HF_EVENT_ALERT_CLEARED:
         hf_code_alert_event(codec, event);
         return;
+    case HF_EVENT_UNIT_REFUSED:
+        code_unit_refused(codec, &event->unit_refused);
+        return;
     case HF_EVENT_TYPE_COUNT:
         break;
     }
     hf_codec_fail(codec, "event type");
 }
+
+#define UNITS 2 /* where others say whether they have a hash of their operations */
 
 static void code_head(struct hf_codec *codec, struct hf_commit *commit)
 {
@@ -370,7 +445,13 @@ static void code_head(struct hf_codec *codec, struct hf_commit *commit)
     if (commit->has_fingerprint) {
         hf_code_bytes(codec, commit->fingerprint, sizeof(commit->fingerprint), "fingerprint");
     }
-    hf_code_bool(codec, &commit->has_ops_hash, "has ops hash");
+    uint8_t how = commit->each ? UNITS : commit->has_ops_hash;
+    hf_code_bytes(codec, &how, 1, "has ops hash");
+    if (how > UNITS) {
+        hf_codec_fail(codec, "has ops hash");
+    }
+    commit->each = how == UNITS;
+    commit->has_ops_hash = how == 1;
     if (commit->has_ops_hash) {
         hf_code_bytes(codec, commit->ops_hash, sizeof(commit->ops_hash), "ops hash");
     }
@@ -486,6 +567,32 @@ unsigned hf_commit_only_event(const void *record, size_t record_bytes, const voi
     }
     HF_CODE_ENUM(&codec, event.type, HF_EVENT_TYPE_COUNT - 1, "event type");
     return hf_codec_ok(&codec) ? event.type : 0;
+}
+
+const struct hf_commit *hf_commit_unit(const struct hf_commit *commit, const struct hf_event *event,
+                                       struct hf_arena *arena)
+{
+    struct {
+        struct hf_commit commit;
+        struct hf_event event;
+        struct hf_event *events[1];
+    } *unit = hf_arena_alloc(arena, sizeof(*unit));
+    if (unit == NULL) {
+        return NULL;
+    }
+    unit->commit = *commit;
+    unit->event = *event;
+    unit->event.operation = 0;
+    if (event->type == HF_EVENT_UNIT_REFUSED) {
+        unit->event.type = HF_EVENT_REFUSED;
+        unit->event.refused = event->unit_refused.refused;
+    }
+    unit->events[0] = &unit->event;
+    unit->commit.each = false;
+    unit->commit.operation_count = 1;
+    unit->commit.event_count = 1;
+    unit->commit.events = unit->events;
+    return &unit->commit;
 }
 
 const struct hf_refused *hf_commit_refusal(const struct hf_commit *commit)

@@ -62,6 +62,8 @@ enum hf_event_type {
     HF_EVENT_SAGA_VERBS = 36, /* a page of a bulk: what became of it as a whole */
     HF_EVENT_ALERT_RAISED = 40,
     HF_EVENT_ALERT_CLEARED = 41,
+    HF_EVENT_UNIT_REFUSED =
+        42, /* of a commit of units: one of them was decided with no; its ids are spent */
     HF_EVENT_TYPE_COUNT,
 };
 
@@ -72,7 +74,7 @@ enum hf_event_type {
 const char *hf_event_wire(enum hf_event_type type);
 
 #define HF_FEATURE_LEVEL                                                                           \
-    3 /* of this binary: 1 at first, 2 topics and subscriptions, 3 sagas and alerts */
+    4 /* of this binary: 1 at first, 2 topics and subscriptions, 3 sagas and alerts, 4 commits of units */
 #define HF_NO_OPERATION UINT32_MAX /* event of no operation: expiry, system */
 
 /* An account behind a change: its entry. */
@@ -86,7 +88,8 @@ struct hf_side {
 /* TRANSFER_POSTED, HOLD_*: money moved or reserved. */
 struct hf_posting {
     struct hf_transfer transfer; /* TRANSFER_POSTED, HOLD_CAPTURED; from, to, position and time are
-                                    not stored again */
+                                    not stored again. User data and code of HOLD_OPENED and HOLD_VOIDED, too;
+                                    the name of a HOLD_VOIDED is the id of the act, if it had one */
     hf_u128 reversed_after;      /* reversal: sum of reversals of `of` with this one */
     struct hf_hold hold;         /* HOLD_*: after */
     hf_u128 released;            /* HOLD_CAPTURED, VOIDED, EXPIRED: given back without posting */
@@ -151,6 +154,13 @@ struct hf_refused {
     const struct hf_spent *spent; /* in the decoder's or draft's arena */
 };
 
+/* UNIT_REFUSED; the event's operation is the unit's first. */
+struct hf_unit_refused {
+    struct hf_refused refused; /* its index is that of an operation in the unit */
+    uint32_t count;            /* operations of the unit */
+    uint8_t content_hash[16];  /* of them, for replay (decide_same.c) */
+};
+
 struct hf_system {
     uint64_t epoch;      /* TAKEOVER */
     struct hf_str owner; /* TAKEOVER: who */
@@ -173,6 +183,7 @@ struct hf_event {
         struct hf_document_changed document;
         struct hf_lease lease;
         struct hf_refused refused;
+        struct hf_unit_refused unit_refused;
         struct hf_system system;
         struct hf_published published; /* MESSAGE_PUBLISHED */
         struct hf_message_due due;     /* MESSAGE_DUE */
@@ -204,6 +215,7 @@ struct hf_commit {
     struct hf_str principal; /* client's; absent for the system */
     struct hf_str key;       /* or absent */
     bool has_fingerprint;    /* with a key */
+    bool each;               /* of units, each decided by itself (HF_COMMAND_EACH) */
     bool has_ops_hash; /* it replays by id: no condition, and every operation named a new id */
     uint8_t fingerprint[16];
     uint8_t ops_hash[16];
@@ -228,6 +240,11 @@ unsigned hf_commit_only_event(const void *record, size_t record_bytes, const voi
 
 /* Do the texts have their SHA-256, and the names their 128 bits? For verification. */
 enum hf_err hf_commit_verify_texts(const struct hf_commit *commit, struct hf_error *error);
+
+/* A unit of one operation of a commit of units, as if it had been a commit of its own: its operation is number 0, its refusal
+ * is the commit's. The event is the unit's. In arena; NULL: memory is short. */
+const struct hf_commit *hf_commit_unit(const struct hf_commit *commit, const struct hf_event *event,
+                                       struct hf_arena *arena);
 
 /* The refusal of a refused commit, or NULL. */
 const struct hf_refused *hf_commit_refusal(const struct hf_commit *commit);

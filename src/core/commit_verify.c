@@ -212,6 +212,9 @@ static void check_event(struct check *check, const struct hf_event *event)
     case HF_EVENT_REFUSED:
         check_refused(check, &event->refused);
         return;
+    case HF_EVENT_UNIT_REFUSED:
+        check_refused(check, &event->unit_refused.refused);
+        return;
     case HF_EVENT_MESSAGE_PUBLISHED:
     case HF_EVENT_MESSAGE_DUE:
     case HF_EVENT_SUBSCRIPTION_PUT:

@@ -92,12 +92,26 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_o
     return hf_view_commit(view, position);
 }
 
+static bool names_spent(const struct hf_refused *refused, const struct hf_name *name)
+{
+    for (uint32_t i = 0; i < refused->spent_count; i++) {
+        if (hf_name_equal(&refused->spent[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A refusal of the commit or of a unit spent it, or a void has it. */
 static bool spent_name_matches(const struct hf_commit *maker, const struct hf_name *name)
 {
-    const struct hf_refused *refused = hf_commit_refusal(maker);
-    for (uint32_t i = 0; refused != NULL && i < refused->spent_count; i++) {
-        if (hf_id_equal(&refused->spent[i].name.id, &name->id) &&
-            hf_str_equal(refused->spent[i].name.text, name->text)) {
+    for (uint32_t i = 0; i < maker->event_count; i++) {
+        const struct hf_event *event = maker->events[i];
+        if ((event->type == HF_EVENT_REFUSED && names_spent(&event->refused, name)) ||
+            (event->type == HF_EVENT_UNIT_REFUSED &&
+             names_spent(&event->unit_refused.refused, name)) ||
+            (event->type == HF_EVENT_HOLD_VOIDED &&
+             hf_name_equal(&event->posting.transfer.name, name))) {
             return true;
         }
     }
@@ -152,9 +166,8 @@ static enum hf_step refuse_known(struct hf_deciding *d, const struct hf_op *op,
                      event == NULL ? NULL : &op->id);
 }
 
-/* Looks up every new id, so that all needs are told at once; counts the known ones. */
-static enum hf_step look_up_ids(struct hf_deciding *d, struct hf_index_value *values,
-                                uint32_t *known_count, uint32_t *first_known)
+enum hf_step hf_look_up_ids(struct hf_deciding *d, struct hf_index_value *values,
+                            uint32_t *known_count, uint32_t *first_known)
 {
     const struct hf_command *command = d->command;
     bool unknown = false;
@@ -188,6 +201,27 @@ static enum hf_step look_up_ids(struct hf_deciding *d, struct hf_index_value *va
     return unknown ? STEP_STOP : STEP_OK;
 }
 
+/* A command of one operation repeats a unit of a commit of units, or does not (STEP_OK). */
+static enum hf_step replay_unit(struct hf_deciding *d, const struct hf_commit *maker,
+                                const struct hf_index_value *at, enum hf_decision *decision)
+{
+    const struct hf_event *event = NULL;
+    enum hf_sameness sameness = hf_compare_recorded(d, 0, 1, 0, at, &event);
+    if (sameness == HF_OTHER) {
+        return STEP_OK;
+    }
+    if (sameness == HF_SAME_STOP) {
+        return STEP_STOP;
+    }
+    d->draft->replayed = hf_commit_unit(maker, event, &d->draft->view.arena);
+    if (d->draft->replayed == NULL) {
+        return hf_short(d);
+    }
+    d->draft->replayed_unit = true;
+    *decision = HF_DECISION_REPLAY;
+    return STEP_STOP;
+}
+
 static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision)
 {
     const struct hf_command *command = d->command;
@@ -200,7 +234,7 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
     uint32_t known_count;
     uint32_t id_count = 0;
     uint32_t first = 0;
-    enum hf_step step = look_up_ids(d, values, &known_count, &first);
+    enum hf_step step = hf_look_up_ids(d, values, &known_count, &first);
 #ifdef HF_BUG_DEDUPE_OFF
     known_count = 0;
 #endif
@@ -247,6 +281,12 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
         *decision = HF_DECISION_REPLAY;
         return STEP_STOP;
     }
+    if (replays && made_by->each && command->op_count == 1) {
+        step = replay_unit(d, made_by, &values[0], decision);
+        if (step != STEP_OK) {
+            return step;
+        }
+    }
     d->where_index = first;
     return refuse_known(d, &command->ops[first], first_event);
 }
@@ -284,8 +324,7 @@ static enum hf_step book_lease(struct hf_deciding *d, const struct hf_name *name
     return hf_expire_lease(d, lease);
 }
 
-/* Every hold and lease that the command names and that is past its time ends first. */
-static enum hf_step book_expiries(struct hf_deciding *d)
+enum hf_step hf_book_expiries(struct hf_deciding *d)
 {
     const struct hf_command *command = d->command;
     enum hf_step step = STEP_OK;
@@ -399,6 +438,8 @@ static void begin(struct hf_deciding *d, const struct hf_state *state,
     draft->event_capacity = 0;
     draft->commit = (struct hf_commit){0};
     draft->replayed = NULL;
+    draft->replayed_unit = false;
+    draft->outcomes = NULL;
     hf_draft_clear_effects(draft);
     *d = (struct hf_deciding){
         .state = state,
@@ -462,7 +503,7 @@ static enum hf_step make_refusal(struct hf_deciding *d, bool recorded)
     struct hf_refused refused = {.code = d->code, .where = d->where, .index = d->where_index};
     hf_draft_clear_effects(d->draft);
     enum hf_where where = d->where;
-    enum hf_step step = book_expiries(d);
+    enum hf_step step = hf_book_expiries(d);
     if (step == STEP_OK) {
         step = hf_fill_current(d, &refused.current);
     }
@@ -488,8 +529,7 @@ static enum hf_step make_refusal(struct hf_deciding *d, bool recorded)
     return STEP_OK;
 }
 
-/* Why a decision stopped. */
-static enum hf_decision stopped(const struct hf_draft *draft)
+enum hf_decision hf_decide_stopped(const struct hf_draft *draft)
 {
     if (draft->view.damaged) {
         return HF_DECISION_DAMAGED;
@@ -527,7 +567,7 @@ static enum hf_decision decide_alerts(struct hf_deciding *d)
 {
     struct hf_commit *commit = &d->draft->commit;
     if (hf_decide_alerts(d) != STEP_OK) {
-        return stopped(d->draft);
+        return hf_decide_stopped(d->draft);
     }
     if (commit->event_count > 0) {
         return HF_DECISION_COMMIT;
@@ -548,13 +588,17 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
         return decide_alerts(d);
     }
     sign(d);
+    if (command->kind == HF_COMMAND_EACH) {
+        return hf_decide_each(d);
+    }
     enum hf_decision decision = HF_DECISION_COMMIT;
     enum hf_step step = STEP_OK;
     if (hf_str_present(command->key)) {
         step = decide_key(d, key_retention_us, &decision);
     }
     if (step == STEP_OK && command->kind == HF_COMMAND_CANCEL_KEY) {
-        return hf_draft_event(d, HF_EVENT_KEY_CANCELLED) == NULL ? stopped(draft) : decision;
+        return hf_draft_event(d, HF_EVENT_KEY_CANCELLED) == NULL ? hf_decide_stopped(draft)
+                                                                 : decision;
     }
     if (step == STEP_OK) {
         step = decide_ids(d, &decision);
@@ -566,7 +610,7 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
         step = hf_gather(d);
     }
     if (step == STEP_OK) {
-        step = book_expiries(d);
+        step = hf_book_expiries(d);
     }
     if (step == STEP_OK) {
         step = hf_decide_conditions(d);
@@ -575,7 +619,8 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
         step = decide_ops(d);
     }
     if (step != STEP_STOP && !hf_view_complete(&draft->view)) {
-        return stopped(draft); /* it went on with what it had not seen, to ask for the rest, too */
+        return hf_decide_stopped(
+            draft); /* it went on with what it had not seen, to ask for the rest, too */
     }
     if (step == STEP_OK && d->idle_ops == command->op_count) {
         step = answer_idle(d, &decision);
@@ -591,7 +636,7 @@ enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records
         decision = recorded ? HF_DECISION_COMMIT : HF_DECISION_ANSWER;
         step = make_refusal(d, recorded);
     }
-    return step == STEP_OK ? decision : stopped(draft);
+    return step == STEP_OK ? decision : hf_decide_stopped(draft);
 }
 
 bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs)
@@ -659,7 +704,7 @@ enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct h
         }
     }
     if (!hf_view_complete(&draft->view)) {
-        return stopped(draft);
+        return hf_decide_stopped(draft);
     }
     enum hf_step step = STEP_OK;
     while (step == STEP_OK && draft->booked < count && d->saga_bytes < HF_SAGA_BATCH_BYTES_MAX) {
@@ -667,7 +712,7 @@ enum hf_decision hf_decide_expiries(const struct hf_state *state, const struct h
         draft->booked++;
     }
     if (step != STEP_OK || !hf_view_complete(&draft->view)) {
-        return stopped(draft);
+        return hf_decide_stopped(draft);
     }
     return draft->commit.event_count > 0 ? HF_DECISION_COMMIT : HF_DECISION_ANSWER;
 }
@@ -682,7 +727,7 @@ enum hf_decision hf_decide_scan(const struct hf_state *state, const struct hf_re
     const struct hf_subscription *stored = hf_queue_by_uid(&state->queue, uid);
     enum hf_step step = stored == NULL || !stored->lagging ? STEP_OK : hf_scan(d, stored, most);
     if (step != STEP_OK) {
-        return stopped(draft);
+        return hf_decide_stopped(draft);
     }
     return draft->commit.event_count > 0 ? HF_DECISION_COMMIT : HF_DECISION_ANSWER;
 }
@@ -695,7 +740,7 @@ enum hf_decision hf_decide_system(const struct hf_state *state, enum hf_event_ty
     begin(&deciding, state, NULL, now_us, draft);
     struct hf_event *event = hf_draft_event(&deciding, type);
     if (event == NULL) {
-        return stopped(draft);
+        return hf_decide_stopped(draft);
     }
     event->system = *system;
     return HF_DECISION_COMMIT;

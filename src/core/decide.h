@@ -25,10 +25,22 @@ enum hf_decision {
     HF_DECISION_DAMAGED,    /* stored records contradict each other: stop */
 };
 
+#define HF_OUTCOME_REPLAYED                                                                        \
+    1u /* it was decided by an earlier commit, or by an earlier unit of this one */
+#define HF_OUTCOME_CHAIN 2u /* refused with its unit: another operation of it is the cause */
+
+/* What became of an operation of a commit of units. */
+struct hf_outcome {
+    uint16_t code;  /* an enum hf_err; OK: it has taken effect */
+    uint16_t flags; /* HF_OUTCOME_… */
+};
+
 struct hf_draft {
     struct hf_view view;              /* what is seen; its arena holds all that follows */
     struct hf_commit commit;          /* what is decided */
     const struct hf_commit *replayed; /* REPLAY */
+    bool replayed_unit; /* …which is a unit of a recorded commit, made in the arena */
+    const struct hf_outcome *outcomes; /* of a command of units, by operation; COMMIT and ANSWER */
     /* Things as the operations so far have left them, by id: copies in the arena. */
     struct hf_table accounts;
     struct hf_table holds;

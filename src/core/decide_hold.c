@@ -2,6 +2,21 @@
 #include "base/check.h"
 #include "core/decide_priv.h"
 
+/* What a packed record carries for its sender. */
+static void take_packed(const struct hf_op *op, struct hf_transfer *transfer)
+{
+    memcpy(transfer->user_data, op->user_data, sizeof(transfer->user_data));
+    transfer->code = op->code;
+}
+
+/* The id that a record gives its capture or void; it must be new in this commit, too. */
+static enum hf_step check_act(struct hf_deciding *d, const struct hf_op *op)
+{
+    return op->has_id && hf_draft_id(d, HF_INDEX_TRANSFER, &op->id.id) != NULL
+               ? hf_refuse(d, HF_ERR_TRANSFER_EXISTS, HF_KIND_NONE, NULL)
+               : STEP_OK;
+}
+
 static enum hf_step open_hold(struct hf_deciding *d, const struct hf_op *op)
 {
     struct hf_account *from, *to;
@@ -33,7 +48,7 @@ static enum hf_step open_hold(struct hf_deciding *d, const struct hf_op *op)
         .name = name,
         .from = from->name,
         .to = to->name,
-        .asset = op->asset,
+        .asset = from->asset,
         .state = HF_HOLD_OPEN,
         .amount = op->amount,
         .remaining = op->amount,
@@ -48,6 +63,7 @@ static enum hf_step open_hold(struct hf_deciding *d, const struct hf_op *op)
     from->totals.debits_pending += op->amount;
     to->totals.credits_pending += op->amount;
     event->posting.hold = *hold;
+    take_packed(op, &event->posting.transfer);
     hf_draft_entry(d, from, &event->posting.debit);
     hf_draft_entry(d, to, &event->posting.credit);
     step = hf_draft_note(d, HF_INDEX_HOLD, &name.id);
@@ -89,7 +105,7 @@ static enum hf_step find_open(struct hf_deciding *d, const struct hf_name *name,
     if (event == NULL) {
         return hf_refuse(d, HF_ERR_HOLD_NOT_FOUND, HF_KIND_NONE, NULL);
     }
-    if (!hf_str_equal(event->posting.hold.name.text, name->text)) {
+    if (!hf_name_asks_for(name, &event->posting.hold.name)) {
         return hf_refuse(d, HF_ERR_ID_COLLISION, HF_KIND_NONE, NULL);
     }
     return hf_refuse(d, HF_ERR_HOLD_NOT_OPEN, HF_KIND_HOLD, name);
@@ -151,7 +167,10 @@ static enum hf_step capture(struct hf_deciding *d, const struct hf_op *op)
         return hf_refuse(d, HF_ERR_AMOUNT_INVALID, HF_KIND_NONE, NULL);
     }
     struct hf_hold *hold;
-    enum hf_step step = find_open(d, &op->subject, &hold);
+    enum hf_step step = check_act(d, op);
+    if (step == STEP_OK) {
+        step = find_open(d, &op->subject, &hold);
+    }
     if (step != STEP_OK) {
         return step;
     }
@@ -175,7 +194,12 @@ static enum hf_step capture(struct hf_deciding *d, const struct hf_op *op)
         .position = d->position,
         .posted_at_us = d->time_us,
     };
-    step = hf_server_name(d, &transfer->name);
+    take_packed(op, transfer);
+    if (op->has_id) {
+        transfer->name = op->id;
+    } else {
+        step = hf_server_name(d, &transfer->name);
+    }
     if (step != STEP_OK) {
         return step;
     }
@@ -208,6 +232,26 @@ static enum hf_step extend(struct hf_deciding *d, const struct hf_op *op)
     return hf_draft_note(d, HF_INDEX_HOLD, &hold->name.id);
 }
 
+static enum hf_step void_hold(struct hf_deciding *d, const struct hf_op *op)
+{
+    struct hf_hold *hold;
+    enum hf_step step = check_act(d, op);
+    if (step == STEP_OK) {
+        step = find_open(d, &op->subject, &hold);
+    }
+    if (step == STEP_OK) {
+        step = hf_end_hold(d, hold, HF_EVENT_HOLD_VOIDED);
+    }
+    if (step != STEP_OK || !op->has_id) {
+        return step;
+    }
+    struct hf_commit *commit = &d->draft->commit;
+    struct hf_transfer *act = &commit->events[commit->event_count - 1]->posting.transfer;
+    act->name = op->id;
+    take_packed(op, act);
+    return hf_draft_note_spent(d, HF_INDEX_TRANSFER, &op->id.id);
+}
+
 enum hf_step hf_decide_hold_op(struct hf_deciding *d, const struct hf_op *op)
 {
     if (op->type == HF_OP_HOLD) {
@@ -219,7 +263,5 @@ enum hf_step hf_decide_hold_op(struct hf_deciding *d, const struct hf_op *op)
     if (op->type == HF_OP_EXTEND) {
         return extend(d, op);
     }
-    struct hf_hold *hold;
-    enum hf_step step = find_open(d, &op->subject, &hold);
-    return step == STEP_OK ? hf_end_hold(d, hold, HF_EVENT_HOLD_VOIDED) : step;
+    return void_hold(d, op);
 }

@@ -31,11 +31,14 @@ struct hf_deciding {
     bool *known;       /* by operation: its new id was there before */
     uint32_t
         idle_ops; /* operations so far that change nothing: a commit of such ones is not recorded */
-    uint32_t booked;     /* time-outs of subscriptions so far */
-    uint64_t native_uid; /* the saga whose native step is decided; 0 = none */
-    uint64_t saga_bytes; /* texts that sagas have put into the commit so far */
-    uint32_t native_ops; /* operations of native steps so far */
-    uint64_t repeats;    /* the commit that an idle ack was acked by before; 0 = none */
+    uint32_t booked;              /* time-outs of subscriptions so far */
+    uint64_t native_uid;          /* the saga whose native step is decided; 0 = none */
+    uint64_t saga_bytes;          /* texts that sagas have put into the commit so far */
+    uint32_t native_ops;          /* operations of native steps so far */
+    uint32_t searched;            /* decide_same.c: where the next opening is looked for */
+    uint64_t repeats;             /* the commit that an idle ack was acked by before; 0 = none */
+    struct hf_asset hashed_asset; /* the asset whose hash was asked for last… */
+    uint8_t asset_hash[HF_ASSET_HASH_BYTES]; /* …and its hash; len 0: none yet */
     /* the refusal, once there is one */
     enum hf_err code;
     enum hf_where where;
@@ -85,6 +88,8 @@ const struct hf_index_value *hf_draft_id(const struct hf_deciding *d, uint8_t ki
                                          const struct hf_id *id);
 /* Remembers that the newest event is what (kind, id) points to. */
 enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_id *id);
+/* The same for an id that is spent by the newest event. */
+enum hf_step hf_draft_note_spent(struct hf_deciding *d, uint8_t kind, const struct hf_id *id);
 /* The draft's or the recorded event that (kind, id) points to. *event NULL: there is none, or it was
  * spent by a refusal (*spent). */
 enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
@@ -115,6 +120,10 @@ enum hf_step hf_check_accounts(struct hf_deciding *d, const struct hf_name *from
 /* How much available may fall before it is below the floor; everything if there is none. */
 hf_u128 hf_floor_room(const struct hf_account *account);
 
+/* Is the asset what is asked for, by name or, in a packed record, by hash? */
+bool hf_asset_fits(struct hf_deciding *d, const struct hf_asset *asked,
+                   const struct hf_asset *asset);
+
 /* Ends a hold, by expiry (operation HF_NO_OPERATION) or void. */
 enum hf_step hf_end_hold(struct hf_deciding *d, struct hf_hold *hold, enum hf_event_type type);
 enum hf_step hf_expire_lease(struct hf_deciding *d, struct hf_lease *lease);
@@ -129,6 +138,34 @@ enum hf_step hf_gather(struct hf_deciding *d);
 uint64_t hf_commit_size_bound(const struct hf_commit *commit);
 
 enum hf_step hf_decide_conditions(struct hf_deciding *d);
+/* Looks up every new id, so that all needs are told at once; counts the known ones. */
+enum hf_step hf_look_up_ids(struct hf_deciding *d, struct hf_index_value *values,
+                            uint32_t *known_count, uint32_t *first_known);
+/* Every hold and lease that the command names and that is past its time ends first. */
+enum hf_step hf_book_expiries(struct hf_deciding *d);
+/* Why a decision stopped. */
+enum hf_decision hf_decide_stopped(const struct hf_draft *draft);
+
+/* decide_each.c: a command of units. */
+enum hf_decision hf_decide_each(struct hf_deciding *d);
+
+/* decide_same.c: what is recorded under a known id, compared with what is asked for. */
+enum hf_sameness {
+    HF_SAME,         /* it took effect, and is what is asked for */
+    HF_SAME_REFUSED, /* the unit was refused; event->unit_refused tells */
+    HF_OTHER,
+    HF_SAME_STOP, /* something is needed, or memory is short */
+};
+/* Operations first … first + count - 1 are the unit; operation i of it has the known id, which `at` tells of. *event: of
+ * SAME_REFUSED. */
+enum hf_sameness hf_compare_recorded(struct hf_deciding *d, uint32_t first, uint32_t count,
+                                     uint32_t i, const struct hf_index_value *at,
+                                     const struct hf_event **event);
+/* The same of an account that is there. */
+enum hf_sameness hf_compare_account(struct hf_deciding *d, const struct hf_op *op);
+/* Of the unit's operations, whichever door they came through; frozen (docs/disk-format.md). false: memory is short. */
+bool hf_unit_hash(struct hf_deciding *d, uint32_t first, uint32_t count, uint8_t hash[16]);
+
 /* Any operation. */
 enum hf_step hf_decide_op(struct hf_deciding *d, const struct hf_op *op);
 /* An open hold that is past its time expires. */

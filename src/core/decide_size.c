@@ -92,6 +92,14 @@ static uint64_t event_bound(const struct hf_event *event)
         return saga_bound(event->saga);
     case HF_EVENT_SAGA_VERBS:
         return (1 + (uint64_t)event->saga_verbs->refused_count) * (HF_NAME_BYTES_MAX + 32);
+    case HF_EVENT_UNIT_REFUSED: {
+        const struct hf_refused *refused = &event->unit_refused.refused;
+        uint64_t bytes = 6 * HF_NAME_BYTES_MAX;
+        for (uint32_t i = 0; i < refused->spent_count; i++) {
+            bytes += name_bound(&refused->spent[i].name);
+        }
+        return bytes;
+    }
     case HF_EVENT_ALERT_RAISED:
     case HF_EVENT_ALERT_CLEARED:
         return event->alert.subject.len + event->alert.text.len;

@@ -52,6 +52,19 @@ static enum hf_step check_open(struct hf_deciding *d, const struct hf_account *a
     return STEP_OK;
 }
 
+bool hf_asset_fits(struct hf_deciding *d, const struct hf_asset *asked,
+                   const struct hf_asset *asset)
+{
+    if (asked->len != 0) {
+        return hf_asset_equal(asked, asset);
+    }
+    if (!hf_asset_equal(&d->hashed_asset, asset)) {
+        hf_asset_hash(asset, d->asset_hash);
+        d->hashed_asset = *asset;
+    }
+    return memcmp(asked->text, d->asset_hash, HF_ASSET_HASH_BYTES) == 0;
+}
+
 enum hf_step hf_check_accounts(struct hf_deciding *d, const struct hf_name *from_name,
                                const struct hf_name *to_name, const struct hf_asset *asset,
                                struct hf_account **from, struct hf_account **to)
@@ -74,10 +87,10 @@ enum hf_step hf_check_accounts(struct hf_deciding *d, const struct hf_name *from
     if (step == STEP_OK) {
         step = check_open(d, *to);
     }
-    if (step == STEP_OK && !hf_asset_equal(&(*from)->asset, asset)) {
+    if (step == STEP_OK && !hf_asset_fits(d, asset, &(*from)->asset)) {
         step = hf_refuse(d, HF_ERR_ASSET_MISMATCH, HF_KIND_ACCOUNT, &(*from)->name);
     }
-    if (step == STEP_OK && !hf_asset_equal(&(*to)->asset, asset)) {
+    if (step == STEP_OK && !hf_asset_fits(d, asset, &(*to)->asset)) {
         step = hf_refuse(d, HF_ERR_ASSET_MISMATCH, HF_KIND_ACCOUNT, &(*to)->name);
     }
     return step;
@@ -155,6 +168,8 @@ enum hf_step hf_decide_transfer(struct hf_deciding *d, const struct hf_op *op)
         transfer->has_effective_at = op->has_effective_at;
         transfer->effective_at_us = op->effective_at_us;
         transfer->metadata = op->metadata;
+        memcpy(transfer->user_data, op->user_data, sizeof(transfer->user_data));
+        transfer->code = op->code;
     }
     return step;
 }

@@ -174,7 +174,7 @@ static enum hf_step overlay(struct hf_deciding *d, struct hf_table *table,
     if (found == NULL) {
         return STEP_OK;
     }
-    if (!hf_str_equal(found->text, name->text)) {
+    if (!hf_name_asks_for(name, found)) {
         return hf_refuse(d, HF_ERR_ID_COLLISION, HF_KIND_NONE, NULL);
     }
     if (*out != NULL) {
@@ -276,14 +276,15 @@ struct hf_event *hf_draft_event(struct hf_deciding *d, enum hf_event_type type)
     return event;
 }
 
-enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_id *id)
+static enum hf_step note(struct hf_deciding *d, uint8_t kind, const struct hf_id *id,
+                         uint32_t flags)
 {
     if (!hf_index_table_reserve(&d->draft->ids, 1)) {
         return hf_short(d);
     }
     struct hf_index_key key = {.kind = kind, .id = *id};
-    struct hf_index_value value = {.position = d->position,
-                                   .index = d->draft->commit.event_count - 1};
+    struct hf_index_value value = {
+        .position = d->position, .index = d->draft->commit.event_count - 1, .flags = flags};
     if (d->draft->undoes) {
         const struct hf_index_value *before = hf_index_table_get(&d->draft->ids, &key);
         struct hf_undo *undo = note_undo(d);
@@ -296,6 +297,16 @@ enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_
     }
     hf_index_table_put(&d->draft->ids, &key, &value);
     return STEP_OK;
+}
+
+enum hf_step hf_draft_note(struct hf_deciding *d, uint8_t kind, const struct hf_id *id)
+{
+    return note(d, kind, id, 0);
+}
+
+enum hf_step hf_draft_note_spent(struct hf_deciding *d, uint8_t kind, const struct hf_id *id)
+{
+    return note(d, kind, id, HF_INDEX_SPENT);
 }
 
 const struct hf_index_value *hf_draft_id(const struct hf_deciding *d, uint8_t kind,
@@ -313,7 +324,8 @@ enum hf_step hf_find_event(struct hf_deciding *d, uint8_t kind, const struct hf_
     *spent = false;
     const struct hf_index_value *own = hf_draft_id(d, kind, id);
     if (own != NULL) {
-        *event = d->draft->commit.events[own->index];
+        *spent = (own->flags & HF_INDEX_SPENT) != 0;
+        *event = *spent ? NULL : d->draft->commit.events[own->index];
         return STEP_OK;
     }
     struct hf_index_value value;

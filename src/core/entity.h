@@ -153,7 +153,9 @@ struct hf_transfer {
     uint64_t effective_at_us; /* for statements */
     uint64_t position;
     uint64_t posted_at_us;
-    struct hf_payload metadata; /* or absent */
+    struct hf_payload metadata;            /* or absent */
+    uint8_t user_data[HF_USER_DATA_BYTES]; /* of a packed record, or zero */
+    uint32_t code;                         /* likewise */
 };
 
 /* A published message, by its id: where it is. */

@@ -158,6 +158,7 @@ static void from_event(const struct hf_event *event, struct hf_feed_event *out)
         set_subject(out, HF_SUBJECT_LEASES, &event->lease.name);
         return;
     case HF_EVENT_REFUSED:
+    case HF_EVENT_UNIT_REFUSED:
     case HF_EVENT_KEY_CANCELLED:
     case HF_EVENT_TAKEOVER:
     case HF_EVENT_CHECKPOINT:

@@ -218,3 +218,9 @@ bool hf_asset_parse(struct hf_str text, struct hf_asset *asset)
     memcpy(asset->text, text.ptr, text.len);
     return true;
 }
+
+void hf_asset_hash(const struct hf_asset *asset, uint8_t hash[HF_ASSET_HASH_BYTES])
+{
+    struct hf_hash whole = hf_sha256(asset->text, asset->len);
+    memcpy(hash, whole.bytes, HF_ASSET_HASH_BYTES);
+}

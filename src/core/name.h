@@ -29,6 +29,13 @@ static inline bool hf_name_equal(const struct hf_name *a, const struct hf_name *
     return hf_id_equal(&a->id, &b->id) && hf_str_equal(a->text, b->text);
 }
 
+/* Is `found` what is asked for? A packed record asks by 128 bits alone: its text is absent. */
+static inline bool hf_name_asks_for(const struct hf_name *asked, const struct hf_name *found)
+{
+    return hf_id_equal(&asked->id, &found->id) &&
+           (asked->text.ptr == NULL || hf_str_equal(asked->text, found->text));
+}
+
 /* [A-Za-z0-9][A-Za-z0-9._:@+=,~-]{0,127} */
 bool hf_name_valid(struct hf_str text);
 /* The same, or a server-given "~<position>.<index>" (of transfers, holds and sagas) or "~<32 hex digits>" (of inline definitions). */
@@ -51,7 +58,9 @@ bool hf_name_id_matches(const struct hf_name *name);
 
 #define HF_ASSET_BYTES_MAX (HF_ASSET_CODE_BYTES_MAX + 3)
 
-/* "USD/2"; compared as a whole. */
+#define HF_ASSET_HASH_BYTES 8 /* of what a packed record says instead of a name */
+
+/* "USD/2"; compared as a whole. In a packed record's operation, which knows no name: len 0, and the hash in front of text. */
 struct hf_asset {
     uint8_t len;                   /* bytes of text */
     char text[HF_ASSET_BYTES_MAX]; /* CODE/scale, rest zero */
@@ -63,6 +72,9 @@ static inline bool hf_asset_equal(const struct hf_asset *a, const struct hf_asse
 {
     return memcmp(a, b, sizeof(*a)) == 0;
 }
+
+/* The first bytes of the SHA-256 of its text. */
+void hf_asset_hash(const struct hf_asset *asset, uint8_t hash[HF_ASSET_HASH_BYTES]);
 
 static inline struct hf_str hf_asset_str(const struct hf_asset *asset)
 {

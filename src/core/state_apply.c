@@ -122,6 +122,7 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
     case HF_EVENT_SAGA_CHANGED:
     case HF_EVENT_SAGA_ENDED:
     case HF_EVENT_SAGA_VERBS:
+    case HF_EVENT_UNIT_REFUSED:
     case HF_EVENT_TYPE_COUNT:
         return true;
     }
@@ -147,6 +148,8 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
         dues += 1;
         if (event->type == HF_EVENT_REFUSED) {
             records += event->refused.spent_count;
+        } else if (event->type == HF_EVENT_UNIT_REFUSED) {
+            records += event->unit_refused.refused.spent_count;
         } else if (event->type == HF_EVENT_TAKEOVER) {
             dues += state->leases.count + state->queue.subscriptions.count;
         }
@@ -373,6 +376,8 @@ static bool apply_hold_changed(struct hf_applying *a)
     }
     if (captures) {
         hf_apply_index(a, HF_INDEX_TRANSFER, &posting->transfer.name.id, 0, 0);
+    } else if (hf_str_present(posting->transfer.name.text)) { /* a void that has an id */
+        hf_apply_index(a, HF_INDEX_TRANSFER, &posting->transfer.name.id, 0, HF_INDEX_SPENT);
     }
     take_hold(a, hold, after);
     return true;
@@ -503,9 +508,8 @@ static bool apply_lease(struct hf_applying *a)
 
 /* ---- the rest ---- */
 
-static bool apply_refused(struct hf_applying *a)
+static bool apply_refused(struct hf_applying *a, const struct hf_refused *refused)
 {
-    const struct hf_refused *refused = &a->event->refused;
     for (uint32_t i = 0; i < refused->spent_count; i++) {
         const struct hf_spent *spent = &refused->spent[i];
         hf_apply_index(a, spent->kind == HF_KIND_HOLD ? HF_INDEX_HOLD : HF_INDEX_TRANSFER,
@@ -618,7 +622,10 @@ static bool apply_event(struct hf_applying *a)
     case HF_EVENT_LEASE_EXPIRED:
         return apply_lease(a);
     case HF_EVENT_REFUSED:
-        return apply_refused(a);
+        return apply_refused(a, &a->event->refused);
+    case HF_EVENT_UNIT_REFUSED:
+        return a->commit->each ? apply_refused(a, &a->event->unit_refused.refused)
+                               : hf_apply_damaged(a, "unit of a commit that has none");
     case HF_EVENT_KEY_CANCELLED:
         return true; /* the commit's key is indexed below */
     case HF_EVENT_TAKEOVER:

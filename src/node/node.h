@@ -90,7 +90,9 @@ struct hf_request {
     uint64_t deadline_us; /* …but no longer than this, on the outside's monotonic clock: then it is
                              HF_ERR_NOT_READY and nothing was read; 0 = for ever. A receive waits until
                              then; 0 = not at all */
-    hf_render_fn render;  /* reads */
+    struct hf_outcome *
+        outcomes; /* a command of units: room for one an operation; filled if the answer is decided */
+    hf_render_fn render; /* reads */
     hf_done_fn done;
     void *context; /* the submitter's own */
     /* the answer */

@@ -30,13 +30,13 @@ bool hf_node_has_own_room(const struct hf_node *node)
                           hf_max_u64(OWN_BYTES_MIN, node->sync_us * OWN_BYTES_US));
 }
 
-/* The draft's commit at the end of a buffer, and as a frame of its own. NULL: memory is short, and the buffer
+/* A commit at the end of a buffer, and as a frame of its own. NULL: memory is short, and the buffer
  * is as it was. */
-static struct hf_shared_bytes *encode_frame(const struct hf_node *node, struct hf_buffer *to)
+static struct hf_shared_bytes *encode_frame(const struct hf_commit *commit, struct hf_buffer *to)
 {
     size_t before = to->size_bytes;
     struct hf_shared_bytes *frame = NULL;
-    if (hf_commit_encode(&node->draft.commit, to)) {
+    if (hf_commit_encode(commit, to)) {
         frame = hf_shared_bytes_new(to->size_bytes - before);
     }
     if (frame != NULL) {
@@ -49,10 +49,11 @@ static struct hf_shared_bytes *encode_frame(const struct hf_node *node, struct h
 }
 
 /* The frame of an answer that is not recorded. */
-static struct hf_shared_bytes *encode_unrecorded(struct hf_node *node)
+static struct hf_shared_bytes *encode_unrecorded(struct hf_node *node,
+                                                 const struct hf_commit *commit)
 {
     hf_buffer_clear(&node->scratch);
-    return encode_frame(node, &node->scratch);
+    return encode_frame(commit, &node->scratch);
 }
 
 /* Decide and evolve run before the append: what does not fit together never reaches the log. */
@@ -152,7 +153,7 @@ static struct hf_shared_bytes *record(struct hf_node *node, bool asked)
 {
     struct hf_batch *batch = &node->building;
     size_t before = batch->body.size_bytes;
-    struct hf_shared_bytes *frame = encode_frame(node, &batch->body);
+    struct hf_shared_bytes *frame = encode_frame(&node->draft.commit, &batch->body);
     bool reserved = frame != NULL && hf_state_reserve(&node->state, &node->draft.commit);
     if (reserved && asked && !lines_fit(node)) {
         hf_state_forgo(&node->state);
@@ -242,6 +243,14 @@ static void set_outcome(struct hf_request *request, const struct hf_commit *comm
     request->answer.time_us = commit->time_us;
 }
 
+static void set_outcomes(const struct hf_node *node, struct hf_request *request)
+{
+    if (request->command->kind == HF_COMMAND_EACH && node->draft.outcomes != NULL) {
+        memcpy(request->outcomes, node->draft.outcomes,
+               request->command->op_count * sizeof(*request->outcomes));
+    }
+}
+
 static struct hf_shared_bytes *kept_frame(struct hf_node *node, struct hf_request *request,
                                           uint64_t position)
 {
@@ -261,12 +270,13 @@ static void answer_commit(struct hf_node *node, struct hf_request *request)
         return;
     }
     struct hf_shared_bytes *frame =
-        request->command->dry_run ? encode_unrecorded(node) : record(node, true);
+        request->command->dry_run ? encode_unrecorded(node, commit) : record(node, true);
     if (frame == NULL) {
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
         return;
     }
     set_outcome(request, commit);
+    set_outcomes(node, request);
     request->answer.frame = frame;
     if (request->command->dry_run) {
         request->answer.position = 0;
@@ -306,12 +316,13 @@ static bool wait_for_saga(struct hf_node *node, struct hf_request *request)
 
 static void answer_unrecorded(struct hf_node *node, struct hf_request *request)
 {
-    struct hf_shared_bytes *frame = encode_unrecorded(node);
+    struct hf_shared_bytes *frame = encode_unrecorded(node, &node->draft.commit);
     if (frame == NULL) {
         hf_node_refuse(node, request, HF_ERR_OVERLOADED);
         return;
     }
     set_outcome(request, &node->draft.commit);
+    set_outcomes(node, request);
     request->answer.frame = frame;
     wait_for_durable(node, request, true);
 }
@@ -319,8 +330,15 @@ static void answer_unrecorded(struct hf_node *node, struct hf_request *request)
 static void answer_replay(struct hf_node *node, struct hf_request *request)
 {
     const struct hf_commit *commit = node->draft.replayed;
+    struct hf_shared_bytes *frame = node->draft.replayed_unit
+                                        ? encode_unrecorded(node, commit)
+                                        : kept_frame(node, request, commit->position);
+    if (frame == NULL) {
+        hf_node_refuse(node, request, HF_ERR_OVERLOADED);
+        return;
+    }
     set_outcome(request, commit);
-    request->answer.frame = kept_frame(node, request, commit->position);
+    request->answer.frame = frame;
     request->answer.replayed = true;
     node->counts.replays++;
     wait_for_durable(node, request, true);
