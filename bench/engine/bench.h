@@ -46,6 +46,10 @@ struct bench_result bench_build_run(uint64_t transfers, unsigned transfers_per_c
 struct bench_result bench_decide_run(uint64_t transfers, unsigned transfers_per_commit,
                                      unsigned accounts);
 
+/* From packed records to an encoded and chained commit, state and index up to date, in RAM: requests of 8,190 records, between
+ * accounts chosen at random, ids that ascend or are random. What a server does for them but for network and disk. */
+struct bench_result bench_packed_run(uint64_t transfers, unsigned accounts, bool random_ids);
+
 /* Sorts samples and fills p50 and p99. */
 void bench_percentiles(struct bench_result *result, uint64_t *samples_ns, size_t count);
 

@@ -48,13 +48,19 @@ static const struct bench_load loads[] = {
 };
 
 #define LOAD_COUNT (sizeof(loads) / sizeof(loads[0]))
-#define ROW_COUNT  (LOAD_COUNT + 4) /* the disk, decide + evolve in two sizes, building */
+#define ROW_COUNT                                                                                  \
+    (LOAD_COUNT + 8) /* the disk, decide + evolve in two sizes, building, packed records */
 
 static const char *row_name(size_t row)
 {
-    static const char *const others[] = {
-        "raw write + fdatasync, 4 KiB", "decide + evolve + encode, commits of 1",
-        "decide + evolve + encode, commits of 1,000", "building commits of 1,000"};
+    static const char *const others[] = {"raw write + fdatasync, 4 KiB",
+                                         "decide + evolve + encode, commits of 1",
+                                         "decide + evolve + encode, commits of 1,000",
+                                         "building commits of 1,000",
+                                         "packed, 10,000 accounts, ids ascend",
+                                         "packed, 10,000 accounts, random ids",
+                                         "packed, 1,000,000 accounts, ids ascend",
+                                         "packed, 1,000,000 accounts, random ids"};
     return row < LOAD_COUNT ? loads[row].name : others[row - LOAD_COUNT];
 }
 
@@ -81,6 +87,10 @@ static struct bench_result run_row(const char *directory, size_t row, int round)
     }
     if (row == LOAD_COUNT + 3) {
         return bench_build_run(1000000, 1000, 1000);
+    }
+    if (row > LOAD_COUNT + 3) {
+        size_t packed = row - LOAD_COUNT - 4;
+        return bench_packed_run(10000000, packed < 2 ? 10000 : 1000000, packed % 2 == 1);
     }
     if (row > LOAD_COUNT) {
         return bench_decide_run(row == LOAD_COUNT + 1 ? 300000 : 1000000,

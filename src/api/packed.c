@@ -183,6 +183,43 @@ static bool take_account(const struct taking *taking)
             refuse(taking, "reserved", "bytes behind the flags must be zero"));
 }
 
+/* ---- plain transfers ---- */
+
+/* A transfer alone of an amount below 2^64, with nothing wrong about it? */
+static bool take_plain(const uint8_t *record, struct hf_packed_transfer *plain)
+{
+    memcpy(plain->id.bytes, record + HOLDFAST_TRANSFER_ID, sizeof(plain->id.bytes));
+    memcpy(plain->from.bytes, record + HOLDFAST_TRANSFER_FROM, sizeof(plain->from.bytes));
+    memcpy(plain->to.bytes, record + HOLDFAST_TRANSFER_TO, sizeof(plain->to.bytes));
+    plain->amount = hf_get_u64(record + HOLDFAST_TRANSFER_AMOUNT);
+    plain->effective_at_us = hf_get_u64(record + HOLDFAST_TRANSFER_EFFECTIVE_US);
+    plain->code = hf_get_u32(record + HOLDFAST_TRANSFER_CODE);
+    memcpy(plain->asset_hash, record + HOLDFAST_TRANSFER_ASSET, sizeof(plain->asset_hash));
+    memcpy(plain->user_data, record + HOLDFAST_TRANSFER_USER_DATA, sizeof(plain->user_data));
+    return hf_get_u32(record + HOLDFAST_TRANSFER_FLAGS) == 0 &&
+           hf_get_u64(record + HOLDFAST_TRANSFER_AMOUNT + 8) == 0 &&
+           hf_get_u64(record + HOLDFAST_TRANSFER_TIMEOUT_MS) == 0 &&
+           plain->effective_at_us <= HF_TIME_US_MAX &&
+           is_zero(record + HOLDFAST_TRANSFER_PENDING, 16) && !is_zero(plain->id.bytes, 16) &&
+           !hf_id_equal(&plain->from, &plain->to);
+}
+
+/* All of them; *all false: there is something else among them. false: memory is short. */
+static bool take_all_plain(struct hf_str body, struct hf_command *command, bool *all)
+{
+    size_t count = body.len / HOLDFAST_PACKED_BYTES;
+    struct hf_packed_transfer *plain = hf_arena_alloc(&command->arena, count * sizeof(*plain));
+    *all = plain != NULL;
+    for (size_t i = 0; *all && i < count; i++) {
+        *all = take_plain((const uint8_t *)body.ptr + i * HOLDFAST_PACKED_BYTES, &plain[i]);
+    }
+    if (*all) {
+        command->plain = plain;
+        command->op_count = (uint32_t)count;
+    }
+    return plain != NULL;
+}
+
 /* ---- requests ---- */
 
 bool hf_packed_decode(enum hf_packed_kind kind, struct hf_str body, struct hf_command *command,
@@ -198,10 +235,17 @@ bool hf_packed_decode(enum hf_packed_kind kind, struct hf_str body, struct hf_co
         return hf_malformed_set(malformed, HF_ERR_TOO_LARGE, "", "at most %d records in a request",
                                 HOLDFAST_PACKED_RECORDS_MAX);
     }
+    bool all_plain = false;
+    command->packed = true;
+    if (kind == HF_PACKED_TRANSFERS && !take_all_plain(body, command, &all_plain)) {
+        return hf_malformed_set(malformed, HF_ERR_NO_MEMORY, "", "memory is short");
+    }
+    if (all_plain) {
+        return true;
+    }
     if (!hf_command_reserve_ops(command, (uint32_t)count, malformed)) {
         return false;
     }
-    command->packed = true;
     struct taking taking = {.command = command, .malformed = malformed};
     for (uint32_t i = 0; i < count; i++) {
         taking.index = i;

@@ -63,6 +63,14 @@ bool hf_table_reserve(struct hf_table *table, size_t more) HF_WARN_UNUSED;
 
 /* NULL if it is not there. */
 void *hf_table_get(const struct hf_table *table, const struct hf_id *id);
+/* Asks the CPU for what a get of id will look at first. */
+static inline void hf_table_prefetch(const struct hf_table *table, const struct hf_id *id)
+{
+    if (table->capacity > 0) {
+        __builtin_prefetch(
+            &table->slots[(size_t)hf_id_hash(id, table->seed) & (table->capacity - 1)]);
+    }
+}
 /* Inserts, or replaces and returns the old value (NULL if it was not there). Room must be reserved;
  * value is not NULL. */
 void *hf_table_put(struct hf_table *table, const struct hf_id *id, void *value);

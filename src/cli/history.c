@@ -131,7 +131,7 @@ enum hf_err hf_history_begin(struct hf_history *history, struct hf_error *error)
 }
 
 enum hf_err hf_history_add(struct hf_history *history, const struct hf_commit_frame *frame,
-                           const struct hf_commit *commit, struct hf_error *error)
+                           struct hf_commit *commit, struct hf_error *error)
 {
     if (commit->position != history->head.position + history->body_commits + 1) {
         return hf_error_set(error, HF_ERR_CORRUPT, "commit %llu does not follow the one before it",

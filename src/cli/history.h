@@ -33,7 +33,7 @@ void hf_history_release(struct hf_history *history);
 enum hf_err hf_history_begin(struct hf_history *history, struct hf_error *error) HF_WARN_UNUSED;
 /* The next commit: its stored bytes and what they decode to. CORRUPT: it does not follow. */
 enum hf_err hf_history_add(struct hf_history *history, const struct hf_commit_frame *frame,
-                           const struct hf_commit *commit, struct hf_error *error) HF_WARN_UNUSED;
+                           struct hf_commit *commit, struct hf_error *error) HF_WARN_UNUSED;
 /* Everything durable, the next owner's epoch above all of the history, the log sealed. */
 enum hf_err hf_history_end(struct hf_history *history, struct hf_error *error) HF_WARN_UNUSED;
 

@@ -131,8 +131,7 @@ static enum hf_err scan(struct pass *pass, const char *directory, struct hf_log 
     return code;
 }
 
-static enum hf_err apply(struct hf_state *state, const struct hf_commit *commit,
-                         struct hf_error *error)
+static enum hf_err apply(struct hf_state *state, struct hf_commit *commit, struct hf_error *error)
 {
     if (!hf_state_reserve(state, commit)) {
         return hf_error_set(error, HF_ERR_NO_MEMORY, "replay: out of memory at commit %llu",

@@ -321,6 +321,26 @@ static bool compute_fingerprint(struct hf_command *command)
     return true;
 }
 
+void hf_op_of_plain(const struct hf_packed_transfer *plain, char text[HF_UUID_TEXT_BYTES],
+                    struct hf_op *op)
+{
+    *op = (struct hf_op){
+        .type = HF_OP_TRANSFER,
+        .has_id = true,
+        .has_amount = true,
+        .amount = plain->amount,
+        .has_effective_at = plain->effective_at_us != 0,
+        .effective_at_us = plain->effective_at_us,
+        .code = plain->code,
+        .subject = {.id = plain->from},
+        .to = {.id = plain->to},
+        .id = {.id = plain->id, .text = {text, HF_UUID_TEXT_BYTES}},
+    };
+    hf_name_hex(&plain->id, text);
+    memcpy(op->asset.text, plain->asset_hash, HF_ASSET_HASH_BYTES);
+    memcpy(op->user_data, plain->user_data, HF_USER_DATA_BYTES);
+}
+
 bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed)
 {
     bool is_commit = command->kind == HF_COMMAND_COMMIT || command->kind == HF_COMMAND_EACH;
@@ -333,6 +353,10 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
     }
     bool any_id = false;
     command->key_free = true;
+    if (command->plain != NULL) {
+        command->spends_ids = true;
+        return true;
+    }
     for (uint32_t i = 0; i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
         command->spends_ids = command->spends_ids || hf_op_spends_id(op);

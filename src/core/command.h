@@ -184,6 +184,19 @@ enum hf_command_kind {
     HF_COMMAND_ALERTS, /* the program's own: alerts to raise and clear; recorded as a system commit */
 };
 
+/* A packed record of a plain transfer: one that is neither linked nor part of a hold, of an amount below 2^64. Its accounts
+ * are named by 128 bits alone. */
+struct hf_packed_transfer {
+    struct hf_id id; /* not zero */
+    struct hf_id from;
+    struct hf_id to;          /* another one */
+    uint64_t amount;          /* minor units; 0 is decided, and refused */
+    uint64_t effective_at_us; /* 0 = none */
+    uint8_t asset_hash[HF_ASSET_HASH_BYTES];
+    uint8_t user_data[HF_USER_DATA_BYTES];
+    uint32_t code;
+};
+
 struct hf_command {
     struct hf_arena arena;    /* everything below */
     struct hf_buffer scratch; /* encodings of the operations so far, until finish */
@@ -199,6 +212,8 @@ struct hf_command {
     struct hf_op *ops; /* in arena */
     uint32_t op_count;
     uint32_t op_capacity;
+    const struct hf_packed_transfer
+        *plain; /* EACH, packed: op_count of them in arena, and no ops; or NULL */
     const struct hf_alert_change *alerts; /* ALERTS: valid texts; borrowed or in arena… */
     uint32_t alert_count;                 /* …so many, at most HF_ALERT_CHANGES_MAX */
     struct hf_payload metadata;           /* of the commit, or absent */
@@ -269,6 +284,9 @@ bool hf_command_add_condition(struct hf_command *command, const struct hf_condit
                               struct hf_malformed *malformed) HF_WARN_UNUSED;
 bool hf_command_add_op(struct hf_command *command, const struct hf_op_fields *fields,
                        struct hf_malformed *malformed) HF_WARN_UNUSED;
+/* The operation that a plain record stands for. `text` becomes the name of its id and lives as long. */
+void hf_op_of_plain(const struct hf_packed_transfer *plain, char text[HF_UUID_TEXT_BYTES],
+                    struct hf_op *op);
 /* Room for so many operations in all, so that adding them moves none. */
 bool hf_command_reserve_ops(struct hf_command *command, uint32_t count,
                             struct hf_malformed *malformed) HF_WARN_UNUSED;

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "core/codec_priv.h"
+#include "core/strip_priv.h"
 
 #define RECORD_VERSION 1u
 #define FRAME_BYTES    8u /* two lengths before the record */
@@ -460,6 +461,12 @@ static void code_head(struct hf_codec *codec, struct hf_commit *commit)
     hf_code_u32(codec, &commit->event_count, UINT32_MAX, "events");
 }
 
+/* How many of the events stand before the strip? */
+static uint32_t own_events(const struct hf_commit *commit)
+{
+    return commit->event_count - (commit->expanded ? commit->strip->count : 0);
+}
+
 bool hf_commit_encode(const struct hf_commit *commit, struct hf_buffer *to)
 {
     struct hf_buffer payload;
@@ -471,9 +478,13 @@ bool hf_commit_encode(const struct hf_commit *commit, struct hf_buffer *to)
     }
     struct hf_codec codec = {.out = to, .out_payload = &payload};
     struct hf_commit head = *commit;
+    head.event_count = hf_commit_event_total(commit);
     code_head(&codec, &head);
-    for (uint32_t i = 0; i < commit->event_count; i++) {
+    for (uint32_t i = 0; i < own_events(commit); i++) {
         code_event(&codec, commit->events[i]);
+    }
+    if (commit->strip != NULL) {
+        hf_code_strip(&codec, &head);
     }
     size_t record_bytes = to->size_bytes - start - FRAME_BYTES;
     size_t payload_bytes = payload.size_bytes;
@@ -511,9 +522,30 @@ static enum hf_err decode_failed(const struct hf_codec *codec, struct hf_error *
                         codec->what == NULL ? "length" : codec->what);
 }
 
-enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void *payload,
-                             size_t payload_bytes, struct hf_arena *arena, struct hf_commit *commit,
-                             struct hf_error *error)
+/* The events, and the strip behind them. */
+static void read_events(struct hf_codec *codec, struct hf_commit *commit)
+{
+    uint32_t total = commit->event_count;
+    for (uint32_t i = 0; i < total && hf_codec_ok(codec); i++) {
+        if (hf_codec_at_strip(codec)) {
+            commit->event_count = i;
+            commit->strip = hf_read_strip(codec, commit, total - i);
+            return;
+        }
+        struct hf_event *event = hf_arena_alloc_zero(codec->arena, 1, sizeof(*event));
+        if (event == NULL) {
+            codec->short_memory = true;
+            return;
+        }
+        code_event(codec, event);
+        complete_event(commit, i, event);
+        commit->events[i] = event;
+    }
+}
+
+enum hf_err hf_commit_decode_compact(const void *record, size_t record_bytes, const void *payload,
+                                     size_t payload_bytes, struct hf_arena *arena,
+                                     struct hf_commit *commit, struct hf_error *error)
 {
     *commit = (struct hf_commit){0};
     struct hf_codec codec = {
@@ -528,28 +560,30 @@ enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void
         return decode_failed(&codec, error);
     }
     commit->events = hf_arena_alloc_zero(arena, commit->event_count, sizeof(struct hf_event *));
-    for (uint32_t i = 0; commit->events != NULL && i < commit->event_count; i++) {
-        struct hf_event *event = hf_arena_alloc_zero(arena, 1, sizeof(*event));
-        if (event == NULL) {
-            codec.short_memory = true;
-            break;
-        }
-        code_event(&codec, event);
-        if (!hf_codec_ok(&codec)) {
-            break;
-        }
-        complete_event(commit, i, event);
-        commit->events[i] = event;
-    }
     if (commit->events == NULL) {
         codec.short_memory = true;
+    } else {
+        read_events(&codec, commit);
     }
     if (codec.short_memory || !hf_codec_ok(&codec) || hf_reader_left(&codec.in) != 0 ||
         hf_reader_left(&codec.in_payload) != 0) {
         commit->event_count = 0;
+        commit->strip = NULL;
         return decode_failed(&codec, error);
     }
     return HF_ERR_OK;
+}
+
+enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void *payload,
+                             size_t payload_bytes, struct hf_arena *arena, struct hf_commit *commit,
+                             struct hf_error *error)
+{
+    enum hf_err err = hf_commit_decode_compact(record, record_bytes, payload, payload_bytes, arena,
+                                               commit, error);
+    if (err == HF_ERR_OK && !hf_commit_expand(commit)) {
+        err = hf_error_set(error, HF_ERR_NO_MEMORY, "decode commit: out of memory");
+    }
+    return err;
 }
 
 unsigned hf_commit_only_event(const void *record, size_t record_bytes, const void *payload,
@@ -592,6 +626,8 @@ const struct hf_commit *hf_commit_unit(const struct hf_commit *commit, const str
     unit->commit.operation_count = 1;
     unit->commit.event_count = 1;
     unit->commit.events = unit->events;
+    unit->commit.strip = NULL;
+    unit->commit.expanded = false;
     return &unit->commit;
 }
 

@@ -202,6 +202,8 @@ struct hf_event {
     struct hf_payload opened_metadata; /* ACCOUNT_OPENED */
 };
 
+struct hf_strip; /* core/strip.h */
+
 enum hf_commit_origin {
     HF_ORIGIN_CLIENT = 1, /* a principal's command */
     HF_ORIGIN_SYSTEM,     /* timers, takeover, checkpoint */
@@ -223,16 +225,34 @@ struct hf_commit {
     struct hf_payload metadata; /* or absent */
     uint32_t event_count;
     struct hf_event **events; /* in an arena */
+    /* Packed transfers (core/strip.h), or NULL. They are the last ones of `events` if it is expanded; else they are not
+     * among them, and are counted on from event_count. */
+    const struct hf_strip *strip;
+    bool expanded;
 };
 
 /* The frame (two lengths, record, payload) appended to `to`. false if memory is short. */
 bool hf_commit_encode(const struct hf_commit *commit, struct hf_buffer *to) HF_WARN_UNUSED;
 
-/* Decodes a frame's record and payload strictly; payload hashes are not verified here.
+/* Decodes a frame's record and payload strictly, and expands; payload hashes are not verified here.
  * HF_ERR_CORRUPT with what was wrong, or HF_ERR_NO_MEMORY. */
 enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void *payload,
                              size_t payload_bytes, struct hf_arena *arena, struct hf_commit *commit,
                              struct hf_error *error) HF_WARN_UNUSED;
+
+/* The same, but a strip stays one. */
+enum hf_err hf_commit_decode_compact(const void *record, size_t record_bytes, const void *payload,
+                                     size_t payload_bytes, struct hf_arena *arena,
+                                     struct hf_commit *commit,
+                                     struct hf_error *error) HF_WARN_UNUSED;
+
+/* Makes the events of the strip, if there is one, in its arena. false: memory is short, and nothing has changed. */
+bool hf_commit_expand(struct hf_commit *commit) HF_WARN_UNUSED;
+
+/* Events, those of a strip included. */
+uint32_t hf_commit_event_total(const struct hf_commit *commit);
+/* One of them; NULL: there is none of this number, or memory is short. */
+const struct hf_event *hf_commit_event(const struct hf_commit *commit, uint32_t number);
 
 /* The type of the only event of a commit, without decoding it; 0: there are more or none, or that can't be read. */
 unsigned hf_commit_only_event(const void *record, size_t record_bytes, const void *payload,

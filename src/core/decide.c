@@ -646,7 +646,11 @@ bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs)
         struct hf_index_key key = {.kind = HF_INDEX_KEY, .id = command->key_id};
         ok = hf_needs_add_key(needs, &key);
     }
-    for (uint32_t i = 0; ok && i < command->op_count; i++) {
+    for (uint32_t i = 0; ok && command->plain != NULL && i < command->op_count; i++) {
+        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = command->plain[i].id};
+        ok = hf_needs_add_key(needs, &key);
+    }
+    for (uint32_t i = 0; ok && command->plain == NULL && i < command->op_count; i++) {
         const struct hf_op *op = &command->ops[i];
         if (op->has_id) {
             struct hf_index_key key = {.kind = hf_index_kind_of(op), .id = op->id.id};

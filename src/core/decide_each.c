@@ -123,7 +123,9 @@ static enum hf_step refuse_unit(struct each *each, uint32_t first, uint32_t coun
     }
     event->unit_refused.refused = refused;
     event->unit_refused.count = count;
-    return hf_unit_hash(d, first, count, event->unit_refused.content_hash) ? STEP_OK : STEP_STOP;
+    return hf_unit_hash(d, &d->command->ops[first], count, event->unit_refused.content_hash)
+               ? STEP_OK
+               : STEP_STOP;
 }
 
 /* ---- known ids ---- */
@@ -293,27 +295,35 @@ static enum hf_decision refuse_all(struct hf_deciding *d, enum hf_err code)
     return HF_DECISION_ANSWER;
 }
 
-enum hf_decision hf_decide_each(struct hf_deciding *d)
+/* The operations that plain records stand for, in the arena. */
+static bool spell_out(struct hf_deciding *d, struct hf_command *spelled)
 {
     const struct hf_command *command = d->command;
-    struct hf_draft *draft = d->draft;
-    struct hf_arena *arena = &draft->view.arena;
-    struct each each = {
-        .d = d,
-        .values = hf_arena_alloc(arena, command->op_count * sizeof(*each.values)),
-        .outcomes = hf_arena_alloc_zero(arena, command->op_count, sizeof(*each.outcomes)),
-    };
-    d->known = hf_arena_alloc_zero(arena, command->op_count, sizeof(*d->known));
-    if (each.values == NULL || each.outcomes == NULL || d->known == NULL) {
-        return HF_DECISION_OVERLOADED;
+    struct hf_arena *arena = &d->draft->view.arena;
+    struct hf_op *ops = hf_arena_alloc(arena, command->op_count * sizeof(*ops));
+    char *texts = hf_arena_alloc(arena, (size_t)command->op_count * HF_UUID_TEXT_BYTES);
+    if (ops == NULL || texts == NULL) {
+        return false;
     }
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        hf_op_of_plain(&command->plain[i], texts + (size_t)i * HF_UUID_TEXT_BYTES, &ops[i]);
+    }
+    *spelled = *command;
+    spelled->plain = NULL;
+    spelled->ops = ops;
+    d->command = spelled;
+    return true;
+}
+
+/* Unit by unit. */
+static enum hf_step decide_each(struct each *each)
+{
+    struct hf_deciding *d = each->d;
     uint32_t known_count;
     uint32_t first_known = 0;
-    draft->commit.each = true;
-    draft->outcomes = each.outcomes;
-    enum hf_step step = hf_look_up_ids(d, each.values, &known_count, &first_known);
+    enum hf_step step = hf_look_up_ids(d, each->values, &known_count, &first_known);
     if (step == STEP_OK) {
-        step = gather(&each, known_count);
+        step = gather(each, known_count);
     }
     if (step == STEP_OK) {
         step = hf_gather(d);
@@ -321,8 +331,34 @@ enum hf_decision hf_decide_each(struct hf_deciding *d)
     if (step == STEP_OK) {
         step = hf_book_expiries(d);
     }
-    if (step == STEP_OK) {
-        step = decide_units(&each);
+    return step == STEP_OK ? decide_units(each) : step;
+}
+
+enum hf_decision hf_decide_each(struct hf_deciding *d)
+{
+    uint32_t count = d->command->op_count;
+    struct hf_draft *draft = d->draft;
+    struct hf_arena *arena = &draft->view.arena;
+    struct hf_command spelled;
+    struct each each = {.d = d,
+                        .outcomes = hf_arena_alloc_zero(arena, count, sizeof(*each.outcomes))};
+    if (each.outcomes == NULL) {
+        return HF_DECISION_OVERLOADED;
+    }
+    draft->commit.each = true;
+    draft->outcomes = each.outcomes;
+    enum hf_step step = STEP_REFUSED;
+    if (d->command->plain != NULL) {
+        step = hf_decide_strip(d, each.outcomes);
+    }
+    if (step == STEP_REFUSED) {
+        each.values = hf_arena_alloc(arena, count * sizeof(*each.values));
+        d->known = hf_arena_alloc_zero(arena, count, sizeof(*d->known));
+        if (each.values == NULL || d->known == NULL ||
+            (d->command->plain != NULL && !spell_out(d, &spelled))) {
+            return HF_DECISION_OVERLOADED;
+        }
+        step = decide_each(&each);
     }
     if (step == STEP_OK && hf_commit_size_bound(&draft->commit) > HF_COMMIT_BYTES_MAX) {
         step = hf_refuse(d, HF_ERR_TOO_LARGE, HF_KIND_NONE, NULL);
@@ -333,7 +369,7 @@ enum hf_decision hf_decide_each(struct hf_deciding *d)
     if (step != STEP_OK) {
         return hf_decide_stopped(draft);
     }
-    if (draft->commit.event_count == 0) {
+    if (hf_commit_event_total(&draft->commit) == 0) {
         draft->commit.position = 0;
         return HF_DECISION_ANSWER;
     }

@@ -110,7 +110,13 @@ void hf_draft_entry(struct hf_deciding *d, struct hf_account *account, struct hf
 #define HF_TRANSFER_EVENTS                                                                         \
     (HF_EVENT_BIT(HF_EVENT_TRANSFER_POSTED) | HF_EVENT_BIT(HF_EVENT_HOLD_CAPTURED))
 
-/* May money move by this much? Limits first, then funds. */
+/* May money move by this much between accounts of these totals? Limits first, then funds. *cause: whose. */
+enum hf_err hf_move_refusal(const struct hf_account *from, const struct hf_totals *from_totals,
+                            const struct hf_account *to, const struct hf_totals *to_totals,
+                            hf_u128 amount, const struct hf_account **cause);
+/* Is the account open for transfers? */
+enum hf_err hf_state_refusal(const struct hf_account *account);
+/* The same as a step. */
 enum hf_step hf_check_move(struct hf_deciding *d, const struct hf_account *from,
                            const struct hf_account *to, hf_u128 amount);
 /* Both accounts found, open and of the asset. */
@@ -164,7 +170,10 @@ enum hf_sameness hf_compare_recorded(struct hf_deciding *d, uint32_t first, uint
 /* The same of an account that is there. */
 enum hf_sameness hf_compare_account(struct hf_deciding *d, const struct hf_op *op);
 /* Of the unit's operations, whichever door they came through; frozen (docs/disk-format.md). false: memory is short. */
-bool hf_unit_hash(struct hf_deciding *d, uint32_t first, uint32_t count, uint8_t hash[16]);
+bool hf_unit_hash(struct hf_deciding *d, const struct hf_op *ops, uint32_t count, uint8_t hash[16]);
+/* decide_strip.c: a command of plain packed records whose ids are all new. STEP_REFUSED: it is not such a one, and nothing was
+ * done; it goes by its operations. */
+enum hf_step hf_decide_strip(struct hf_deciding *d, struct hf_outcome *outcomes);
 
 /* Any operation. */
 enum hf_step hf_decide_op(struct hf_deciding *d, const struct hf_op *op);

@@ -125,7 +125,7 @@ enum hf_sameness hf_compare_recorded(struct hf_deciding *d, uint32_t first, uint
         if (unit->count != count) {
             return HF_OTHER;
         }
-        if (!hf_unit_hash(d, first, count, hash)) {
+        if (!hf_unit_hash(d, &d->command->ops[first], count, hash)) {
             return HF_SAME_STOP;
         }
         return memcmp(hash, unit->content_hash, sizeof(hash)) == 0 ? HF_SAME_REFUSED : HF_OTHER;
@@ -209,13 +209,13 @@ static bool put_content(struct hf_buffer *to, const struct hf_op *op)
     return true;
 }
 
-bool hf_unit_hash(struct hf_deciding *d, uint32_t first, uint32_t count, uint8_t hash[16])
+bool hf_unit_hash(struct hf_deciding *d, const struct hf_op *ops, uint32_t count, uint8_t hash[16])
 {
     struct hf_buffer content;
     hf_buffer_init(&content);
     bool ok = hf_buffer_reserve(&content, count * CONTENT_BYTES);
     for (uint32_t i = 0; ok && i < count; i++) {
-        ok = put_content(&content, &d->command->ops[first + i]);
+        ok = put_content(&content, &ops[i]);
     }
     ok = ok && !content.failed;
     if (ok) {

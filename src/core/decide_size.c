@@ -1,5 +1,6 @@
 /* How large a commit can become on disk. */
 #include "core/decide_priv.h"
+#include "core/strip.h"
 
 #define NUMBERS_BYTES  384u /* above all numbers, flags and short texts of any one event */
 #define ARRIVAL_BYTES  48u
@@ -114,5 +115,5 @@ uint64_t hf_commit_size_bound(const struct hf_commit *commit)
     for (uint32_t i = 0; i < commit->event_count; i++) {
         bytes += NUMBERS_BYTES + event_bound(commit->events[i]);
     }
-    return bytes;
+    return bytes + (commit->strip == NULL ? 0 : hf_strip_size_bound(commit->strip));
 }

@@ -2,54 +2,70 @@
 #include "base/check.h"
 #include "core/decide_priv.h"
 
-hf_u128 hf_floor_room(const struct hf_account *account)
+static hf_u128 floor_room(const struct hf_account *account, const struct hf_totals *totals)
 {
     if (!account->has_floor) {
         return HF_U128_MAX;
     }
 #ifdef HF_BUG_FLOOR_IGNORES_PENDING
-    hf_i128 available = hf_totals_posted(&account->totals);
+    hf_i128 available = hf_totals_posted(totals);
 #else
-    hf_i128 available = hf_totals_available(&account->totals);
+    hf_i128 available = hf_totals_available(totals);
 #endif
     return available <= account->floor ? 0 : (hf_u128)available - (hf_u128)account->floor;
 }
 
-static hf_u128 ceiling_room(const struct hf_account *account)
+hf_u128 hf_floor_room(const struct hf_account *account)
+{
+    return floor_room(account, &account->totals);
+}
+
+static hf_u128 ceiling_room(const struct hf_account *account, const struct hf_totals *totals)
 {
     if (!account->has_ceiling) {
         return HF_U128_MAX;
     }
-    hf_i128 incoming = hf_totals_incoming(&account->totals);
+    hf_i128 incoming = hf_totals_incoming(totals);
     return incoming >= account->ceiling ? 0 : (hf_u128)account->ceiling - (hf_u128)incoming;
+}
+
+enum hf_err hf_move_refusal(const struct hf_account *from, const struct hf_totals *from_totals,
+                            const struct hf_account *to, const struct hf_totals *to_totals,
+                            hf_u128 amount, const struct hf_account **cause)
+{
+    hf_u128 debits = from_totals->debits_posted + from_totals->debits_pending;
+    hf_u128 credits = to_totals->credits_posted + to_totals->credits_pending;
+    *cause = from;
+    if (amount > HF_TOTAL_MAX - debits) {
+        return HF_ERR_LIMIT_EXCEEDED;
+    }
+    if (amount > HF_TOTAL_MAX - credits || amount > ceiling_room(to, to_totals)) {
+        *cause = to;
+        return HF_ERR_LIMIT_EXCEEDED;
+    }
+    return amount > floor_room(from, from_totals) ? HF_ERR_INSUFFICIENT_FUNDS : HF_ERR_OK;
 }
 
 enum hf_step hf_check_move(struct hf_deciding *d, const struct hf_account *from,
                            const struct hf_account *to, hf_u128 amount)
 {
-    hf_u128 debits = from->totals.debits_posted + from->totals.debits_pending;
-    hf_u128 credits = to->totals.credits_posted + to->totals.credits_pending;
-    if (amount > HF_TOTAL_MAX - debits) {
-        return hf_refuse(d, HF_ERR_LIMIT_EXCEEDED, HF_KIND_ACCOUNT, &from->name);
+    const struct hf_account *cause;
+    enum hf_err code = hf_move_refusal(from, &from->totals, to, &to->totals, amount, &cause);
+    return code == HF_ERR_OK ? STEP_OK : hf_refuse(d, code, HF_KIND_ACCOUNT, &cause->name);
+}
+
+enum hf_err hf_state_refusal(const struct hf_account *account)
+{
+    if (account->state == HF_ACCOUNT_CLOSED) {
+        return HF_ERR_ACCOUNT_CLOSED;
     }
-    if (amount > HF_TOTAL_MAX - credits || amount > ceiling_room(to)) {
-        return hf_refuse(d, HF_ERR_LIMIT_EXCEEDED, HF_KIND_ACCOUNT, &to->name);
-    }
-    if (amount > hf_floor_room(from)) {
-        return hf_refuse(d, HF_ERR_INSUFFICIENT_FUNDS, HF_KIND_ACCOUNT, &from->name);
-    }
-    return STEP_OK;
+    return account->state == HF_ACCOUNT_FROZEN ? HF_ERR_ACCOUNT_FROZEN : HF_ERR_OK;
 }
 
 static enum hf_step check_open(struct hf_deciding *d, const struct hf_account *account)
 {
-    if (account->state == HF_ACCOUNT_CLOSED) {
-        return hf_refuse(d, HF_ERR_ACCOUNT_CLOSED, HF_KIND_ACCOUNT, &account->name);
-    }
-    if (account->state == HF_ACCOUNT_FROZEN) {
-        return hf_refuse(d, HF_ERR_ACCOUNT_FROZEN, HF_KIND_ACCOUNT, &account->name);
-    }
-    return STEP_OK;
+    enum hf_err code = hf_state_refusal(account);
+    return code == HF_ERR_OK ? STEP_OK : hf_refuse(d, code, HF_KIND_ACCOUNT, &account->name);
 }
 
 bool hf_asset_fits(struct hf_deciding *d, const struct hf_asset *asked,

@@ -1,6 +1,7 @@
 /* The draft: what the operations of one commit have made so far. */
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/check.h"
 #include "core/decide_priv.h"
 
@@ -35,6 +36,7 @@ void hf_draft_release(struct hf_draft *draft)
         hf_table_release(tables_of(draft, list)[i]);
     }
     hf_index_table_release(&draft->ids);
+    hf_free(draft->strip_room);
     hf_view_release(&draft->view);
 }
 
@@ -52,6 +54,8 @@ void hf_draft_clear_effects(struct hf_draft *draft)
     }
     hf_index_table_clear(&draft->ids);
     draft->commit.event_count = 0;
+    draft->commit.strip = NULL;
+    draft->commit.expanded = false;
     draft->undo = NULL;
     draft->undoes = false;
 }

@@ -74,8 +74,9 @@ struct hf_account {
     enum hf_account_state state;
     bool has_floor;   /* false: none */
     bool has_ceiling; /* false: none */
-    hf_i128 floor;    /* least available that a debit may leave */
-    hf_i128 ceiling;  /* most posted + incoming that a credit may leave */
+    bool hex_name;   /* name.text is the hex form of name.id: told by what the state stores alone */
+    hf_i128 floor;   /* least available that a debit may leave */
+    hf_i128 ceiling; /* most posted + incoming that a credit may leave */
     struct hf_totals totals;
     uint64_t version;         /* entries written */
     uint64_t opened_position; /* commit that opened it */
@@ -83,6 +84,8 @@ struct hf_account {
     uint64_t modified_at_us;    /* time of the last entry, or of opening */
     uint64_t last_position;     /* commit of the last entry; 0 = none */
     uint64_t metadata_position; /* commit whose payload is the metadata; 0 = none */
+    uint32_t
+        mark; /* scratch of whoever works on a strip: where its list has this account. Checked against the list, never stored */
 };
 
 struct hf_hold {

@@ -43,6 +43,7 @@ void hf_state_release(struct hf_state *state)
         hf_free(state->spares[i]);
     }
     hf_free(state->spares);
+    hf_free(state->strip_accounts);
     hf_free(state->due.items);
     *state = (struct hf_state){0};
 }

@@ -68,13 +68,17 @@ struct hf_state {
     size_t spare_count;
     size_t spare_used;
     size_t spare_capacity;
+    struct hf_account *
+        *strip_accounts; /* owned; strip_apply.c: the accounts of the strip under way */
+    size_t strip_capacity;
 };
 
 void hf_state_init(struct hf_state *state, uint64_t seed);
 void hf_state_release(struct hf_state *state);
 
-/* Memory for everything that this commit will add. false: memory is short, the state is as before. */
-bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit) HF_WARN_UNUSED;
+/* Memory for everything that this commit will add; expands it if anybody waits for events of transfers. false: memory is
+ * short, the state is as before. */
+bool hf_state_reserve(struct hf_state *state, struct hf_commit *commit) HF_WARN_UNUSED;
 /* The commit that was reserved for is not going to be applied. */
 void hf_state_forgo(struct hf_state *state);
 

@@ -7,6 +7,7 @@
 #include "core/queue_apply.h"
 #include "core/saga_apply.h"
 #include "core/state_priv.h"
+#include "core/strip_apply.h"
 
 #define PREFETCH_AHEAD    8u /* events whose memory is asked for early */
 #define RECORDS_PER_EVENT 4u /* a reversal: its id, the newest reversal, two entries */
@@ -134,12 +135,18 @@ static bool is_queue_event(enum hf_event_type type)
     return type >= HF_EVENT_MESSAGE_PUBLISHED && type <= HF_EVENT_MESSAGES_REDRIVEN;
 }
 
-bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
+/* Subscriptions match events, and sagas wait for them. */
+static bool looks_at_events(const struct hf_state *state)
+{
+    return state->queue.live_count > 0 || state->sagas.wait_count > 0;
+}
+
+bool hf_state_reserve(struct hf_state *state, struct hf_commit *commit)
 {
     HF_CHECK(state->spare_count == 0);
     size_t records = 1;
     size_t dues = 0;
-    bool ok = true;
+    bool ok = !looks_at_events(state) || hf_commit_expand(commit);
     hf_due_compact(state);
     state->sagas.reserved_waits = 0;
     for (uint32_t i = 0; ok && i < commit->event_count; i++) {
@@ -160,6 +167,9 @@ bool hf_state_reserve(struct hf_state *state, const struct hf_commit *commit)
         } else {
             ok = reserve_thing(state, event);
         }
+    }
+    if (ok && commit->strip != NULL && !commit->expanded) {
+        ok = hf_strip_reserve(state, commit->strip, &records);
     }
     hf_saga_reserve(state, commit, &dues);
     ok = ok && hf_queue_reserve(state, commit, &records);
@@ -680,6 +690,9 @@ enum hf_err hf_state_apply(struct hf_state *state, const struct hf_commit *commi
         if (ok) {
             hf_saga_note_event(&a);
         }
+    }
+    if (ok && commit->strip != NULL && !commit->expanded) {
+        ok = hf_strip_apply(&a, commit->strip);
     }
     ok = ok && hf_queue_arrivals(&a);
     if (!ok) {

@@ -44,7 +44,13 @@ static void *copy_with_texts(const void *from, size_t size, size_t node_size,
 struct hf_account *hf_account_new(const struct hf_account *from)
 {
     static const size_t texts[] = {offsetof(struct hf_account, name.text)};
-    return copy_with_texts(from, sizeof(*from), NODE_BYTES, texts, HF_ARRAY_COUNT(texts));
+    struct hf_account *account =
+        copy_with_texts(from, sizeof(*from), NODE_BYTES, texts, HF_ARRAY_COUNT(texts));
+    if (account != NULL) {
+        account->hex_name = account->name.text.len == HF_UUID_TEXT_BYTES &&
+                            hf_name_is_hex_of(account->name.text, &account->name.id);
+    }
+    return account;
 }
 
 struct hf_hold *hf_hold_new(const struct hf_hold *from)

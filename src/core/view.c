@@ -3,6 +3,10 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "core/strip.h"
+
+#define EVENT_BYTES                                                                                \
+    100u /* in a frame, as decoded_bytes counts them, of a transfer that came out of a strip */
 
 void hf_records_init(struct hf_records *records)
 {
@@ -202,6 +206,9 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
         return HF_LOOKUP_ABSENT;
     }
     if (view->records != NULL && view->records->as_of >= recent->covered_position) {
+        if (view->records->lacks_ids && kind == HF_INDEX_TRANSFER) {
+            return HF_LOOKUP_ABSENT;
+        }
         found = hf_index_table_get(&view->records->index, &key);
         if (found != NULL) {
             *value = *found;
@@ -214,8 +221,8 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
     return HF_LOOKUP_UNKNOWN;
 }
 
-static const struct hf_commit *decode(struct hf_view *view, uint64_t position,
-                                      const struct hf_shared_bytes *frame)
+static struct hf_commit *decode(struct hf_view *view, uint64_t position,
+                                const struct hf_shared_bytes *frame)
 {
     struct hf_commit *commit = hf_arena_alloc(&view->arena, sizeof(*commit));
     if (commit == NULL || !hf_table_reserve(&view->decoded, 1)) {
@@ -227,8 +234,8 @@ static const struct hf_commit *decode(struct hf_view *view, uint64_t position,
     size_t payload_bytes = hf_get_u32(frame->data + 4);
     HF_CHECK(frame->size_bytes == 8 + record_bytes + payload_bytes);
     enum hf_err err =
-        hf_commit_decode(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
-                         payload_bytes, &view->arena, commit, NULL);
+        hf_commit_decode_compact(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
+                                 payload_bytes, &view->arena, commit, NULL);
     if (err == HF_ERR_NO_MEMORY) {
         view->short_memory = true;
         return NULL;
@@ -268,10 +275,11 @@ bool hf_view_brings_nothing(const struct hf_view *view, uint64_t position)
     return only >= HF_EVENT_SUBSCRIPTION_PUT && only <= HF_EVENT_MESSAGES_REDRIVEN;
 }
 
-const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
+/* A strip may still be one. */
+static struct hf_commit *find_commit(struct hf_view *view, uint64_t position)
 {
     struct hf_id id = position_id(position);
-    const struct hf_commit *commit = hf_table_get(&view->decoded, &id);
+    struct hf_commit *commit = hf_table_get(&view->decoded, &id);
     if (commit != NULL) {
         return commit;
     }
@@ -285,17 +293,35 @@ const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
     return NULL;
 }
 
+const struct hf_commit *hf_view_compact(struct hf_view *view, uint64_t position)
+{
+    return find_commit(view, position);
+}
+
+const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position)
+{
+    struct hf_commit *commit = find_commit(view, position);
+    if (commit == NULL || commit->strip == NULL || commit->expanded) {
+        return commit;
+    }
+    view->decoded_bytes += (uint64_t)commit->strip->count * EVENT_BYTES;
+    if (!hf_commit_expand(commit)) {
+        view->short_memory = true;
+        return NULL;
+    }
+    return commit;
+}
+
 const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
                                      uint64_t wanted_types)
 {
-    const struct hf_commit *commit = hf_view_commit(view, at->position);
+    const struct hf_commit *commit = hf_view_compact(view, at->position);
     if (commit == NULL) {
         return NULL;
     }
-    if (at->index >= commit->event_count ||
-        (HF_EVENT_BIT(commit->events[at->index]->type) & wanted_types) == 0) {
-        view->damaged = true;
-        return NULL;
-    }
-    return commit->events[at->index];
+    const struct hf_event *event = hf_commit_event(commit, at->index);
+    view->damaged = view->damaged || at->index >= hf_commit_event_total(commit) ||
+                    (event != NULL && (HF_EVENT_BIT(event->type) & wanted_types) == 0);
+    view->short_memory = view->short_memory || (event == NULL && !view->damaged);
+    return view->damaged ? NULL : event;
 }

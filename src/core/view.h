@@ -20,7 +20,9 @@ struct hf_records {
     uint64_t as_of;              /* the index answered for all positions up to here */
     struct hf_index_table index; /* answers; flag HF_RECORD_ABSENT = looked up, not there */
     struct hf_table frames;      /* by position: struct hf_shared_bytes, owned references */
-    bool unreadable;             /* what was asked for last is damaged in the log: it won't come */
+    bool
+        lacks_ids; /* the command's own new ids are all not there, as of as_of: none is in `index` */
+    bool unreadable; /* what was asked for last is damaged in the log: it won't come */
 };
 
 #define HF_RECORD_ABSENT 0x80000000u
@@ -111,6 +113,8 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
 /* The commit at a position below or at the head; NULL: needed, damaged or short of memory. Lives until
  * the next begin. */
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position);
+/* The same, but its strip may be one still: for a few of its events (hf_commit_event). */
+const struct hf_commit *hf_view_compact(struct hf_view *view, uint64_t position);
 /* Is it in RAM or fetched? */
 bool hf_view_has_commit(const struct hf_view *view, uint64_t position);
 /* Does nothing of it arrive anywhere, as can be told without decoding it? Scans read past thousands of such ones, each

@@ -119,6 +119,7 @@ static struct hf_index_set *acquire_index(struct hf_node *node, struct hf_reques
     uint64_t covered = set->run_count == 0 ? 0 : hf_run_info(set->runs[0])->ref.to_position;
     if (records->as_of != covered) {
         hf_index_table_clear(&records->index);
+        records->lacks_ids = false;
         records->as_of = covered;
     }
     return set;
@@ -322,13 +323,29 @@ bool hf_node_poll_fetch(struct hf_node *node)
     return true;
 }
 
+/* Are all of eight thousand ids new? Then nothing need be noted of each. */
+static bool lacks_plain(struct hf_index_set *set, const struct hf_command *command)
+{
+    bool lacks = true;
+    for (uint32_t i = 0; lacks && i < command->op_count; i++) {
+        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = command->plain[i].id};
+        lacks = hf_index_set_lacks(set, &key);
+    }
+    return lacks;
+}
+
 /* Most ids and keys are new, and the filters in RAM know it: then the decision need not ask. What may be
  * there is left to the fetch worker, for this thread may be a server's loop and must not wait for a disk. */
 void hf_node_prefetch(struct hf_node *node, struct hf_request *request)
 {
     struct hf_needs *needs = &request->needs;
-    bool ok = hf_decide_needs(request->command, needs);
     struct hf_index_set *set = acquire_index(node, request);
+    if (request->command->plain != NULL && lacks_plain(set, request->command)) {
+        request->records.lacks_ids = true;
+        hf_index_release(node->index, set);
+        return;
+    }
+    bool ok = hf_decide_needs(request->command, needs);
     ok = ok && (needs->key_count == 0 ||
                 hf_index_table_reserve(&request->records.index, needs->key_count));
     for (size_t i = 0; ok && i < needs->key_count; i++) {

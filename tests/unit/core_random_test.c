@@ -81,7 +81,7 @@ static void keep_frame(struct rig *rig, uint64_t position, struct hf_shared_byte
     rig->frames[position] = frame;
 }
 
-static bool apply_to(struct rig *rig, struct hf_state *state, const struct hf_commit *commit,
+static bool apply_to(struct rig *rig, struct hf_state *state, struct hf_commit *commit,
                      struct hf_shared_bytes *frame)
 {
     struct hf_error error = {0};

@@ -133,7 +133,7 @@ static struct hf_shared_bytes *encode(const struct hf_commit *commit)
 }
 
 /* Whatever allocation fails, the state is as before. */
-static void reserve_with_faults(struct hf_state *state, const struct hf_commit *commit)
+static void reserve_with_faults(struct hf_state *state, struct hf_commit *commit)
 {
     struct hf_hash before, after;
     HF_CHECK(hf_state_hash(state, &before));
@@ -151,7 +151,7 @@ static void reserve_with_faults(struct hf_state *state, const struct hf_commit *
     }
 }
 
-static void apply(struct hf_state *state, const struct hf_commit *commit,
+static void apply(struct hf_state *state, struct hf_commit *commit,
                   struct hf_shared_bytes *frame, bool faults)
 {
     struct hf_error error = {0};

@@ -1,0 +1,417 @@
+#include "core/strip.h"
+
+#include <assert.h>
+
+#include "base/check.h"
+#include "core/strip_priv.h"
+
+/* Where an event's type would stand: no event has this one. */
+#define STRIP_MARK 127u
+static_assert(STRIP_MARK >= HF_EVENT_TYPE_COUNT, "the mark is no event's type");
+static_assert(HF_STRIP_ACCOUNTS_MAX <= UINT16_MAX, "columns have 16 bits for an account");
+
+#define HAS_OPERATIONS 1u
+#define HAS_EFFECTIVE  2u
+#define HAS_USER_DATA  4u
+#define HAS_CODES      8u
+#define COLUMNS_MAX    15u
+
+#define ID_BYTES      16u
+#define ACCOUNT_BYTES (HF_NAME_BYTES_MAX + 128u) /* of an account in a record, at most */
+
+/* ---- the stored form ---- */
+
+static uint8_t columns_of(const struct hf_strip *strip)
+{
+    return (uint8_t)((strip->operations != NULL ? HAS_OPERATIONS : 0) |
+                     (strip->effective != NULL ? HAS_EFFECTIVE : 0) |
+                     (strip->user_data != NULL ? HAS_USER_DATA : 0) |
+                     (strip->codes != NULL ? HAS_CODES : 0));
+}
+
+static size_t row_bytes(uint8_t columns)
+{
+    return ID_BYTES + 2 + 2 + 8 + ((columns & HAS_OPERATIONS) != 0 ? 2u : 0) +
+           ((columns & HAS_EFFECTIVE) != 0 ? 8u : 0) +
+           ((columns & HAS_USER_DATA) != 0 ? HF_USER_DATA_BYTES : 0) +
+           ((columns & HAS_CODES) != 0 ? 4u : 0);
+}
+
+uint64_t hf_strip_size_bound(const struct hf_strip *strip)
+{
+    return 64 + (uint64_t)strip->asset_count * (HF_ASSET_BYTES_MAX + 1) +
+           (uint64_t)strip->account_count * ACCOUNT_BYTES +
+           (uint64_t)strip->count * row_bytes(columns_of(strip));
+}
+
+static void code_account(struct hf_codec *codec, struct hf_strip_account *account,
+                         uint32_t asset_count)
+{
+    if (hf_codec_writing(codec) &&
+        account->hex_name) { /* as below, but without a look at the text */
+        hf_code_bytes(codec, account->name.id.bytes, sizeof(account->name.id.bytes), "id");
+        hf_buffer_u8(codec->out, 0);
+    } else {
+        hf_code_name(codec, &account->name, "strip account");
+    }
+    hf_code_u32(codec, &account->asset, asset_count - 1, "strip account's asset");
+    hf_code_totals(codec, &account->totals);
+    hf_code_u64(codec, &account->version, UINT64_MAX / 2, "strip account's version");
+    hf_code_u64(codec, &account->last_position, UINT64_MAX, "strip account's last position");
+}
+
+/* A column into the record, or a pointer to it. */
+static void code_column(struct hf_codec *codec, const uint8_t **column, size_t count, size_t width)
+{
+    if (hf_codec_writing(codec)) {
+        hf_buffer_bytes(codec->out, *column, count * width);
+        return;
+    }
+    *column = hf_read_bytes(&codec->in, count * width);
+    if (*column == NULL) {
+        hf_codec_fail(codec, "strip columns");
+    }
+}
+
+static void code_columns(struct hf_codec *codec, struct hf_strip *strip)
+{
+    uint8_t columns = hf_codec_writing(codec) ? columns_of(strip) : 0;
+    hf_code_bytes(codec, &columns, 1, "strip columns");
+    if (columns > COLUMNS_MAX) {
+        hf_codec_fail(codec, "strip columns");
+        return;
+    }
+    code_column(codec, &strip->ids, strip->count, ID_BYTES);
+    code_column(codec, &strip->from, strip->count, 2);
+    code_column(codec, &strip->to, strip->count, 2);
+    code_column(codec, &strip->amounts, strip->count, 8);
+    if ((columns & HAS_OPERATIONS) != 0) {
+        code_column(codec, &strip->operations, strip->count, 2);
+    }
+    if ((columns & HAS_EFFECTIVE) != 0) {
+        code_column(codec, &strip->effective, strip->count, 8);
+    }
+    if ((columns & HAS_USER_DATA) != 0) {
+        code_column(codec, &strip->user_data, strip->count, HF_USER_DATA_BYTES);
+    }
+    if ((columns & HAS_CODES) != 0) {
+        code_column(codec, &strip->codes, strip->count, 4);
+    }
+}
+
+void hf_code_strip(struct hf_codec *codec, const struct hf_commit *commit)
+{
+    struct hf_strip strip = *commit->strip;
+    uint8_t mark = STRIP_MARK;
+    hf_code_bytes(codec, &mark, 1, "strip");
+    hf_code_u32(codec, &strip.asset_count, HF_STRIP_ASSETS_MAX, "strip assets");
+    hf_code_u32(codec, &strip.account_count, HF_STRIP_ACCOUNTS_MAX, "strip accounts");
+    for (uint32_t i = 0; i < strip.asset_count; i++) {
+        struct hf_asset asset = strip.assets[i];
+        hf_code_asset(codec, &asset, "strip asset");
+    }
+    for (uint32_t i = 0; i < strip.account_count; i++) {
+        struct hf_strip_account account = strip.accounts[i];
+        code_account(codec, &account, strip.asset_count);
+    }
+    code_columns(codec, &strip);
+}
+
+bool hf_codec_at_strip(const struct hf_codec *codec)
+{
+    return hf_reader_left(&codec->in) > 0 && *codec->in.next == STRIP_MARK;
+}
+
+static bool any_bit(const uint8_t *bytes, size_t count)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < count; i++) {
+        any |= bytes[i];
+    }
+    return any != 0;
+}
+
+/* Columns that say nothing are not there (invariant 2). */
+static bool columns_say_something(const struct hf_strip *strip, uint32_t operation_count)
+{
+    bool moved = strip->operations == NULL;
+    for (uint32_t k = 0; strip->operations != NULL && k < strip->count; k++) {
+        uint32_t operation = hf_get_u16(strip->operations + 2 * (size_t)k);
+        moved = moved || operation != k;
+        if (operation >= operation_count ||
+            (k > 0 && operation <= hf_get_u16(strip->operations + 2 * (size_t)(k - 1)))) {
+            return false;
+        }
+    }
+    return moved && strip->count <= operation_count &&
+           (strip->effective == NULL || any_bit(strip->effective, (size_t)strip->count * 8)) &&
+           (strip->user_data == NULL ||
+            any_bit(strip->user_data, (size_t)strip->count * HF_USER_DATA_BYTES)) &&
+           (strip->codes == NULL || any_bit(strip->codes, (size_t)strip->count * 4));
+}
+
+/* Is `number` one that was used before, or the next new one (invariant 1)? */
+static bool next_use(uint32_t number, uint32_t *used)
+{
+    *used += number == *used;
+    return number < *used;
+}
+
+static bool in_order(const struct hf_strip *strip)
+{
+    uint32_t accounts = 0;
+    uint32_t assets = 0;
+    for (uint32_t i = 0; i < strip->account_count; i++) {
+        if (!next_use(strip->accounts[i].asset, &assets)) {
+            return false;
+        }
+    }
+    for (uint32_t k = 0; k < strip->count; k++) {
+        uint32_t from = hf_strip_from(strip, k);
+        uint32_t to = hf_strip_to(strip, k);
+        if (!next_use(from, &accounts) || !next_use(to, &accounts) ||
+            accounts > strip->account_count || from == to || hf_strip_amount(strip, k) == 0 ||
+            strip->accounts[from].asset != strip->accounts[to].asset) {
+            return false;
+        }
+    }
+    return accounts == strip->account_count && assets == strip->asset_count;
+}
+
+/* Room for the sums: no total can pass the most that it may be. */
+static bool totals_fit(const struct hf_strip *strip)
+{
+    hf_u128 most = HF_TOTAL_MAX - ((hf_u128)HF_COMMIT_OPERATIONS_MAX << 64);
+    for (uint32_t i = 0; i < strip->account_count; i++) {
+        const struct hf_totals *totals = &strip->accounts[i].totals;
+        if (totals->debits_posted > most || totals->credits_posted > most) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_head(struct hf_codec *codec, struct hf_strip *strip)
+{
+    uint8_t mark = 0;
+    hf_code_bytes(codec, &mark, 1, "strip");
+    hf_code_u32(codec, &strip->asset_count, HF_STRIP_ASSETS_MAX, "strip assets");
+    hf_code_u32(codec, &strip->account_count, HF_STRIP_ACCOUNTS_MAX, "strip accounts");
+    /* What is not there is damage, not a reason to allocate. */
+    if (!hf_codec_ok(codec) || strip->asset_count == 0 ||
+        strip->account_count > hf_reader_left(&codec->in) / ID_BYTES ||
+        strip->count > hf_reader_left(&codec->in) / row_bytes(0)) {
+        return hf_codec_fail(codec, "strip");
+    }
+    struct hf_asset *assets = hf_arena_alloc(codec->arena, strip->asset_count * sizeof(*assets));
+    struct hf_strip_account *accounts =
+        hf_arena_alloc(codec->arena, strip->account_count * sizeof(*accounts));
+    if (assets == NULL || accounts == NULL) {
+        codec->short_memory = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < strip->asset_count && hf_codec_ok(codec); i++) {
+        assets[i] = (struct hf_asset){0};
+        hf_code_asset(codec, &assets[i], "strip asset");
+    }
+    for (uint32_t i = 0; i < strip->account_count && hf_codec_ok(codec); i++) {
+        accounts[i] = (struct hf_strip_account){0};
+        code_account(codec, &accounts[i], strip->asset_count);
+    }
+    strip->assets = assets;
+    strip->accounts = accounts;
+    return hf_codec_ok(codec);
+}
+
+const struct hf_strip *hf_read_strip(struct hf_codec *codec, const struct hf_commit *commit,
+                                     uint32_t count)
+{
+    struct hf_strip *strip = hf_arena_alloc_zero(codec->arena, 1, sizeof(*strip));
+    if (strip == NULL) {
+        codec->short_memory = true;
+        return NULL;
+    }
+    strip->arena = codec->arena;
+    strip->count = count;
+    if (!read_head(codec, strip)) {
+        return NULL;
+    }
+    code_columns(codec, strip);
+    for (uint32_t i = 0; i < commit->event_count && hf_codec_ok(codec); i++) {
+        if (commit->events[i]->type != HF_EVENT_UNIT_REFUSED) {
+            hf_codec_fail(codec, "event before a strip");
+        }
+    }
+    if (!hf_codec_ok(codec) || !commit->each || !in_order(strip) || !totals_fit(strip) ||
+        !columns_say_something(strip, commit->operation_count)) {
+        hf_codec_fail(codec, "strip");
+        return NULL;
+    }
+    return strip;
+}
+
+/* ---- its events ---- */
+
+/* An account on the way through the columns. */
+struct running {
+    struct hf_totals totals;
+    uint64_t version;
+    uint64_t last_position;
+};
+
+static struct running begin_at(const struct hf_strip_account *account)
+{
+    return (struct running){account->totals, account->version, account->last_position};
+}
+
+static void write_entry(struct running *running, const struct hf_strip_account *account,
+                        uint64_t position, struct hf_side *side)
+{
+    side->account = account->name;
+    side->previous_position = running->last_position;
+    running->version++;
+    running->last_position = position;
+    side->version = running->version;
+    side->totals = running->totals;
+}
+
+/* The event of transfer k, whose accounts have come so far. */
+static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, struct running *from,
+                                   struct running *to)
+{
+    const struct hf_strip *strip = commit->strip;
+    const struct hf_strip_account *debited = &strip->accounts[hf_strip_from(strip, k)];
+    const struct hf_strip_account *credited = &strip->accounts[hf_strip_to(strip, k)];
+    struct hf_event *event = hf_arena_alloc_zero(strip->arena, 1, sizeof(*event));
+    char *text = hf_arena_alloc(strip->arena, HF_UUID_TEXT_BYTES);
+    if (event == NULL || text == NULL) {
+        return NULL;
+    }
+    struct hf_posting *posting = &event->posting;
+    struct hf_transfer *transfer = &posting->transfer;
+    event->type = HF_EVENT_TRANSFER_POSTED;
+    event->operation =
+        strip->operations == NULL ? k : hf_get_u16(strip->operations + 2 * (size_t)k);
+    transfer->name.id = hf_strip_id(strip, k);
+    hf_name_hex(&transfer->name.id, text);
+    transfer->name.text = (struct hf_str){text, HF_UUID_TEXT_BYTES};
+    transfer->from = debited->name;
+    transfer->to = credited->name;
+    transfer->asset = strip->assets[debited->asset];
+    transfer->kind = HF_TRANSFER_PLAIN;
+    transfer->amount = hf_strip_amount(strip, k);
+    transfer->requested = transfer->amount;
+    transfer->position = commit->position;
+    transfer->posted_at_us = commit->time_us;
+    if (strip->effective != NULL) {
+        transfer->effective_at_us = hf_get_u64(strip->effective + 8 * (size_t)k);
+        transfer->has_effective_at = transfer->effective_at_us != 0;
+    }
+    if (strip->user_data != NULL) {
+        memcpy(transfer->user_data, strip->user_data + HF_USER_DATA_BYTES * (size_t)k,
+               HF_USER_DATA_BYTES);
+    }
+    if (strip->codes != NULL) {
+        transfer->code = hf_get_u32(strip->codes + 4 * (size_t)k);
+    }
+    from->totals.debits_posted += transfer->amount;
+    to->totals.credits_posted += transfer->amount;
+    write_entry(from, debited, commit->position, &posting->debit);
+    write_entry(to, credited, commit->position, &posting->credit);
+    return event;
+}
+
+const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k)
+{
+    const struct hf_strip *strip = commit->strip;
+    uint32_t debited = hf_strip_from(strip, k);
+    uint32_t credited = hf_strip_to(strip, k);
+    struct running from = begin_at(&strip->accounts[debited]);
+    struct running to = begin_at(&strip->accounts[credited]);
+    for (uint32_t i = 0; i < k; i++) {
+        uint32_t a = hf_strip_from(strip, i);
+        uint32_t b = hf_strip_to(strip, i);
+        struct running *down = a == debited ? &from : (a == credited ? &to : NULL);
+        struct running *up = b == debited ? &from : (b == credited ? &to : NULL);
+        if (down != NULL) {
+            down->totals.debits_posted += hf_strip_amount(strip, i);
+            down->version++;
+            down->last_position = commit->position;
+        }
+        if (up != NULL) {
+            up->totals.credits_posted += hf_strip_amount(strip, i);
+            up->version++;
+            up->last_position = commit->position;
+        }
+    }
+    return make_event(commit, k, &from, &to);
+}
+
+bool hf_strip_find_entry(const struct hf_strip *strip, const struct hf_id *account,
+                         uint64_t version, uint32_t *number)
+{
+    uint32_t at = 0;
+    while (at < strip->account_count && !hf_id_equal(&strip->accounts[at].name.id, account)) {
+        at++;
+    }
+    if (at == strip->account_count || version <= strip->accounts[at].version) {
+        return false;
+    }
+    uint64_t left = version - strip->accounts[at].version;
+    for (uint32_t k = 0; k < strip->count; k++) {
+        left -= hf_strip_from(strip, k) == at || hf_strip_to(strip, k) == at;
+        if (left == 0) {
+            *number = k;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool hf_commit_expand(struct hf_commit *commit)
+{
+    const struct hf_strip *strip = commit->strip;
+    if (strip == NULL || commit->expanded) {
+        return true;
+    }
+    uint32_t total = hf_commit_event_total(commit);
+    struct hf_event **events = hf_arena_alloc(strip->arena, total * sizeof(struct hf_event *));
+    struct running *running = hf_arena_alloc(strip->arena, strip->account_count * sizeof(*running));
+    if (events == NULL || running == NULL) {
+        return false;
+    }
+    if (commit->event_count > 0) {
+        memcpy(events, commit->events, commit->event_count * sizeof(struct hf_event *));
+    }
+    for (uint32_t i = 0; i < strip->account_count; i++) {
+        running[i] = begin_at(&strip->accounts[i]);
+    }
+    for (uint32_t k = 0; k < strip->count; k++) {
+        struct hf_event *event = make_event(commit, k, &running[hf_strip_from(strip, k)],
+                                            &running[hf_strip_to(strip, k)]);
+        if (event == NULL) {
+            return false;
+        }
+        events[commit->event_count + k] = event;
+    }
+    commit->events = events;
+    commit->event_count = total;
+    commit->expanded = true;
+    return true;
+}
+
+uint32_t hf_commit_event_total(const struct hf_commit *commit)
+{
+    bool more = commit->strip != NULL && !commit->expanded;
+    return commit->event_count + (more ? commit->strip->count : 0);
+}
+
+const struct hf_event *hf_commit_event(const struct hf_commit *commit, uint32_t number)
+{
+    if (number < commit->event_count) {
+        return commit->events[number];
+    }
+    return number < hf_commit_event_total(commit)
+               ? hf_strip_event(commit, number - commit->event_count)
+               : NULL;
+}

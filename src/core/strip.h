@@ -1,0 +1,87 @@
+/*
+ * Strips: the plain transfers of a commit of packed records, as columns.
+ *
+ * Owns: their layout, as it is stored and as it is used, and the way from a strip to the TRANSFER_POSTED events that it
+ * stands for. Must never: hold what does not follow from its columns; be made of transfers with metadata, of balancing
+ * ones or of amounts of 2^64 and above. Called by: decide makes them, evolve applies them, the commit's codec stores
+ * them; everything else sees the events.
+ *
+ * Why: eight thousand events in one commit, each with two accounts by name and eight totals, are mostly repetition. A strip
+ * tells of each account once what it was before, and of each transfer what is new: 32 bytes. The balances after each
+ * transfer are sums over the columns, so nothing is decided again.
+ *
+ * 1. Accounts stand in the order of their first use, assets in the order of their first account; each once.
+ * 2. A column is there only if it says something: operations if number k is not of operation k, the others if one value
+ *    is not zero.
+ * 3. A commit's strip comes behind its other events: transfer k is event number (other events) + k.
+ */
+#ifndef HF_CORE_STRIP_H
+#define HF_CORE_STRIP_H
+
+#include "base/bytes.h"
+#include "core/commit.h"
+
+#define HF_STRIP_ACCOUNTS_MAX (2u * HF_COMMIT_OPERATIONS_MAX) /* below 2^16 */
+#define HF_STRIP_ASSETS_MAX   255u
+
+/* An account as it was before the commit's transfers. */
+struct hf_strip_account {
+    struct hf_name name;
+    struct hf_totals totals;
+    uint64_t version;
+    uint64_t last_position; /* of its newest entry, 0 = none */
+    uint32_t asset;         /* number in `assets` */
+    bool hex_name;          /* the name is the hex text of its bits */
+};
+
+struct hf_strip {
+    struct hf_arena *arena; /* where events are made when they are asked for */
+    uint32_t count;         /* transfers; at least one */
+    uint32_t account_count;
+    uint32_t asset_count;
+    const struct hf_strip_account *accounts;
+    const struct hf_asset *assets;
+    /* Columns of `count` values, little-endian, as stored. */
+    const uint8_t *ids;        /* 16 bytes: a transfer's name is their hex text */
+    const uint8_t *from;       /* u16: number in `accounts` */
+    const uint8_t *to;         /* u16, likewise */
+    const uint8_t *amounts;    /* u64, not 0 */
+    const uint8_t *operations; /* u16, ascending, or NULL */
+    const uint8_t *effective;  /* u64, µs since 1970, 0 = none, or NULL */
+    const uint8_t *user_data;  /* HF_USER_DATA_BYTES, or NULL */
+    const uint8_t *codes;      /* u32, or NULL */
+};
+
+static inline uint32_t hf_strip_from(const struct hf_strip *strip, uint32_t k)
+{
+    return hf_get_u16(strip->from + 2 * (size_t)k);
+}
+
+static inline uint32_t hf_strip_to(const struct hf_strip *strip, uint32_t k)
+{
+    return hf_get_u16(strip->to + 2 * (size_t)k);
+}
+
+static inline uint64_t hf_strip_amount(const struct hf_strip *strip, uint32_t k)
+{
+    return hf_get_u64(strip->amounts + 8 * (size_t)k);
+}
+
+static inline struct hf_id hf_strip_id(const struct hf_strip *strip, uint32_t k)
+{
+    struct hf_id id;
+    memcpy(id.bytes, strip->ids + sizeof(id.bytes) * k, sizeof(id.bytes));
+    return id;
+}
+
+/* At most so many bytes in a commit's record. */
+uint64_t hf_strip_size_bound(const struct hf_strip *strip);
+
+/* Number in the strip of the transfer that wrote the account's entry of this version; false: none did. */
+bool hf_strip_find_entry(const struct hf_strip *strip, const struct hf_id *account,
+                         uint64_t version, uint32_t *number) HF_WARN_UNUSED;
+
+/* The event of transfer k, made in the strip's arena; NULL: memory is short. Costs a walk over the columns. */
+const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k);
+
+#endif

@@ -1,0 +1,165 @@
+/* Evolve: a strip into the state, as its events one by one would be (state_apply.c). */
+#include "core/strip_apply.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "core/strip.h"
+
+#define PREFETCH_AHEAD 8u
+#define SLOTS_AHEAD    8u /* slots of the table of accounts, before that */
+
+/* What takes part in a transfer: asked for before it is looked at. */
+static void prefetch_account(const struct hf_account *account)
+{
+    __builtin_prefetch(account, 1);
+    __builtin_prefetch((const char *)account + 64, 1);
+    __builtin_prefetch((const char *)account + 128, 1);
+}
+
+bool hf_strip_reserve(struct hf_state *state, const struct hf_strip *strip, size_t *records)
+{
+    size_t entries = 2 * (size_t)strip->count / HF_ENTRY_STRIDE + strip->account_count;
+    *records += strip->count + entries;
+    if (strip->account_count <= state->strip_capacity) {
+        return true;
+    }
+    size_t bytes = strip->account_count * sizeof(struct hf_account *);
+    struct hf_account **accounts = hf_realloc(state->strip_accounts, bytes);
+    if (accounts == NULL) {
+        return false;
+    }
+    state->strip_accounts = accounts;
+    state->strip_capacity = strip->account_count;
+    return true;
+}
+
+/* Account i of the list, which is looked at a little later. */
+static void find_account(struct hf_state *state, const struct hf_strip *strip, uint32_t i)
+{
+    if (i + SLOTS_AHEAD < strip->account_count) {
+        hf_table_prefetch(&state->accounts, &strip->accounts[i + SLOTS_AHEAD].name.id);
+    }
+    state->strip_accounts[i] = hf_state_account(state, &strip->accounts[i].name.id);
+    if (state->strip_accounts[i] != NULL) {
+        prefetch_account(state->strip_accounts[i]);
+    }
+}
+
+/* A strip that was just decided has the very texts of the state. */
+static bool same_text(const struct hf_str *a, const struct hf_str *b)
+{
+    return a->ptr == b->ptr ? a->len == b->len : hf_str_equal(*a, *b);
+}
+
+/* Finds the accounts, and checks that they are as the strip says they were. */
+static bool find_accounts(struct hf_applying *a, const struct hf_strip *strip)
+{
+    struct hf_state *state = a->state;
+    for (uint32_t i = 0; i < PREFETCH_AHEAD && i < strip->account_count; i++) {
+        find_account(state, strip, i);
+    }
+    for (uint32_t i = 0; i < strip->account_count; i++) {
+        const struct hf_strip_account *before = &strip->accounts[i];
+        if (i + PREFETCH_AHEAD < strip->account_count) {
+            find_account(state, strip, i + PREFETCH_AHEAD);
+        }
+        struct hf_account *account = state->strip_accounts[i];
+        if (account == NULL || !same_text(&account->name.text, &before->name.text)) {
+            return hf_apply_damaged(a, "strip of an unknown account");
+        }
+        if (account->mark < i && state->strip_accounts[account->mark] == account) {
+            return hf_apply_damaged(a, "strip has an account twice");
+        }
+        if (account->version != before->version ||
+            account->last_position != before->last_position ||
+            memcmp(&account->totals, &before->totals, sizeof(before->totals)) != 0) {
+            return hf_apply_damaged(a, "strip does not follow from the account's last entry");
+        }
+        if (!hf_asset_equal(&account->asset, &strip->assets[before->asset])) {
+            return hf_apply_damaged(a, "assets or accounts do not fit");
+        }
+        if (account->state != HF_ACCOUNT_OPEN) {
+            return hf_apply_damaged(a, "account is not open");
+        }
+        account->mark = i;
+    }
+    return true;
+}
+
+static void write_entry(struct hf_applying *a, struct hf_account *account)
+{
+    account->version++;
+    if (account->version % HF_ENTRY_STRIDE == 0) {
+        hf_apply_index(a, HF_INDEX_ENTRY, &account->name.id, account->version, 0);
+    }
+}
+
+static bool move(struct hf_applying *a, struct hf_account *from, struct hf_account *to,
+                 uint64_t amount)
+{
+    from->totals.debits_posted +=
+        amount; /* room for the sums was checked when the strip was read or made */
+    to->totals.credits_posted += amount;
+    if (from->totals.debits_posted + from->totals.debits_pending > HF_TOTAL_MAX ||
+        to->totals.credits_posted + to->totals.credits_pending > HF_TOTAL_MAX) {
+        return hf_apply_damaged(a, "balances beyond the most that they may be");
+    }
+    if (from->has_floor && hf_totals_available(&from->totals) < from->floor) {
+        return hf_apply_damaged(a, "below the floor");
+    }
+    if (to->has_ceiling && hf_totals_incoming(&to->totals) > to->ceiling) {
+        return hf_apply_damaged(a, "above the ceiling");
+    }
+    write_entry(a, from);
+    write_entry(a, to);
+    return true;
+}
+
+/* Per asset, both sides' sums. Transfers of one asset mostly follow each other. */
+static void move_assets(struct hf_applying *a, const struct hf_strip *strip)
+{
+    hf_u128 sum = 0;
+    uint32_t asset = 0;
+    for (uint32_t k = 0; k < strip->count; k++) {
+        uint32_t next = strip->accounts[hf_strip_from(strip, k)].asset;
+        if (next != asset) {
+            hf_assets_move(&a->state->assets, &strip->assets[asset], sum, 0, 0);
+            sum = 0;
+            asset = next;
+        }
+        sum += hf_strip_amount(strip, k);
+    }
+    hf_assets_move(&a->state->assets, &strip->assets[asset], sum, 0, 0);
+}
+
+bool hf_strip_apply(struct hf_applying *a, const struct hf_strip *strip)
+{
+    struct hf_state *state = a->state;
+    uint32_t first = a->commit->event_count;
+    if (!find_accounts(a, strip)) {
+        return false;
+    }
+    for (uint32_t k = 0; k < strip->count; k++) {
+        if (k + PREFETCH_AHEAD < strip->count) {
+            struct hf_index_key ahead = {.kind = HF_INDEX_TRANSFER,
+                                         .id = hf_strip_id(strip, k + PREFETCH_AHEAD)};
+            hf_index_table_prefetch(&state->recent.current, &ahead);
+            prefetch_account(state->strip_accounts[hf_strip_from(strip, k + PREFETCH_AHEAD)]);
+            prefetch_account(state->strip_accounts[hf_strip_to(strip, k + PREFETCH_AHEAD)]);
+        }
+        struct hf_account *from = state->strip_accounts[hf_strip_from(strip, k)];
+        struct hf_account *to = state->strip_accounts[hf_strip_to(strip, k)];
+        struct hf_id id = hf_strip_id(strip, k);
+        a->index = first + k;
+        if (!move(a, from, to, hf_strip_amount(strip, k))) {
+            return false;
+        }
+        hf_apply_index(a, HF_INDEX_TRANSFER, &id, 0, 0);
+    }
+    for (uint32_t i = 0; i < strip->account_count; i++) {
+        state->strip_accounts[i]->modified_at_us = a->commit->time_us;
+        state->strip_accounts[i]->last_position = a->commit->position;
+    }
+    move_assets(a, strip);
+    return true;
+}
