@@ -135,6 +135,9 @@ static inline void hf_code_text(struct hf_codec *codec, struct hf_str *text, siz
 void hf_code_optional_text(struct hf_codec *codec, struct hf_str *text, size_t bytes_max,
                            const char *what);
 void hf_code_name(struct hf_codec *codec, struct hf_name *name, const char *what);
+/* The same, but a hex text is told by is_hex alone, and is absent when it was read. */
+void hf_code_lean_name(struct hf_codec *codec, struct hf_name *name, bool *is_hex,
+                       const char *what);
 void hf_code_asset(struct hf_codec *codec, struct hf_asset *asset, const char *what);
 void hf_code_payload(struct hf_codec *codec, struct hf_payload *payload, size_t bytes_max,
                      const char *what);

@@ -75,7 +75,7 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_o
     struct hf_view *view = &d->draft->view;
     *event = NULL;
     if ((at->flags & HF_INDEX_SPENT) != 0) {
-        return hf_view_commit(view, at->position);
+        return hf_view_compact(view, at->position);
     }
     *event = hf_view_event(view, at,
                            HF_POSTING_EVENTS | HF_EVENT_BIT(HF_EVENT_STREAM_APPENDED) |
@@ -89,7 +89,7 @@ static const struct hf_commit *maker_of(struct hf_deciding *d, const struct hf_o
     /* A hold's record is its newest event; what made it is the commit that opened it. */
     uint64_t position =
         op->type == HF_OP_HOLD ? (*event)->posting.hold.opened_position : at->position;
-    return hf_view_commit(view, position);
+    return hf_view_compact(view, position);
 }
 
 static bool names_spent(const struct hf_refused *refused, const struct hf_name *name)

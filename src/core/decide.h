@@ -55,7 +55,8 @@ struct hf_draft {
     bool undoes;               /* …while this is set */
     size_t booked; /* hf_decide_expiries: so many of the things in `due` had their turn */
     uint32_t event_capacity;
-    void *strip_room; /* owned; decide_strip.c: what a strip is made in, kept from decision to decision */
+    void *
+        strip_room; /* owned; decide_strip.c: what a strip is made in, kept from decision to decision */
     size_t strip_room_bytes;
 };
 

@@ -8,20 +8,23 @@
 
 #define CONTENT_BYTES 192u /* of an operation, at most */
 
-/* The commit at a position, or the one that is being made. NULL: needed, damaged or short of memory. */
+/* The commit at a position, or the one that is being made. NULL: needed, damaged or short of memory. It may have a strip:
+ * decide_each.c has it expanded beforehand if many of its events will be asked for. */
 static const struct hf_commit *commit_at(struct hf_deciding *d, uint64_t position)
 {
-    return position == d->position ? &d->draft->commit : hf_view_commit(&d->draft->view, position);
+    return position == d->position ? &d->draft->commit : hf_view_compact(&d->draft->view, position);
 }
 
 static const struct hf_event *event_at(struct hf_deciding *d, const struct hf_index_value *at)
 {
     const struct hf_commit *commit = commit_at(d, at->position);
-    if (commit != NULL && at->index >= commit->event_count) {
+    if (commit != NULL && at->index >= hf_commit_event_total(commit)) {
         d->draft->view.damaged = true;
         return NULL;
     }
-    return commit == NULL ? NULL : commit->events[at->index];
+    const struct hf_event *event = commit == NULL ? NULL : hf_commit_event(commit, at->index);
+    d->draft->view.short_memory = d->draft->view.short_memory || (commit != NULL && event == NULL);
+    return event;
 }
 
 static bool same_packed(const struct hf_op *op, const struct hf_transfer *transfer)

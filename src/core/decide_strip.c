@@ -34,7 +34,7 @@ struct strip_draft {
     struct hf_asset assets[HF_STRIP_ASSETS_MAX];
     uint8_t hashes[HF_STRIP_ASSETS_MAX][HF_ASSET_HASH_BYTES];
     uint8_t *ids, *from, *to, *amounts, *operations, *effective, *user_data, *codes;
-    bool any_refused, any_effective, any_user_data, any_code;
+    bool any_effective, any_user_data, any_code;
 };
 
 /* ---- ids ---- */
@@ -191,7 +191,6 @@ static enum hf_step refuse(struct strip_draft *s, uint32_t i, enum hf_err code)
         .count = 1,
     };
     s->outcomes[i].code = (uint16_t)code;
-    s->any_refused = true;
     return hf_unit_hash(d, &op, 1, event->unit_refused.content_hash) ? STEP_OK : STEP_STOP;
 }
 
@@ -302,7 +301,9 @@ static void finish(struct strip_draft *s)
     strip->from = s->from;
     strip->to = s->to;
     strip->amounts = s->amounts;
-    strip->operations = s->any_refused ? s->operations : NULL;
+    /* They ascend: if the last one is of its own number all are. */
+    bool moved = hf_get_u16(s->operations + 2 * (size_t)(strip->count - 1)) != strip->count - 1;
+    strip->operations = moved ? s->operations : NULL;
     strip->effective = s->any_effective ? s->effective : NULL;
     strip->user_data = s->any_user_data ? s->user_data : NULL;
     strip->codes = s->any_code ? s->codes : NULL;

@@ -81,36 +81,42 @@ void hf_code_optional_text(struct hf_codec *codec, struct hf_str *text, size_t b
 }
 
 /* 16 bytes of id, then the text; an empty text stands for the id's own hex form. */
-void hf_code_name(struct hf_codec *codec, struct hf_name *name, const char *what)
+void hf_code_lean_name(struct hf_codec *codec, struct hf_name *name, bool *is_hex, const char *what)
 {
     hf_code_bytes(codec, name->id.bytes, sizeof(name->id.bytes), what);
-    bool writing = hf_codec_writing(codec);
-    struct hf_str text = name->text;
-    if (writing && text.len == HF_UUID_TEXT_BYTES && hf_name_is_hex_of(text, &name->id)) {
-        text.len = 0;
-    }
-    hf_code_text(codec, &text, HF_NAME_BYTES_MAX, what);
-    if (writing) {
+    if (hf_codec_writing(codec)) {
+        struct hf_str text = *is_hex ? HF_STR("") : name->text;
+        hf_code_text(codec, &text, HF_NAME_BYTES_MAX, what);
         return;
     }
-    name->text = text;
-    if (!hf_codec_ok(codec)) {
-        name->text = HF_STR("");
-        return;
-    }
-    if (text.len == 0) {
-        char *hex = hf_arena_alloc(codec->arena, HF_UUID_TEXT_BYTES);
-        if (hex == NULL) {
-            codec->short_memory = true;
-            hf_codec_fail(codec, what);
-            return;
-        }
-        hf_name_hex(&name->id, hex);
-        name->text = (struct hf_str){hex, HF_UUID_TEXT_BYTES};
-    } else if (!hf_name_valid_reference(text) ||
-               (text.len == HF_UUID_TEXT_BYTES && hf_name_is_hex_of(text, &name->id))) {
+    name->text = hf_codec_read_text(codec, HF_NAME_BYTES_MAX, what);
+    *is_hex = hf_codec_ok(codec) && name->text.len == 0;
+    if (*is_hex) {
+        name->text = HF_STR_NONE;
+    } else if (hf_codec_ok(codec) &&
+               (!hf_name_valid_reference(name->text) || hf_name_is_hex_of(name->text, &name->id))) {
         hf_codec_fail(codec, what);
     }
+    if (!hf_codec_ok(codec)) {
+        name->text = HF_STR("");
+    }
+}
+
+void hf_code_name(struct hf_codec *codec, struct hf_name *name, const char *what)
+{
+    bool is_hex = hf_codec_writing(codec) && hf_name_is_hex_of(name->text, &name->id);
+    hf_code_lean_name(codec, name, &is_hex, what);
+    if (hf_codec_writing(codec) || !is_hex) {
+        return;
+    }
+    char *hex = hf_arena_alloc(codec->arena, HF_UUID_TEXT_BYTES);
+    if (hex == NULL) {
+        codec->short_memory = true;
+        hf_codec_fail(codec, what);
+        return;
+    }
+    hf_name_hex(&name->id, hex);
+    name->text = (struct hf_str){hex, HF_UUID_TEXT_BYTES};
 }
 
 void hf_code_asset(struct hf_codec *codec, struct hf_asset *asset, const char *what)

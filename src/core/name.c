@@ -172,6 +172,9 @@ void hf_name_hex(const struct hf_id *id, char text[HF_UUID_TEXT_BYTES])
 bool hf_name_is_hex_of(struct hf_str text, const struct hf_id *id)
 {
     char hex[HF_UUID_TEXT_BYTES];
+    if (text.len != HF_UUID_TEXT_BYTES) {
+        return false;
+    }
     hf_name_hex(id, hex);
     return hf_str_equal(text, (struct hf_str){hex, sizeof(hex)});
 }

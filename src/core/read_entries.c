@@ -3,9 +3,13 @@
 #include "core/decide_priv.h"
 #include "core/read_priv.h"
 #include "core/saga_text.h"
+#include "core/strip.h"
 
 #define AHEAD_FIRST                                                                                \
     64u /* entries that a walk with an open end fetches first; then as many as it has seen */
+
+#define FEW_ENTRIES                                                                                \
+    8u /* of an account in a strip: each is made by a walk over its columns; more are made by one for all */
 
 /* The side of an event that belongs to the account with this version, or NULL. */
 static const struct hf_side *side_of(const struct hf_event *event, const struct hf_id *id,
@@ -50,6 +54,10 @@ bool hf_chain_follow(const struct hf_commit *commit, const struct hf_entry_chain
         event = hf_saga_event_find(commit, &chain->account, version);
         *previous = event == NULL ? 0 : event->saga->previous_position;
         return event != NULL;
+    }
+    if (commit->strip != NULL && !commit->expanded) {
+        uint32_t number; /* a commit with a strip writes no other entries */
+        return hf_strip_find_entry(commit, &chain->account, version, &number, previous);
     }
     const struct hf_side *side = hf_entry_find(commit, &chain->account, version, &event);
     *previous = side == NULL ? 0 : side->previous_position;
@@ -96,7 +104,11 @@ static bool enter_commit(struct hf_entry_walk *walk)
         return false;
     }
     size_t before = needs->position_count;
-    walk->commit = hf_view_commit(view, walk->position);
+    walk->commit = hf_view_compact(view, walk->position);
+    if (walk->commit != NULL && walk->commit->strip != NULL && !walk->commit->expanded &&
+        hf_strip_entries(walk->commit->strip, &walk->account->name.id) > FEW_ENTRIES) {
+        walk->commit = hf_view_commit(view, walk->position);
+    }
     if (walk->commit != NULL) {
         walk->event = walk->commit->event_count;
         return true;
@@ -112,6 +124,27 @@ static bool enter_commit(struct hf_entry_walk *walk)
         view->short_memory = view->short_memory || !hf_needs_add_chain(needs, &chain);
     }
     return false;
+}
+
+/* The event of the walk's next entry in its commit, and its side. */
+static void find_item(struct hf_entry_walk *walk, struct hf_page_item *item)
+{
+    const struct hf_commit *commit = walk->commit;
+    const struct hf_id *account = &walk->account->name.id;
+    uint32_t number;
+    uint64_t previous;
+    if (commit->strip != NULL && !commit->expanded) {
+        if (hf_strip_find_entry(commit, account, walk->version, &number, &previous)) {
+            item->event = hf_strip_event(commit, number);
+            walk->work->view->short_memory |= item->event == NULL;
+            item->side = item->event == NULL ? NULL : side_of(item->event, account, walk->version);
+        }
+        return;
+    }
+    while (item->side == NULL && walk->event > 0) {
+        item->event = commit->events[--walk->event];
+        item->side = side_of(item->event, account, walk->version);
+    }
 }
 
 enum hf_entry_walk_step hf_entry_walk_next(struct hf_entry_walk *walk, struct hf_page_item *item)
@@ -132,12 +165,9 @@ enum hf_entry_walk_step hf_entry_walk_next(struct hf_entry_walk *walk, struct hf
             return HF_WALK_STOP;
         }
         *item = (struct hf_page_item){.commit = walk->commit};
-        while (item->side == NULL && walk->event > 0) {
-            item->event = walk->commit->events[--walk->event];
-            item->side = side_of(item->event, &walk->account->name.id, walk->version);
-        }
+        find_item(walk, item);
         if (item->side == NULL) {
-            view->damaged = true;
+            view->damaged = !view->short_memory;
             return HF_WALK_STOP;
         }
         walk->position = item->side->previous_position;

@@ -47,13 +47,7 @@ uint64_t hf_strip_size_bound(const struct hf_strip *strip)
 static void code_account(struct hf_codec *codec, struct hf_strip_account *account,
                          uint32_t asset_count)
 {
-    if (hf_codec_writing(codec) &&
-        account->hex_name) { /* as below, but without a look at the text */
-        hf_code_bytes(codec, account->name.id.bytes, sizeof(account->name.id.bytes), "id");
-        hf_buffer_u8(codec->out, 0);
-    } else {
-        hf_code_name(codec, &account->name, "strip account");
-    }
+    hf_code_lean_name(codec, &account->name, &account->hex_name, "strip account");
     hf_code_u32(codec, &account->asset, asset_count - 1, "strip account's asset");
     hf_code_totals(codec, &account->totals);
     hf_code_u64(codec, &account->version, UINT64_MAX / 2, "strip account's version");
@@ -254,6 +248,7 @@ const struct hf_strip *hf_read_strip(struct hf_codec *codec, const struct hf_com
 
 /* An account on the way through the columns. */
 struct running {
+    struct hf_name name;
     struct hf_totals totals;
     uint64_t version;
     uint64_t last_position;
@@ -261,13 +256,27 @@ struct running {
 
 static struct running begin_at(const struct hf_strip_account *account)
 {
-    return (struct running){account->totals, account->version, account->last_position};
+    return (struct running){account->name, account->totals, account->version,
+                            account->last_position};
 }
 
-static void write_entry(struct running *running, const struct hf_strip_account *account,
-                        uint64_t position, struct hf_side *side)
+/* A hex name gets its text when somebody wants to see it. */
+static bool spell_name(struct hf_arena *arena, struct hf_name *name)
 {
-    side->account = account->name;
+    if (hf_str_present(name->text)) {
+        return true;
+    }
+    char *text = hf_arena_alloc(arena, HF_UUID_TEXT_BYTES);
+    if (text != NULL) {
+        hf_name_hex(&name->id, text);
+        name->text = (struct hf_str){text, HF_UUID_TEXT_BYTES};
+    }
+    return text != NULL;
+}
+
+static void write_entry(struct running *running, uint64_t position, struct hf_side *side)
+{
+    side->account = running->name;
     side->previous_position = running->last_position;
     running->version++;
     running->last_position = position;
@@ -275,16 +284,13 @@ static void write_entry(struct running *running, const struct hf_strip_account *
     side->totals = running->totals;
 }
 
-/* The event of transfer k, whose accounts have come so far. */
+/* The event of transfer k, whose accounts have come so far and have their texts. */
 static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, struct running *from,
                                    struct running *to)
 {
     const struct hf_strip *strip = commit->strip;
-    const struct hf_strip_account *debited = &strip->accounts[hf_strip_from(strip, k)];
-    const struct hf_strip_account *credited = &strip->accounts[hf_strip_to(strip, k)];
     struct hf_event *event = hf_arena_alloc_zero(strip->arena, 1, sizeof(*event));
-    char *text = hf_arena_alloc(strip->arena, HF_UUID_TEXT_BYTES);
-    if (event == NULL || text == NULL) {
+    if (event == NULL) {
         return NULL;
     }
     struct hf_posting *posting = &event->posting;
@@ -293,11 +299,9 @@ static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, s
     event->operation =
         strip->operations == NULL ? k : hf_get_u16(strip->operations + 2 * (size_t)k);
     transfer->name.id = hf_strip_id(strip, k);
-    hf_name_hex(&transfer->name.id, text);
-    transfer->name.text = (struct hf_str){text, HF_UUID_TEXT_BYTES};
-    transfer->from = debited->name;
-    transfer->to = credited->name;
-    transfer->asset = strip->assets[debited->asset];
+    transfer->from = from->name;
+    transfer->to = to->name;
+    transfer->asset = strip->assets[strip->accounts[hf_strip_from(strip, k)].asset];
     transfer->kind = HF_TRANSFER_PLAIN;
     transfer->amount = hf_strip_amount(strip, k);
     transfer->requested = transfer->amount;
@@ -316,9 +320,9 @@ static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, s
     }
     from->totals.debits_posted += transfer->amount;
     to->totals.credits_posted += transfer->amount;
-    write_entry(from, debited, commit->position, &posting->debit);
-    write_entry(to, credited, commit->position, &posting->credit);
-    return event;
+    write_entry(from, commit->position, &posting->debit);
+    write_entry(to, commit->position, &posting->credit);
+    return spell_name(strip->arena, &transfer->name) ? event : NULL;
 }
 
 const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k)
@@ -328,6 +332,9 @@ const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k
     uint32_t credited = hf_strip_to(strip, k);
     struct running from = begin_at(&strip->accounts[debited]);
     struct running to = begin_at(&strip->accounts[credited]);
+    if (!spell_name(strip->arena, &from.name) || !spell_name(strip->arena, &to.name)) {
+        return NULL;
+    }
     for (uint32_t i = 0; i < k; i++) {
         uint32_t a = hf_strip_from(strip, i);
         uint32_t b = hf_strip_to(strip, i);
@@ -347,17 +354,36 @@ const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k
     return make_event(commit, k, &from, &to);
 }
 
-bool hf_strip_find_entry(const struct hf_strip *strip, const struct hf_id *account,
-                         uint64_t version, uint32_t *number)
+/* The account's number; account_count: it is not there. */
+static uint32_t find_account(const struct hf_strip *strip, const struct hf_id *account)
 {
     uint32_t at = 0;
     while (at < strip->account_count && !hf_id_equal(&strip->accounts[at].name.id, account)) {
         at++;
     }
+    return at;
+}
+
+uint32_t hf_strip_entries(const struct hf_strip *strip, const struct hf_id *account)
+{
+    uint32_t at = find_account(strip, account);
+    uint32_t entries = 0;
+    for (uint32_t k = 0; at < strip->account_count && k < strip->count; k++) {
+        entries += hf_strip_from(strip, k) == at || hf_strip_to(strip, k) == at;
+    }
+    return entries;
+}
+
+bool hf_strip_find_entry(const struct hf_commit *commit, const struct hf_id *account,
+                         uint64_t version, uint32_t *number, uint64_t *previous)
+{
+    const struct hf_strip *strip = commit->strip;
+    uint32_t at = find_account(strip, account);
     if (at == strip->account_count || version <= strip->accounts[at].version) {
         return false;
     }
     uint64_t left = version - strip->accounts[at].version;
+    *previous = left == 1 ? strip->accounts[at].last_position : commit->position;
     for (uint32_t k = 0; k < strip->count; k++) {
         left -= hf_strip_from(strip, k) == at || hf_strip_to(strip, k) == at;
         if (left == 0) {
@@ -385,6 +411,9 @@ bool hf_commit_expand(struct hf_commit *commit)
     }
     for (uint32_t i = 0; i < strip->account_count; i++) {
         running[i] = begin_at(&strip->accounts[i]);
+        if (!spell_name(strip->arena, &running[i].name)) {
+            return false;
+        }
     }
     for (uint32_t k = 0; k < strip->count; k++) {
         struct hf_event *event = make_event(commit, k, &running[hf_strip_from(strip, k)],

@@ -26,7 +26,7 @@
 
 /* An account as it was before the commit's transfers. */
 struct hf_strip_account {
-    struct hf_name name;
+    struct hf_name name; /* as it was read: without its text if that is the hex one */
     struct hf_totals totals;
     uint64_t version;
     uint64_t last_position; /* of its newest entry, 0 = none */
@@ -77,9 +77,12 @@ static inline struct hf_id hf_strip_id(const struct hf_strip *strip, uint32_t k)
 /* At most so many bytes in a commit's record. */
 uint64_t hf_strip_size_bound(const struct hf_strip *strip);
 
-/* Number in the strip of the transfer that wrote the account's entry of this version; false: none did. */
-bool hf_strip_find_entry(const struct hf_strip *strip, const struct hf_id *account,
-                         uint64_t version, uint32_t *number) HF_WARN_UNUSED;
+/* Entries of the account that the strip writes. */
+uint32_t hf_strip_entries(const struct hf_strip *strip, const struct hf_id *account);
+
+/* The one of this version: number of its transfer in the strip, and position of the entry before it. false: none has it. */
+bool hf_strip_find_entry(const struct hf_commit *commit, const struct hf_id *account,
+                         uint64_t version, uint32_t *number, uint64_t *previous) HF_WARN_UNUSED;
 
 /* The event of transfer k, made in the strip's arena; NULL: memory is short. Costs a walk over the columns. */
 const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k);

@@ -45,10 +45,11 @@ static void find_account(struct hf_state *state, const struct hf_strip *strip, u
     }
 }
 
-/* A strip that was just decided has the very texts of the state. */
-static bool same_text(const struct hf_str *a, const struct hf_str *b)
+/* Found by its bits; a hex text follows from them, so it need not be looked at. */
+static bool same_name(const struct hf_account *account, const struct hf_strip_account *before)
 {
-    return a->ptr == b->ptr ? a->len == b->len : hf_str_equal(*a, *b);
+    return before->hex_name ? account->hex_name
+                            : hf_str_equal(account->name.text, before->name.text);
 }
 
 /* Finds the accounts, and checks that they are as the strip says they were. */
@@ -64,7 +65,7 @@ static bool find_accounts(struct hf_applying *a, const struct hf_strip *strip)
             find_account(state, strip, i + PREFETCH_AHEAD);
         }
         struct hf_account *account = state->strip_accounts[i];
-        if (account == NULL || !same_text(&account->name.text, &before->name.text)) {
+        if (account == NULL || !same_name(account, before)) {
             return hf_apply_damaged(a, "strip of an unknown account");
         }
         if (account->mark < i && state->strip_accounts[account->mark] == account) {
