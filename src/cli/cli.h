@@ -110,5 +110,6 @@ int hf_cli_backup(int argc, char **argv);
 int hf_cli_restore(int argc, char **argv);
 int hf_cli_relay(int argc, char **argv);
 int hf_cli_feed(int argc, char **argv);
+int hf_cli_bench(int argc, char **argv);
 
 #endif

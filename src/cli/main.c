@@ -32,6 +32,7 @@ static const struct command commands[] = {
     {"audit", NULL, NULL},
     {"alert", NULL, NULL},
     {"feed", hf_cli_feed, "what has happened, in the order of the log; follow it"},
+    {"bench", hf_cli_bench, "put a load on a server, and measure rate and latency"},
     {"relay", hf_cli_relay, "publish the rows of an outbox table of PostgreSQL or SQLite"},
 
     {NULL, NULL, "Against a server, or on a data directory"},
