@@ -22,6 +22,7 @@ void hf_records_release(struct hf_records *records)
     }
     hf_table_release(&records->frames);
     hf_index_table_release(&records->index);
+    hf_index_table_release(&records->maybe);
 }
 
 static struct hf_id position_id(uint64_t position)
@@ -206,7 +207,8 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
         return HF_LOOKUP_ABSENT;
     }
     if (view->records != NULL && view->records->as_of >= recent->covered_position) {
-        if (view->records->lacks_ids && kind == HF_INDEX_TRANSFER) {
+        if (view->records->lacks_ids && kind == HF_INDEX_TRANSFER &&
+            hf_index_table_get(&view->records->maybe, &key) == NULL) {
             return HF_LOOKUP_ABSENT;
         }
         found = hf_index_table_get(&view->records->index, &key);

@@ -21,8 +21,9 @@ struct hf_records {
     struct hf_index_table index; /* answers; flag HF_RECORD_ABSENT = looked up, not there */
     struct hf_table frames;      /* by position: struct hf_shared_bytes, owned references */
     bool
-        lacks_ids; /* the command's own new ids are all not there, as of as_of: none is in `index` */
-    bool unreadable; /* what was asked for last is damaged in the log: it won't come */
+        lacks_ids; /* of plain packed records: all ids are not there as of as_of, but for those in `maybe`… */
+    struct hf_index_table maybe; /* …which may be there */
+    bool unreadable;             /* what was asked for last is damaged in the log: it won't come */
 };
 
 #define HF_RECORD_ABSENT 0x80000000u

@@ -125,12 +125,38 @@ static struct hf_index_set *acquire_index(struct hf_node *node, struct hf_reques
     return set;
 }
 
+/* Of eight thousand new ids nearly all are told by the filters: only what may be there is noted. false: there are no plain
+ * records, or most of them may be there, or memory is short. */
+static bool sift_plain(const struct hf_index_set *set, struct hf_request *request)
+{
+    const struct hf_command *command = request->command;
+    struct hf_records *records = &request->records;
+    static const struct hf_index_value maybe;
+    hf_index_table_clear(&records->maybe);
+    records->lacks_ids = command != NULL && command->plain != NULL;
+    for (uint32_t i = 0; records->lacks_ids && i < command->op_count; i++) {
+        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = command->plain[i].id};
+        if (hf_index_set_lacks(set, &key)) {
+            continue;
+        }
+        records->lacks_ids = records->maybe.count < command->op_count / 4 + 1 &&
+                             hf_index_table_reserve(&records->maybe, 1);
+        if (records->lacks_ids) {
+            hf_index_table_put(&records->maybe, &key, &maybe);
+        }
+    }
+    return records->lacks_ids;
+}
+
 /* Answers the needed keys as of what the index covers now. */
 static enum hf_err look_up(struct hf_node *node, struct hf_request *request, struct hf_error *error)
 {
     struct hf_records *records = &request->records;
     struct hf_index_set *set = acquire_index(node, request);
     enum hf_err err = HF_ERR_OK;
+    if (!records->lacks_ids) {
+        (void)sift_plain(set, request); /* the index has grown since it was done first */
+    }
     for (size_t i = 0; err == HF_ERR_OK && i < request->needs.key_count; i++) {
         bool found;
         struct hf_index_value value;
@@ -323,25 +349,13 @@ bool hf_node_poll_fetch(struct hf_node *node)
     return true;
 }
 
-/* Are all of eight thousand ids new? Then nothing need be noted of each. */
-static bool lacks_plain(struct hf_index_set *set, const struct hf_command *command)
-{
-    bool lacks = true;
-    for (uint32_t i = 0; lacks && i < command->op_count; i++) {
-        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = command->plain[i].id};
-        lacks = hf_index_set_lacks(set, &key);
-    }
-    return lacks;
-}
-
 /* Most ids and keys are new, and the filters in RAM know it: then the decision need not ask. What may be
  * there is left to the fetch worker, for this thread may be a server's loop and must not wait for a disk. */
 void hf_node_prefetch(struct hf_node *node, struct hf_request *request)
 {
     struct hf_needs *needs = &request->needs;
     struct hf_index_set *set = acquire_index(node, request);
-    if (request->command->plain != NULL && lacks_plain(set, request->command)) {
-        request->records.lacks_ids = true;
+    if (sift_plain(set, request)) {
         hf_index_release(node->index, set);
         return;
     }

@@ -186,7 +186,7 @@ bool hf_index_set_lacks(const struct hf_index_set *set, const struct hf_index_ke
     uint64_t key_hash = hf_run_key_hash(key);
     bool lacks = true;
     for (size_t i = 0; lacks && i < set->run_count; i++) {
-        lacks = hf_run_lacks(set->runs[i], key_hash);
+        lacks = hf_run_lacks(set->runs[i], key, key_hash);
     }
     return lacks;
 }

@@ -80,6 +80,60 @@ static enum hf_err load_filter(struct hf_run *run, uint8_t *page, struct hf_erro
     return HF_ERR_OK;
 }
 
+/* The last key of a kind, and the first one of the next kind; *more false: there is none. */
+static enum hf_err end_of_kind(struct hf_run *run, uint8_t kind, uint8_t *page,
+                               struct hf_index_key *last, struct hf_index_key *next, bool *more,
+                               struct hf_error *error)
+{
+    const struct hf_run_layout *layout = &run->layout;
+    struct hf_index_key behind = {.kind = (uint8_t)(kind + 1)};
+    uint64_t block = hf_run_fence_search(run, &behind);
+    if (block > 0 && hf_index_key_equal(&run->fences[block], &behind)) {
+        block--;
+    }
+    uint32_t count;
+    enum hf_err err = hf_run_block_read(run, block, page, &count, error);
+    if (err != HF_ERR_OK) {
+        return err;
+    }
+    const uint8_t *records = page + HF_RUN_PAGE_HEAD_BYTES;
+    uint32_t at = hf_run_block_search(page, count, &behind);
+    if (at == 0) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "%s: records are out of order", run->name);
+    }
+    *last = hf_get_index_key(records + (size_t)(at - 1) * HF_INDEX_RECORD_BYTES);
+    *more = at < count || block + 1 < layout->data_pages;
+    if (at < count) {
+        *next = hf_get_index_key(records + (size_t)at * HF_INDEX_RECORD_BYTES);
+    } else if (*more) {
+        *next = run->fences[block + 1];
+    }
+    if (*more && next->kind <= kind) {
+        return hf_error_set(error, HF_ERR_CORRUPT, "%s: kinds are out of order", run->name);
+    }
+    return HF_ERR_OK;
+}
+
+/* What range of keys there is of each kind: ids that ascend with time are mostly behind it, and need no filter. */
+static enum hf_err load_ranges(struct hf_run *run, uint8_t *page, struct hf_error *error)
+{
+    struct hf_index_key first = run->layout.info.first_key;
+    bool more = run->layout.data_pages > 0;
+    enum hf_err err = HF_ERR_OK;
+    while (err == HF_ERR_OK && more && run->range_count < HF_RUN_KINDS_MAX) {
+        struct hf_run_range *range = &run->ranges[run->range_count++];
+        range->first = first;
+        if (first.kind == UINT8_MAX) {
+            range->last = run->layout.info.last_key;
+            more = false;
+        } else {
+            err = end_of_kind(run, first.kind, page, &range->last, &first, &more, error);
+        }
+    }
+    run->ranges_known = !more;
+    return err;
+}
+
 static enum hf_err load(struct hf_run *run, struct hf_error *error)
 {
     const struct hf_run_layout *layout = &run->layout;
@@ -96,6 +150,9 @@ static enum hf_err load(struct hf_run *run, struct hf_error *error)
         return hf_error_set(error, HF_ERR_NO_MEMORY, "open %s: memory is short", run->name);
     }
     enum hf_err err = load_fences(run, page, error);
+    if (err == HF_ERR_OK) {
+        err = load_ranges(run, page, error);
+    }
     return err != HF_ERR_OK || !filter_in_ram ? err : load_filter(run, page, error);
 }
 
@@ -236,10 +293,26 @@ uint32_t hf_run_block_search(const uint8_t *page, uint32_t count, const struct h
     return low;
 }
 
-bool hf_run_lacks(const struct hf_run *run, uint64_t key_hash)
+/* Is there no record of the key's kind, or none so low or so high? */
+static bool outside_ranges(const struct hf_run *run, const struct hf_index_key *key)
+{
+    if (!run->ranges_known) {
+        return false;
+    }
+    for (uint32_t i = 0; i < run->range_count; i++) {
+        const struct hf_run_range *range = &run->ranges[i];
+        if (range->first.kind == key->kind) {
+            return hf_index_key_compare(key, &range->first) < 0 ||
+                   hf_index_key_compare(key, &range->last) > 0;
+        }
+    }
+    return true;
+}
+
+bool hf_run_lacks(const struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash)
 {
     uint64_t lines = run->layout.filter_lines;
-    return lines == 0 ||
+    return lines == 0 || outside_ranges(run, key) ||
            (run->filter != NULL &&
             !hf_run_filter_test(
                 run->filter + hf_run_filter_line(key_hash, lines) * HF_RUN_LINE_BYTES, key_hash));
@@ -273,6 +346,9 @@ enum hf_err hf_run_get(struct hf_run *run, const struct hf_index_key *key, uint6
     *found = false;
     *value = (struct hf_index_value){0};
     if (layout->info.record_count == 0) {
+        return HF_ERR_OK;
+    }
+    if (outside_ranges(run, key)) {
         return HF_ERR_OK;
     }
     enum hf_err err = filter_test(run, key_hash, page, &maybe, error);

@@ -12,7 +12,7 @@
  *    before that the name ends with `.run.tmp`.
  * 4. `hash` names the whole content: SHA-256 of the header, which holds SHA-256 of all the rest.
  * 5. RAM of an open run: 32 bytes a block of records (99 records in 4096 bytes), and the filter
- *    (10 bits a record) if it is not above HF_RUN_FILTER_RAM_BYTES_MAX; a larger filter stays on
+ *    (16 bits a record) if it is not above HF_RUN_FILTER_RAM_BYTES_MAX; a larger filter stays on
  *    disk and costs one page read a lookup.
  * 6. A reader may be used by several threads at once; an iterator and a writer by one.
  */
@@ -99,7 +99,7 @@ const struct hf_run_info *hf_run_info(const struct hf_run *run);
 /* Hash of a key for the filters, once a lookup over many runs. */
 uint64_t hf_run_key_hash(const struct hf_index_key *key);
 /* true: the key is not there. false: it may be. Without a look at the disk. */
-bool hf_run_lacks(const struct hf_run *run, uint64_t key_hash);
+bool hf_run_lacks(const struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash);
 /* found = false and OK: it is not there. On an error nothing is known. Errors: IO, CORRUPT. */
 enum hf_err hf_run_get(struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash,
                        bool *found, struct hf_index_value *value,

@@ -113,10 +113,20 @@ void hf_run_layout_derive(struct hf_run_layout *layout)
     layout->lines_a_page = block_bytes / HF_RUN_LINE_BYTES - 1;
 }
 
-uint64_t hf_run_filter_lines(uint64_t record_count)
+static uint64_t lines_for(uint64_t record_count, uint64_t bits)
 {
     const uint64_t bits_a_line = HF_RUN_LINE_BYTES * 8;
-    return (record_count * HF_RUN_FILTER_BITS + bits_a_line - 1) / bits_a_line;
+    return (record_count * bits + bits_a_line - 1) / bits_a_line;
+}
+
+uint64_t hf_run_filter_lines(uint64_t record_count)
+{
+    return lines_for(record_count, HF_RUN_FILTER_BITS);
+}
+
+uint64_t hf_run_filter_lines_min(uint64_t record_count)
+{
+    return lines_for(record_count, HF_RUN_FILTER_BITS_MIN);
 }
 
 void hf_run_header_encode(struct hf_run_layout *layout, uint8_t header[HF_STORE_HEADER_BYTES])
@@ -155,7 +165,7 @@ static const char *check_numbers(const struct hf_run_layout *layout, uint64_t fi
     if (layout->data_pages != pages_for(info->record_count, layout->records_a_page) ||
         layout->fence_pages != pages_for(layout->data_pages, layout->fences_a_page) ||
         layout->filter_pages != pages_for(layout->filter_lines, layout->lines_a_page) ||
-        layout->filter_lines < hf_run_filter_lines(info->record_count)) {
+        layout->filter_lines < hf_run_filter_lines_min(info->record_count)) {
         return "its counts do not fit together";
     }
     uint64_t pages = layout->data_pages + layout->fence_pages + layout->filter_pages;

@@ -22,10 +22,13 @@
 #include "store/run.h"
 #include "store/sink.h"
 
-#define HF_RUN_VERSION          1u
-#define HF_RUN_PAGE_HEAD_BYTES  24u
-#define HF_RUN_LINE_BYTES       64u
-#define HF_RUN_FILTER_BITS      10u /* of the filter, for each record */
+#define HF_RUN_VERSION         1u
+#define HF_RUN_PAGE_HEAD_BYTES 24u
+#define HF_RUN_LINE_BYTES      64u
+#define HF_RUN_FILTER_BITS                                                                         \
+    16u /* of the filter, for each record: one in 700 keys that are not there passes */
+#define HF_RUN_FILTER_BITS_MIN  10u /* as early runs have it */
+#define HF_RUN_KINDS_MAX        32u /* kinds of keys whose ranges are known */
 #define HF_RUN_RECORD_COUNT_MAX ((uint64_t)1 << 37)
 
 /* A header in memory, with what follows from it. */
@@ -46,6 +49,8 @@ struct hf_run_layout {
 void hf_run_layout_derive(struct hf_run_layout *layout);
 /* Filter lines for so many records. */
 uint64_t hf_run_filter_lines(uint64_t record_count);
+/* No run has fewer. */
+uint64_t hf_run_filter_lines_min(uint64_t record_count);
 
 /* Also sets info.ref.hash, which is the hash of these bytes. */
 void hf_run_header_encode(struct hf_run_layout *layout, uint8_t header[HF_STORE_HEADER_BYTES]);
@@ -86,12 +91,20 @@ static inline int hf_run_key_compare(const uint8_t *encoded, const struct hf_ind
     return sub < key->sub ? -1 : sub > key->sub;
 }
 
+/* First and last key of a kind. */
+struct hf_run_range {
+    struct hf_index_key first, last;
+};
+
 struct hf_run {
-    struct hf_run_layout layout;  /* the header */
-    struct hf_outside *outside;   /* borrowed */
-    struct hf_file *file;         /* open for reading */
-    struct hf_index_key *fences;  /* data_pages of them, owned; NULL if there is none */
-    uint8_t *filter;              /* filter_lines lines, owned; NULL = they stay on disk */
+    struct hf_run_layout layout; /* the header */
+    struct hf_outside *outside;  /* borrowed */
+    struct hf_file *file;        /* open for reading */
+    struct hf_index_key *fences; /* data_pages of them, owned; NULL if there is none */
+    uint8_t *filter;             /* filter_lines lines, owned; NULL = they stay on disk */
+    struct hf_run_range ranges[HF_RUN_KINDS_MAX]; /* range_count of them, by kind, none left out… */
+    uint32_t range_count;
+    bool ranges_known;            /* …unless there are too many kinds */
     atomic_uint reference_count;  /* the last one closes */
     char name[HF_RUN_NAME_BYTES]; /* file name, for texts */
 };

@@ -3,13 +3,18 @@
 #include "base/check.h"
 #include "store/run_priv.h"
 
+#define FILTER_AHEAD 16u /* lines of the filter that are asked for before they are written */
+
 struct hf_run_writer {
-    struct hf_sink sink;          /* the file */
-    struct hf_run_layout layout;  /* grows with the records; sizes are set by finish */
-    struct hf_buffer fences;      /* encoded first keys of the data pages */
-    uint64_t record_count_max;    /* of the meta */
-    uint64_t page_number;         /* of the page that is being filled */
-    uint8_t *filter;              /* all lines, owned; NULL if there is none */
+    struct hf_sink sink;         /* the file */
+    struct hf_run_layout layout; /* grows with the records; sizes are set by finish */
+    struct hf_buffer fences;     /* encoded first keys of the data pages */
+    uint64_t record_count_max;   /* of the meta */
+    uint64_t page_number;        /* of the page that is being filled */
+    uint8_t *filter;             /* all lines, owned; NULL if there is none */
+    uint64_t hashes
+        [FILTER_AHEAD]; /* ring of keys that are not in the filter yet: their lines were asked for */
+    uint64_t hash_count;          /* of all keys that came */
     uint8_t *page;                /* block_bytes, owned: the page that is being filled */
     uint32_t page_entries;        /* in it */
     bool failed;                  /* only abort may follow */
@@ -81,6 +86,32 @@ static enum hf_err page_out(struct hf_run_writer *writer, struct hf_error *error
     return err;
 }
 
+static uint8_t *filter_line(const struct hf_run_writer *writer, uint64_t key_hash)
+{
+    return writer->filter +
+           hf_run_filter_line(key_hash, writer->layout.filter_lines) * HF_RUN_LINE_BYTES;
+}
+
+/* Into the filter, a little later: its lines lie all over the memory. */
+static void note_key(struct hf_run_writer *writer, uint64_t key_hash)
+{
+    uint64_t *slot = &writer->hashes[writer->hash_count % FILTER_AHEAD];
+    if (writer->hash_count >= FILTER_AHEAD) {
+        hf_run_filter_set(filter_line(writer, *slot), *slot);
+    }
+    __builtin_prefetch(filter_line(writer, key_hash), 1);
+    *slot = key_hash;
+    writer->hash_count++;
+}
+
+static void finish_filter(struct hf_run_writer *writer)
+{
+    uint64_t left = hf_min_u64(writer->hash_count, FILTER_AHEAD);
+    for (uint64_t i = 0; i < left; i++) {
+        hf_run_filter_set(filter_line(writer, writer->hashes[i]), writer->hashes[i]);
+    }
+}
+
 static enum hf_err add(struct hf_run_writer *writer, const struct hf_index_key *key,
                        const struct hf_index_value *value, struct hf_error *error)
 {
@@ -103,9 +134,7 @@ static enum hf_err add(struct hf_run_writer *writer, const struct hf_index_key *
         }
     }
     writer->page_entries++;
-    uint64_t key_hash = hf_run_key_hash(key);
-    uint64_t line = hf_run_filter_line(key_hash, layout->filter_lines);
-    hf_run_filter_set(writer->filter + line * HF_RUN_LINE_BYTES, key_hash);
+    note_key(writer, hf_run_key_hash(key));
     if (layout->info.record_count == 0) {
         layout->info.first_key = *key;
     }
@@ -148,6 +177,7 @@ static enum hf_err finish(struct hf_run_writer *writer, struct hf_error *error)
 {
     struct hf_run_layout *layout = &writer->layout;
     enum hf_err err = HF_ERR_OK;
+    finish_filter(writer);
     if (writer->page_entries > 0) {
         err = page_out(writer, error);
     }

@@ -148,7 +148,7 @@ static void check_get(struct hf_run *run, const struct record *records, size_t c
     size_t at = lower_bound(records, count, key);
     bool there = at < count && hf_index_key_equal(&records[at].key, key);
     assert_int_equal(hf_run_get(run, key, hf_run_key_hash(key), &found, &value, NULL), HF_ERR_OK);
-    assert_false(found && hf_run_lacks(run, hf_run_key_hash(key)));
+    assert_false(found && hf_run_lacks(run, key, hf_run_key_hash(key)));
     assert_int_equal(found, there);
     if (there) {
         assert_memory_equal(&value, &records[at].value, sizeof(value));
