@@ -197,7 +197,12 @@ static enum hf_step decide_one(struct each *each, uint32_t at)
 {
     struct hf_deciding *d = each->d;
     const struct hf_op *op = &d->command->ops[at];
-    bool known = d->known[at];
+    const struct hf_index_value *own =
+        op->has_id && !d->known[at] ? hf_draft_id(d, hf_index_kind_of(op), &op->id.id) : NULL;
+    if (own != NULL) { /* the same id twice in one request */
+        each->values[at] = *own;
+    }
+    bool known = d->known[at] || own != NULL;
     if (known) {
         return decide_known(each, at, 1, &known);
     }
@@ -207,17 +212,8 @@ static enum hf_step decide_one(struct each *each, uint32_t at)
     if (step == STEP_OK || step == STEP_STOP) {
         return step;
     }
-    if (op->type == HF_OP_OPEN_ACCOUNT) {
-        return decide_account(each, at, step);
-    }
-    const struct hf_index_value *own =
-        d->code == exists_code(op) ? hf_draft_id(d, hf_index_kind_of(op), &op->id.id) : NULL;
-    if (own != NULL) { /* the same id twice in one request */
-        each->values[at] = *own;
-        known = true;
-        return decide_known(each, at, 1, &known);
-    }
-    return refuse_unit(each, at, 1);
+    return op->type == HF_OP_OPEN_ACCOUNT ? decide_account(each, at, step)
+                                          : refuse_unit(each, at, 1);
 }
 
 static enum hf_step decide_chain(struct each *each, uint32_t first, uint32_t count)
@@ -247,7 +243,10 @@ static enum hf_step decide_chain(struct each *each, uint32_t first, uint32_t cou
     for (uint32_t i = first; step == STEP_OK && i < first + count; i++) {
         d->where_index = i;
         d->op_index = i;
-        step = hf_decide_op(d, &d->command->ops[i]);
+        const struct hf_op *op = &d->command->ops[i];
+        bool twice = op->has_id &&
+                     hf_draft_id(d, hf_index_kind_of(op), &op->id.id) != NULL; /* in the chain */
+        step = twice ? hf_refuse(d, exists_code(op), HF_KIND_NONE, NULL) : hf_decide_op(d, op);
     }
     if (step != STEP_REFUSED) {
         hf_draft_keep(d);

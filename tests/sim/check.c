@@ -169,12 +169,112 @@ static void adopt_texts(struct hf_model *model, const struct hf_commit *real)
     }
 }
 
+/* A refused unit's event. */
+static bool check_unit_refused(const char *what, const struct hf_event *real,
+                               const struct hf_event *model, char *difference)
+{
+    const struct hf_refused *got = &real->unit_refused.refused;
+    const struct hf_refused *want = &model->unit_refused.refused;
+    if (got->code != want->code || got->index != want->index ||
+        real->unit_refused.count != model->unit_refused.count ||
+        got->spent_count != want->spent_count || got->current.kind != HF_KIND_NONE) {
+        return say(
+            difference, "%s: %s by record %u of %u, %u ids spent; model says %s by %u of %u, %u",
+            what, hf_err_wire(got->code), got->index, real->unit_refused.count, got->spent_count,
+            hf_err_wire(want->code), want->index, model->unit_refused.count, want->spent_count);
+    }
+    for (uint32_t i = 0; i < want->spent_count; i++) {
+        if (got->spent[i].kind != want->spent[i].kind ||
+            !hf_name_equal(&got->spent[i].name, &want->spent[i].name)) {
+            return say(difference, "%s: another id is spent than model says", what);
+        }
+    }
+    return true;
+}
+
+/* The model's events in its order, the real ones in theirs: a strip stands behind the refusals. */
+static bool check_unit_events(const struct hf_commit *real, const struct hf_model_answer *model,
+                              char *difference)
+{
+    char what[80];
+    uint32_t expiries = 0;
+    for (uint32_t i = 0; i < model->event_count; i++) {
+        const struct hf_event *wanted = &model->events[i];
+        const struct hf_event *event = NULL;
+        if (wanted->operation == HF_NO_OPERATION) {
+            event = expiries < real->event_count ? real->events[expiries] : NULL;
+            expiries++;
+        }
+        for (uint32_t j = expiries; event == NULL && j < real->event_count; j++) {
+            event = real->events[j]->operation == wanted->operation ? real->events[j] : NULL;
+        }
+        (void)snprintf(what, sizeof(what), "commit %llu record %u", (ull)real->position,
+                       wanted->operation);
+        if (event == NULL || event->type != wanted->type) {
+            return say(difference, "%s: model says %s", what, hf_event_wire(wanted->type));
+        }
+        bool same = wanted->type == HF_EVENT_UNIT_REFUSED
+                        ? check_unit_refused(what, event, wanted, difference)
+                        : hf_compare_event(what, event, wanted, difference);
+        if (!same) {
+            return false;
+        }
+    }
+    return real->event_count == model->event_count ||
+           say(difference, "commit %llu: %u events, model says %u", (ull)real->position,
+               real->event_count, model->event_count);
+}
+
+static bool check_units(struct hf_checker *checker, const struct hf_command *command,
+                        const struct hf_commit *real, char *difference)
+{
+    struct hf_model *model = checker->model;
+    const struct hf_model_answer *answer =
+        hf_model_decide(model, command, real->position, real->time_us);
+    if (!real->each || !answer->recorded) {
+        return say(difference, "commit %llu: %s", (ull)real->position,
+                   real->each ? "model says that nothing of it is new" : "it is not one of units");
+    }
+    if (!check_unit_events(real, answer, difference)) {
+        return false;
+    }
+    hf_naive_adopt(model, real);
+    hf_naive_commit_ends(model, real);
+    return true;
+}
+
+/* What the client was told of each record. */
+static bool check_outcomes(const char *what, const struct hf_outcome *real,
+                           const struct hf_outcome *model, uint32_t count, char *difference)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (real[i].code != model[i].code || real[i].flags != model[i].flags) {
+            return say(difference, "%s: record %u of %u: %s, flags %u; model says %s, flags %u",
+                       what, i, count, hf_err_wire((enum hf_err)real[i].code), real[i].flags,
+                       hf_err_wire((enum hf_err)model[i].code), model[i].flags);
+        }
+    }
+    return true;
+}
+
+bool hf_checker_outcomes(const struct hf_checker *checker, uint64_t position,
+                         const struct hf_outcome *outcomes, uint32_t count,
+                         char difference[HF_DIFFERENCE_BYTES])
+{
+    char what[80];
+    (void)snprintf(what, sizeof(what), "commit %llu", (ull)position);
+    return check_outcomes(what, outcomes, checker->model->outcomes[position], count, difference);
+}
+
 static bool check_client(struct hf_checker *checker, const struct hf_command *command,
                          const struct hf_commit *real, char *difference)
 {
     struct hf_model *model = checker->model;
     if (!check_header(command, real, difference)) {
         return false;
+    }
+    if (command->kind == HF_COMMAND_EACH) {
+        return check_units(checker, command, real, difference);
     }
     const struct hf_refused *refused = hf_commit_refusal(real);
     const struct hf_model_answer *answer =
@@ -303,6 +403,11 @@ static bool check_told(struct hf_checker *checker, const struct hf_told *told, c
     if (told->outcome == HF_MODEL_REPLAYED) {
         model->counts.replayed_by_key += answer->by_key;
         model->counts.replayed_by_id += !answer->by_key;
+        if (told->unit && told->code != answer->code) {
+            return say(difference, "%s: replays a unit with %s, model says %s", what,
+                       hf_err_wire(told->code), hf_err_wire(answer->code));
+        }
+        model->counts.replayed_units += told->unit;
         return told->replayed_position == answer->replayed_position ||
                say(difference, "%s: replays commit %llu, model says commit %llu", what,
                    (ull)told->replayed_position, (ull)answer->replayed_position);
@@ -314,6 +419,10 @@ static bool check_told(struct hf_checker *checker, const struct hf_told *told, c
     if (told->outcome == HF_MODEL_REFUSED) {
         return check_refusal(what, told->code, told->where, told->index, told->current, answer,
                              difference);
+    }
+    if (told->outcomes != NULL) {
+        return check_outcomes(what, told->outcomes, answer->outcomes, told->command->op_count,
+                              difference);
     }
     return told->draft == NULL || check_events(told->draft, answer, difference);
 }

@@ -27,7 +27,9 @@ struct hf_told {
     enum hf_where where;              /* REFUSED */
     uint32_t index;                   /* REFUSED */
     const struct hf_entity *current;  /* REFUSED; NULL = not compared. Only when it need not wait */
-    uint64_t replayed_position;       /* REPLAYED */
+    const struct hf_outcome *outcomes; /* of a command of units; else NULL */
+    uint64_t replayed_position;        /* REPLAYED */
+    bool unit;                         /* REPLAYED: a unit of that commit, with `code` */
     const struct hf_commit
         *draft;            /* dry run: what would be recorded; NULL = not compared. As above */
     uint64_t saw_position; /* newest commit that the decision knew */
@@ -57,6 +59,11 @@ bool hf_checker_commit(struct hf_checker *checker, const struct hf_command *comm
                        const struct hf_commit *real,
                        char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
 
+/* What was told of the records of the command of units that made the commit at this position, which the model has passed. */
+bool hf_checker_outcomes(const struct hf_checker *checker, uint64_t position,
+                         const struct hf_outcome *outcomes, uint32_t count,
+                         char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
+
 /* Compared at once, or when the model is at saw_position. */
 bool hf_checker_told(struct hf_checker *checker, const struct hf_told *told,
                      char difference[HF_DIFFERENCE_BYTES]) HF_WARN_UNUSED;
@@ -84,6 +91,8 @@ bool hf_checker_drained(struct hf_checker *checker,
 /* Lines "operation transfer accepted 17" … of everything that is counted; returns how many of those that
  * must not be 0 are. */
 size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *out);
+/* The same of commands of units. */
+size_t hf_counts_write_units(const struct hf_model_counts *counts, struct hf_buffer *out);
 void hf_counts_add(struct hf_model_counts *to, const struct hf_model_counts *from);
 
 #endif

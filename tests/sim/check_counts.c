@@ -87,6 +87,28 @@ size_t hf_counts_write(const struct hf_model_counts *counts, struct hf_buffer *o
     return zero;
 }
 
+size_t hf_counts_write_units(const struct hf_model_counts *counts, struct hf_buffer *out)
+{
+    static const enum hf_err codes[] = {
+        HF_ERR_ACCOUNT_NOT_FOUND, HF_ERR_HOLD_NOT_FOUND,     HF_ERR_TRANSFER_EXISTS,
+        HF_ERR_HOLD_EXISTS,       HF_ERR_HOLD_NOT_OPEN,      HF_ERR_ACCOUNT_CLOSED,
+        HF_ERR_LIMIT_EXCEEDED,    HF_ERR_INSUFFICIENT_FUNDS, HF_ERR_ASSET_MISMATCH,
+        HF_ERR_AMOUNT_INVALID,    HF_ERR_ACCOUNT_FROZEN,
+    };
+    size_t zero = line(out, "units", "commands", "", counts->of_units);
+    zero += line(out, "records", "accepted", "", counts->records[0][0]);
+    zero += line(out, "records", "accepted", "replayed", counts->records[0][1]);
+    zero += line(out, "records", "refused", "", counts->records[1][0]);
+    zero += line(out, "records", "refused", "replayed", counts->records[1][1]);
+    zero += line(out, "records", "in chains", "", counts->records_of_chains);
+    zero += line(out, "units", "replayed as commits", "", counts->replayed_units);
+    for (size_t i = 0; i < HF_ARRAY_COUNT(codes); i++) {
+        zero +=
+            line(out, "unit refused", hf_err_wire(codes[i]), "", counts->units_refused[codes[i]]);
+    }
+    return zero;
+}
+
 _Static_assert(sizeof(struct hf_model_counts) % sizeof(uint64_t) == 0, "only 64-bit counts");
 
 void hf_counts_add(struct hf_model_counts *to, const struct hf_model_counts *from)

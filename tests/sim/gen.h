@@ -89,12 +89,31 @@ struct hf_gen_subscription {
     uint64_t parked_count;                                /* shown */
 };
 
+#define HF_GEN_REQUESTS    12 /* of packed records, that may come again */
+#define HF_GEN_RECORDS_MAX 40
+
+/* A packed record. */
+struct hf_gen_record {
+    struct hf_packed_transfer plain; /* CAPTURE, VOID: `from` is the hold */
+    uint64_t timeout_ms;             /* HOLD */
+    uint8_t type;                    /* an enum hf_op_type: TRANSFER, HOLD, CAPTURE or VOID */
+    bool linked;
+    bool final;      /* CAPTURE */
+    bool has_amount; /* CAPTURE: else all that is left */
+};
+
+struct hf_gen_request {
+    struct hf_gen_record records[HF_GEN_RECORDS_MAX];
+    uint32_t count;
+};
+
 struct hf_gen_knobs {
     uint64_t short_timeout_ms_max; /* holds and leases that soon expire */
     uint32_t short_timeout_ppm;    /* how many of them */
     uint32_t duplicate_ppm;        /* earlier commands once more, of one kind or another */
     uint32_t dry_run_ppm;          /* of commands */
     uint32_t big_ppm;              /* documents of some 600 KB, so that a patch is too large */
+    uint32_t units_ppm;            /* of commands that are of units */
     uint32_t spoil_ppm;            /* of choices that are deliberately wrong */
     bool tag_unkeyed; /* a command without a key gets metadata {"n":N}, N its number from 1 */
 };
@@ -120,6 +139,8 @@ struct hf_gen {
     struct hf_gen_recipe recipes[HF_GEN_RECIPES]; /* ring */
     uint64_t recipe_count;                        /* made */
     struct hf_gen_recipe work;                    /* the one being made */
+    struct hf_gen_request requests[HF_GEN_REQUESTS]; /* ring */
+    uint64_t request_count;                          /* made */
 };
 
 void hf_gen_init(struct hf_gen *gen, uint64_t seed);

@@ -288,6 +288,12 @@ void hf_gen_command(struct hf_gen *gen, struct hf_command *command)
         opening_command(gen, 0, 6);
     } else if (gen->made == 1) {
         opening_command(gen, 6, 6);
+    } else if (hf_sim_random_chance(&gen->random, gen->knobs.units_ppm)) {
+        hf_gen_units(gen, command);
+        return;
+    } else if (hf_sim_random_chance(&gen->random, gen->knobs.units_ppm / 4) &&
+               hf_gen_repeat_as_json(gen, &gen->work.ops[0])) {
+        gen->work.op_count = 1;
     } else if (hf_sim_random_chance(&gen->random, gen->knobs.duplicate_ppm)) {
         duplicate_command(gen);
     } else if (hf_gen_percent(gen, 1)) {

@@ -34,6 +34,11 @@ void hf_gen_condition(struct hf_gen *gen, struct hf_condition_fields *condition)
 /* gen_command.c */
 void hf_gen_random_key(struct hf_gen *gen);
 
+/* gen_units.c */
+void hf_gen_units(struct hf_gen *gen, struct hf_command *command);
+/* An earlier packed transfer as an operation of a commit; false: none fits. */
+bool hf_gen_repeat_as_json(struct hf_gen *gen, struct hf_op_fields *op);
+
 /* gen_queue.c */
 void hf_gen_publish(struct hf_gen *gen, struct hf_op_fields *op);
 void hf_gen_ack(struct hf_gen *gen, struct hf_op_fields *op); /* or a nack */

@@ -117,7 +117,7 @@ static void index_commands(struct judge *judge)
 /* JSON texts that mean the same have the same fingerprint: does this command have these very bytes? */
 static bool same_texts(const struct hf_command *command, const struct hf_commit *commit)
 {
-    for (uint32_t i = 0; i < commit->event_count; i++) {
+    for (uint32_t i = 0; command->kind != HF_COMMAND_EACH && i < commit->event_count; i++) {
         const struct hf_event *event = commit->events[i];
         if (event->operation >= command->op_count) {
             continue;
@@ -242,6 +242,12 @@ static bool check_made(struct judge *judge, const struct run_submission *submiss
         return fail_answer(judge, submission, "two submissions were told that it was new");
     }
     stored->told_new = true;
+    char difference[HF_DIFFERENCE_BYTES];
+    if (submission->outcomes != NULL &&
+        !hf_checker_outcomes(&judge->checker, submission->answer.position, submission->outcomes,
+                             submission->op->command->op_count, difference)) {
+        return fail_answer(judge, submission, difference);
+    }
     return check_code(judge, submission, &stored->commit);
 }
 
@@ -298,6 +304,7 @@ static bool check_unrecorded(struct judge *judge, const struct run_submission *s
     struct hf_told told = {
         .command = submission->op->command,
         .outcome = refused == NULL ? HF_MODEL_ACCEPTED : HF_MODEL_REFUSED,
+        .outcomes = submission->outcomes,
         .saw_position = answer->seen_position,
         .time_us = commit.time_us,
     };
@@ -312,6 +319,37 @@ static bool check_unrecorded(struct judge *judge, const struct run_submission *s
     return check_code(judge, submission, &commit) && check_told(judge, submission, &told);
 }
 
+/* A commit of one operation that repeats a unit: its answer is as if the unit had been such a commit. */
+static bool check_unit(struct judge *judge, const struct run_submission *submission)
+{
+    const struct hf_answer *answer = &submission->answer;
+    struct hf_commit commit;
+    struct hf_commit_frame frame;
+    struct hf_error error = {0};
+    size_t at = 0;
+    hf_arena_clear(&judge->scratch);
+    if (!hf_commit_frame_next(answer->frame->data, answer->frame->size_bytes, &at, &frame) ||
+        hf_commit_decode(frame.record, frame.record_bytes, frame.payload, frame.payload_bytes,
+                         &judge->scratch, &commit, &error) != HF_ERR_OK) {
+        return fail_answer(judge, submission, error.text);
+    }
+    if (commit.position != answer->position || commit.each || commit.event_count != 1 ||
+        commit.operation_count != 1) {
+        return fail_answer(judge, submission, "a unit's answer is not one of its own");
+    }
+    const struct hf_refused *refused = hf_commit_refusal(&commit);
+    struct hf_told told = {
+        .command = submission->op->command,
+        .outcome = HF_MODEL_REPLAYED,
+        .code = refused == NULL ? HF_ERR_OK : refused->code,
+        .unit = true,
+        .replayed_position = answer->position,
+        .saw_position = answer->seen_position,
+        .time_us = judge->checker.model->time_us + 1,
+    };
+    return check_code(judge, submission, &commit) && check_told(judge, submission, &told);
+}
+
 static bool check_answer(struct judge *judge, const struct run_submission *submission)
 {
     const struct hf_answer *answer = &submission->answer;
@@ -322,6 +360,10 @@ static bool check_answer(struct judge *judge, const struct run_submission *submi
     }
     if (answer->position == 0) {
         return check_unrecorded(judge, submission);
+    }
+    if (answer->replayed && submission->op->command->kind == HF_COMMAND_COMMIT &&
+        answer->position <= judge->count && judge->commits[answer->position - 1].commit.each) {
+        return check_unit(judge, submission);
     }
     return check_frame(judge, submission) &&
            (answer->replayed ? check_replay(judge, submission) : check_made(judge, submission));

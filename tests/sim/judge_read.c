@@ -21,6 +21,11 @@ void judge_describe(const struct run_op *op, char text[200])
         (void)snprintf(text + used, 200 - used, ": cancel");
         return;
     }
+    if (command->kind == HF_COMMAND_EACH) {
+        (void)snprintf(text + used, 200 - used, ": %u %s records", command->op_count,
+                       command->plain != NULL ? "plain" : "packed");
+        return;
+    }
     for (uint32_t i = 0; i < command->op_count && used < 160; i++) {
         const struct hf_op *one = &command->ops[i];
         used += (size_t)snprintf(

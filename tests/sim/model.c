@@ -25,6 +25,7 @@ void hf_model_free(struct hf_model *model)
     hf_arena_release(&model->arena);
     hf_arena_release(&model->scratch);
     free(model->commands);
+    free(model->outcomes);
     free(model->undos);
     free(model->answer.events);
     free(model->answer.spent);
@@ -300,7 +301,14 @@ const struct hf_command *hf_model_keep(struct hf_model *model, const struct hf_c
             copy->conditions[i].receipt = receipt;
         }
     }
-    for (uint32_t i = 0; i < command->op_count; i++) {
+    if (command->plain != NULL) {
+        struct hf_packed_transfer *plain =
+            hf_arena_alloc(arena, command->op_count * sizeof(*plain));
+        HF_CHECK(plain != NULL);
+        memcpy(plain, command->plain, command->op_count * sizeof(*plain));
+        copy->plain = plain;
+    }
+    for (uint32_t i = 0; command->plain == NULL && i < command->op_count; i++) {
         struct hf_op *op = &copy->ops[i];
         *op = command->ops[i];
         op->subject = hf_model_copy_name(arena, &op->subject);

@@ -14,6 +14,7 @@
 #define HF_TESTS_SIM_MODEL_H
 
 #include "core/commit.h"
+#include "core/decide.h" /* struct hf_outcome */
 #include "sim/model_queue.h"
 
 #define HF_MODEL_BUCKETS 1024
@@ -39,6 +40,19 @@ struct hf_model_counts {
     uint64_t expired_first;               /* holds and leases booked by the command that met them */
     uint64_t expired_by_timer;            /* booked by the system */
     struct hf_naive_counts queue;         /* of topics and subscriptions */
+    uint64_t of_units;                    /* commands of units */
+    uint64_t replayed_units;              /* answers to commits of one operation */
+    uint64_t records[2][2];               /* their records: [refused][replayed] */
+    uint64_t records_of_chains;           /* of these: linked ones */
+    uint64_t units_refused[256];          /* units, by enum hf_err */
+};
+
+/* A unit that was refused. */
+struct hf_model_unit {
+    const struct hf_op *ops; /* spelt out; their texts are gone */
+    uint32_t count;
+    uint32_t cause; /* which of them */
+    enum hf_err code;
 };
 
 enum hf_model_outcome {
@@ -57,8 +71,9 @@ struct hf_model_answer {
     uint32_t index;             /* REFUSED: item of `if` or `do` */
     struct hf_entity current;   /* REFUSED */
     struct hf_str current_text; /* REFUSED: of a document */
-    uint64_t replayed_position; /* REPLAYED */
-    bool by_key;                /* REPLAYED by key, else by id */
+    const struct hf_outcome *outcomes; /* of a command of units, by operation; else NULL */
+    uint64_t replayed_position;        /* REPLAYED */
+    bool by_key;                       /* REPLAYED by key, else by id */
     uint32_t event_count; /* of a recorded answer; expiries first, then one event per operation */
     struct hf_event *events; /* owned by the model; REFUSED holds them before its REFUSED event */
     uint32_t event_capacity; /* room */
@@ -70,18 +85,21 @@ struct hf_model_answer {
 /* Anything with a name. */
 struct hf_model_thing {
     enum hf_kind kind;
-    struct hf_name name;           /* KEY: principal, a blank, key */
-    struct hf_model_thing *next;   /* in the same bucket */
-    struct hf_model_thing *before; /* made before this one, of the same kind */
-    bool gone;                     /* its making was undone */
-    bool spent;                    /* TRANSFER, HOLD: a refusal took the id */
-    uint64_t made_position;        /* commit that made or spent it; KEY: that answered it */
-    uint64_t made_at_us;           /* its time */
-    struct hf_str text;            /* DOCUMENT: its JSON; ACCOUNT: its metadata, or absent */
-    struct hf_str last_key;        /* DOCUMENT: key of the last change's commit, or absent */
-    bool cancelled;                /* KEY */
-    uint32_t op_index;             /* EVENT: the operation of the commit that appended it */
-    hf_u128 reversed;              /* TRANSFER: sum of its reversals */
+    struct hf_name name;              /* KEY: principal, a blank, key */
+    struct hf_model_thing *next;      /* in the same bucket */
+    struct hf_model_thing *before;    /* made before this one, of the same kind */
+    bool gone;                        /* its making was undone */
+    bool spent;                       /* TRANSFER, HOLD: a refusal took the id */
+    uint64_t made_position;           /* commit that made or spent it; KEY: that answered it */
+    uint64_t made_at_us;              /* its time */
+    struct hf_str text;               /* DOCUMENT: its JSON; ACCOUNT: its metadata, or absent */
+    struct hf_str last_key;           /* DOCUMENT: key of the last change's commit, or absent */
+    bool cancelled;                   /* KEY */
+    uint32_t op_index;                /* EVENT: the operation of the commit that appended it */
+    hf_u128 reversed;                 /* TRANSFER: sum of its reversals */
+    uint64_t first_expires_at_us;     /* HOLD: as it was opened */
+    const struct hf_op *by;           /* TRANSFER, HOLD: the packed record that made it, or NULL */
+    const struct hf_model_unit *unit; /* spent: by the refusal of this unit, or NULL */
     union {
         struct hf_account account;
         struct hf_transfer transfer;
@@ -102,6 +120,7 @@ struct hf_model {
     uint64_t time_us;                                                /* its time */
     struct hf_model_thing *buckets[HF_KIND_COUNT][HF_MODEL_BUCKETS]; /* by the id's bytes */
     struct hf_model_thing *newest[HF_KIND_COUNT];                    /* all of a kind */
+    const struct hf_outcome **outcomes; /* owned array, by position, of commands of units */
     const struct hf_command **commands; /* owned array, by position; NULL = of the system */
     size_t command_capacity;            /* room */
     struct hf_model_undo *undos;        /* owned; copies of what was touched */

@@ -144,6 +144,9 @@ static uint64_t same_commit(const struct hf_model_turn *turn)
         return 0;
     }
     const struct hf_command *was = turn->model->commands[position];
+    if (was->kind == HF_COMMAND_EACH) {
+        return hf_model_repeats_unit(turn) ? position : 0;
+    }
     bool same = command->condition_count == 0 && was->condition_count == 0 &&
                 was->op_count == command->op_count;
     for (uint32_t i = 0; same && i < command->op_count; i++) {
@@ -300,6 +303,10 @@ static void decide(struct hf_model_turn *turn)
     struct hf_model_answer *answer = &model->answer;
     const struct hf_command *command = turn->command;
     bool recorded = command->spends_ids || hf_str_present(command->key);
+    if (command->kind == HF_COMMAND_EACH) {
+        hf_model_decide_units(turn);
+        return;
+    }
     if (by_key(turn)) {
         return;
     }
@@ -374,7 +381,7 @@ static bool is_whole_step(const struct hf_command *command)
     bool ack = false;
     bool publish = false;
     bool effect = false;
-    for (uint32_t i = 0; i < command->op_count; i++) {
+    for (uint32_t i = 0; command->kind == HF_COMMAND_COMMIT && i < command->op_count; i++) {
         enum hf_op_type type = command->ops[i].type;
         ack = ack || type == HF_OP_ACK;
         publish = publish || type == HF_OP_PUBLISH;
@@ -391,9 +398,14 @@ static void remember(struct hf_model *model, const struct hf_command *command, u
         HF_CHECK(model->commands != NULL);
         memset(model->commands + model->command_capacity, 0,
                (capacity - model->command_capacity) * sizeof(const struct hf_command *));
+        model->outcomes = realloc(model->outcomes, capacity * sizeof(const struct hf_outcome *));
+        HF_CHECK(model->outcomes != NULL);
+        memset(model->outcomes + model->command_capacity, 0,
+               (capacity - model->command_capacity) * sizeof(const struct hf_outcome *));
         model->command_capacity = capacity;
     }
     model->commands[position] = hf_model_keep(model, command);
+    model->outcomes[position] = model->answer.outcomes;
 }
 
 static void count(struct hf_model *model, const struct hf_command *command)
@@ -406,7 +418,7 @@ static void count(struct hf_model *model, const struct hf_command *command)
     model->counts.accepted += command->kind == HF_COMMAND_COMMIT;
     model->counts.queue.exactly_once += is_whole_step(command);
     model->counts.cancelled += command->kind == HF_COMMAND_CANCEL_KEY;
-    for (uint32_t i = 0; i < command->op_count; i++) {
+    for (uint32_t i = 0; command->kind == HF_COMMAND_COMMIT && i < command->op_count; i++) {
         model->counts.op_accepted[command->ops[i].type]++;
     }
 }

@@ -286,6 +286,7 @@ static enum hf_err operate_hold(struct hf_model_turn *turn, const struct hf_op *
                                    .version = 1,
                                    .last_position = turn->position,
                                    .modified_at_us = turn->time_us};
+    thing->first_expires_at_us = thing->hold.expires_at_us;
     hf_model_touch(turn->model, from);
     hf_model_touch(turn->model, to);
     from->account.totals.debits_pending += op->amount;

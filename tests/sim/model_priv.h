@@ -55,6 +55,11 @@ bool hf_model_is_due(const struct hf_model_thing *thing, uint64_t time_us);
 /* HF_ERR_OK and a culprit of NULL, or the refusal and what it is about. */
 enum hf_err hf_model_condition(struct hf_model_turn *turn, const struct hf_condition *condition);
 enum hf_err hf_model_operate(struct hf_model_turn *turn, const struct hf_op *op);
+/* model_units.c */
+void hf_model_decide_units(struct hf_model_turn *turn);
+/* Is the command one operation, whose id is there, and the same as a unit of a command of units? The answer's code is then
+ * that of the unit. */
+bool hf_model_repeats_unit(const struct hf_model_turn *turn);
 enum hf_err hf_model_operate_money(struct hf_model_turn *turn, const struct hf_op *op);
 enum hf_err hf_model_operate_thing(struct hf_model_turn *turn, const struct hf_op *op);
 /* Finds what must exist; else the code (or id_collision). */

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/checksum.h"
+#include "core/strip.h"
 
 const char *run_query_name(enum hf_query_type type)
 {
@@ -152,9 +153,18 @@ static struct run_item copy_item(const struct hf_page_item *item)
     struct run_item copy = {.position = item->commit->position,
                             .commit_checksum = commit_checksum(item->commit),
                             .event = UINT32_MAX};
-    for (uint32_t i = 0; i < item->commit->event_count; i++) {
-        if (item->commit->events[i] == item->event) {
+    const struct hf_commit *commit = item->commit;
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        if (commit->events[i] == item->event) {
             copy.event = i;
+        }
+    }
+    bool strip = commit->strip != NULL && !commit->expanded; /* then the event was made apart */
+    for (uint32_t k = 0; strip && k < commit->strip->count; k++) {
+        struct hf_id id = hf_strip_id(commit->strip, k);
+        if (item->event->type == HF_EVENT_TRANSFER_POSTED &&
+            hf_id_equal(&id, &item->event->posting.transfer.name.id)) {
+            copy.event = commit->event_count + k;
         }
     }
     if (item->side != NULL) {

@@ -257,6 +257,7 @@ static void put_model(struct writing *w, const struct report *r)
     struct hf_buffer lines;
     hf_buffer_init(&lines);
     (void)hf_counts_write(&r->model, &lines);
+    (void)hf_counts_write_units(&r->model, &lines);
     const char *at = (const char *)lines.data;
     const char *end = at + lines.size_bytes;
     while (at < end) {

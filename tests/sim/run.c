@@ -99,6 +99,7 @@ static void set_up(struct run *run)
     hf_gen_init(&run->gen, hf_sim_random_u64(&run->random));
     run->gen.knobs.short_timeout_ms_max = 40;
     run->gen.knobs.tag_unkeyed = true;
+    run->gen.knobs.units_ppm = 60000;
     if (run->plan->sagas != NULL) {
         set_up_sagas(run);
     }

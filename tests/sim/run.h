@@ -65,6 +65,7 @@ struct run_submission {
     enum run_end end;
     bool primary;                /* its client waits for it */
     struct hf_answer answer;     /* ANSWERED; frame owned */
+    struct hf_outcome *outcomes; /* of a command of units; owned */
     struct run_reading *reading; /* reads: a copy in the run's arena */
 };
 

@@ -141,14 +141,18 @@ void submission_send(struct run_op *op, struct run_house *house, bool primary)
         .done = done,
         .context = submission,
     };
+    if (op->command != NULL && op->command->kind == HF_COMMAND_EACH) {
+        submission->outcomes = hf_sim_calloc(op->command->op_count, sizeof(*submission->outcomes));
+        submission->request.outcomes = submission->outcomes;
+    }
     run->report->submissions++;
     hf_world_trace(run->world, op->number * 4 + house->number);
     if (house->node == NULL || !hf_world_alive(house->outside)) {
         refuse_at_once(submission, HF_ERR_NOT_READY); /* nobody listens */
         return;
     }
-    if (op->command != NULL && op->command->op_count == 1 &&
-        op->command->ops[0].type == HF_OP_RECEIVE &&
+    if (op->command != NULL && op->command->kind == HF_COMMAND_COMMIT &&
+        op->command->op_count == 1 && op->command->ops[0].type == HF_OP_RECEIVE &&
         hf_sim_random_chance(&run->client_random, HF_PPM / 3)) {
         submission->request.deadline_us =
             house->outside->monotonic_us(house->outside) +
@@ -184,5 +188,6 @@ void submission_lose_all(struct run_house *house)
 void submission_free(struct run_submission *submission)
 {
     hf_answer_release(&submission->answer);
+    free(submission->outcomes);
     free(submission);
 }
