@@ -346,5 +346,14 @@ bool hf_model_repeats_unit(const struct hf_model_turn *turn)
         turn->model->answer.code = thing->unit->code;
         return true;
     }
-    return packed && thing->by != NULL && made_by(thing, op);
+    if (!packed || thing->by == NULL || !made_by(thing, op)) {
+        return false;
+    }
+    /* The texts must be those of the accounts: others may have the same bits. */
+    bool hold = op->type == HF_OP_HOLD;
+    const struct hf_name *from = hold ? &thing->hold.from : &thing->transfer.from;
+    const struct hf_name *to = hold ? &thing->hold.to : &thing->transfer.to;
+    bool moves = hold || op->type == HF_OP_TRANSFER;
+    return !moves ||
+           (hf_str_equal(from->text, op->subject.text) && hf_str_equal(to->text, op->to.text));
 }
