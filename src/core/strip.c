@@ -172,17 +172,42 @@ static bool in_order(const struct hf_strip *strip)
     return accounts == strip->account_count && assets == strip->asset_count;
 }
 
-/* Room for the sums: no total can pass the most that it may be. */
-static bool totals_fit(const struct hf_strip *strip)
+/* Could a total pass the most that it may be? Hardly ever. */
+static bool is_near_the_most(const struct hf_strip *strip)
 {
     hf_u128 most = HF_TOTAL_MAX - ((hf_u128)HF_COMMIT_OPERATIONS_MAX << 64);
+    bool near = false;
     for (uint32_t i = 0; i < strip->account_count; i++) {
         const struct hf_totals *totals = &strip->accounts[i].totals;
-        if (totals->debits_posted > most || totals->credits_posted > most) {
-            return false;
-        }
+        near = near || totals->debits_posted > most || totals->credits_posted > most;
     }
-    return true;
+    return near;
+}
+
+/* No total passes the most that it may be. */
+static bool totals_fit(struct hf_codec *codec, const struct hf_strip *strip)
+{
+    if (!is_near_the_most(strip)) {
+        return true;
+    }
+    struct hf_totals *sums = hf_arena_alloc(codec->arena, strip->account_count * sizeof(*sums));
+    if (sums == NULL) {
+        codec->short_memory = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < strip->account_count; i++) {
+        sums[i] = strip->accounts[i].totals;
+    }
+    bool fit = true;
+    for (uint32_t k = 0; fit && k < strip->count; k++) {
+        hf_u128 *debits = &sums[hf_strip_from(strip, k)].debits_posted;
+        hf_u128 *credits = &sums[hf_strip_to(strip, k)].credits_posted;
+        uint64_t amount = hf_strip_amount(strip, k);
+        fit = amount <= HF_TOTAL_MAX - *debits && amount <= HF_TOTAL_MAX - *credits;
+        *debits += fit ? amount : 0;
+        *credits += fit ? amount : 0;
+    }
+    return fit;
 }
 
 static bool read_head(struct hf_codec *codec, struct hf_strip *strip)
@@ -236,7 +261,7 @@ const struct hf_strip *hf_read_strip(struct hf_codec *codec, const struct hf_com
             hf_codec_fail(codec, "event before a strip");
         }
     }
-    if (!hf_codec_ok(codec) || !commit->each || !in_order(strip) || !totals_fit(strip) ||
+    if (!hf_codec_ok(codec) || !commit->each || !in_order(strip) || !totals_fit(codec, strip) ||
         !columns_say_something(strip, commit->operation_count)) {
         hf_codec_fail(codec, "strip");
         return NULL;
