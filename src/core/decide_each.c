@@ -253,7 +253,11 @@ static enum hf_step decide_chain(struct each *each, uint32_t first, uint32_t cou
         return step;
     }
     const struct hf_deciding refusal = *d;
+#ifndef HF_BUG_HALF_CHAIN
     hf_draft_take_back(d, &savepoint);
+#else
+    hf_draft_keep(d);
+#endif
     d->code = refusal.code;
     d->where_index = refusal.where_index;
     d->current_kind = refusal.current_kind;
