@@ -24,6 +24,8 @@ serves a data directory over HTTP. The commands
 ask a server;
 .B relay
 brings the rows of another database's outbox to one;
+.B bench
+puts a load on one;
 .B feed
 shows what has happened on one;
 .BR commit ", " get ", " import " and " status

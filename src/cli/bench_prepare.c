@@ -8,6 +8,7 @@
 #define RECORDS     HOLDFAST_PACKED_RECORDS_MAX
 #define FUNDS       (UINT64_C(1) << 50) /* each account gets: more than it will ever spend */
 #define PAGE        1000
+#define WORLD       (UINT64_C(1) << 63) /* number of the account that funds all others */
 #define FUNDING_RUN 0x66756e6400000000u /* ids of funding, apart from the load's */
 
 /* Asks, and wants one of two statuses. */
@@ -43,30 +44,30 @@ static bool all_accepted(const struct hf_bench_line *line, const char *what, str
     return refused == 0;
 }
 
-static void put_account(struct hf_buffer *to, uint64_t i, bool world)
+static void put_account(struct hf_buffer *to, uint64_t number)
 {
     uint8_t *record = hf_buffer_extend(to, HOLDFAST_PACKED_BYTES);
     if (record != NULL) {
         memset(record, 0, HOLDFAST_PACKED_BYTES);
-        hf_bench_account_id(i, record + HOLDFAST_ACCOUNT_ID);
+        hf_bench_account_id(number, record + HOLDFAST_ACCOUNT_ID);
         memcpy(record + HOLDFAST_ACCOUNT_ASSET, HF_BENCH_ASSET, strlen(HF_BENCH_ASSET));
-        hf_put_u32(record + HOLDFAST_ACCOUNT_FLAGS, world ? HOLDFAST_FLAG_NO_FLOOR : 0);
+        hf_put_u32(record + HOLDFAST_ACCOUNT_FLAGS, number == WORLD ? HOLDFAST_FLAG_NO_FLOOR : 0);
     }
 }
 
-/* The world is the account behind the last one. */
+/* Behind the last account the world is opened. */
 static void put_record(const struct hf_bench_maker *maker, bool funds, uint64_t i,
                        struct hf_buffer *to)
 {
     const struct hf_bench_plan *plan = maker->plan;
     if (!funds) {
-        put_account(to, i, i == plan->accounts);
+        put_account(to, i == plan->accounts ? WORLD : i);
         return;
     }
     uint8_t id[16];
     hf_put_u64(id, plan->run ^ FUNDING_RUN);
     hf_put_u64(id + 8, i + 1);
-    hf_bench_put_record(to, maker, id, plan->accounts, i, FUNDS, 0);
+    hf_bench_put_record(to, maker, id, WORLD, i, FUNDS, 0);
 }
 
 static bool send_all(const struct hf_bench_maker *maker, struct hf_bench_line *line, bool funds,

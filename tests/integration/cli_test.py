@@ -18,7 +18,7 @@ from tap import Tap
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("HOLDFAST_BUILD", "build")
 HOLDFAST = os.environ.get("HOLDFAST", os.path.join(BUILD, "holdfast"))
-COMMANDS = ["commit", "get", "import", "export", "verify", "status", "token", "demo"]
+COMMANDS = ["commit", "get", "import", "export", "verify", "status", "token", "demo", "bench"]
 OK, NO, USAGE, ENVIRONMENT = 0, 1, 2, 3
 ACCOUNTS = {"do": [{"op": "open_account", "account": "world", "asset": "USD/2", "floor": None},
                    {"op": "open_account", "account": "users:1", "asset": "USD/2"}]}

@@ -44,7 +44,7 @@ EXPECTED = {"transfer": ["post", "reverse", "show", "list"],
             "feed": [],
             "token": ["create", "list", "revoke", "rotate"],
             "commit": [], "get": [], "import": [], "export": [], "status": [], "verify": [], "serve": [],
-            "backup": [], "restore": [], "demo": []}
+            "backup": [], "restore": [], "demo": [], "bench": []}
 
 tap = Tap()
 check = tap.check
