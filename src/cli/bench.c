@@ -266,7 +266,7 @@ int hf_cli_bench(int argc, char **argv)
         .operands_help = "",
         .help = "Puts a load on a running server and measures rate and latency from outside. It "
                 "opens and\n"
-                "funds accounts of its own (named 62656e63-6866-…) and leaves them there: not for "
+                "funds accounts of its own (named 62656e63-6800-…) and leaves them there: not for "
                 "a ledger\n"
                 "that is in use. Every answer is looked at, and the server's totals are compared "
                 "with the\n"

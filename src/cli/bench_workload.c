@@ -6,7 +6,7 @@
 #include "core/name.h"
 #include "holdfast_packed.h"
 
-#define ACCOUNT_TAG 0x636e656266680000u /* in front of an account's number */
+#define ACCOUNT_TAG 0x62656e6368000000u /* "bench", in front of an account's number */
 #define ZIPF_THETA  0.99
 #define EVENT_FILLER                                                                               \
     "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghij" \

@@ -55,7 +55,7 @@ def open_loop(tap, port):
 
 def refused(tap, port):
     """Accounts that spend more than they have are told as refused, and the totals are still equal."""
-    json_request(port, "PATCH", "/v1/accounts/62656e63-6866-0000-0000-000000000000", {"floor": "90000000000000000000"},
+    json_request(port, "PATCH", "/v1/accounts/62656e63-6800-0000-0000-000000000000", {"floor": "90000000000000000000"},
                  {"Idempotency-Key": "floor"})
     code, got = report(port, "--workload=hot", "--packed", "--transfers=500", "--batch=100", "--accounts=20")
     tap.result(code == 0 and got.get("refused") == 500 and got.get("accepted") == 0 and got.get("totals_equal") is True,
