@@ -58,10 +58,67 @@ static uint64_t prefix_of(const struct hf_index_key *key)
     return prefix;
 }
 
+/* One pass by a byte of the prefix, which keeps the order of what is equal; false: all have the same one, nothing is moved. */
+static bool sort_by_byte(const struct sorted_slot *from, struct sorted_slot *to, size_t count,
+                         unsigned shift)
+{
+    size_t starts[256] = {0};
+    for (size_t i = 0; i < count; i++) {
+        starts[from[i].prefix >> shift & 255]++;
+    }
+    if (starts[from[0].prefix >> shift & 255] == count) {
+        return false;
+    }
+    size_t at = 0;
+    for (size_t byte = 0; byte < 256; byte++) {
+        size_t here = starts[byte];
+        starts[byte] = at;
+        at += here;
+    }
+    for (size_t i = 0; i < count; i++) {
+        to[starts[from[i].prefix >> shift & 255]++] = from[i];
+    }
+    return true;
+}
+
+/* Those of one prefix by their whole keys. Ids that ascend came in their order. */
+static void sort_equal_prefixes(struct sorted_slot *slots, size_t count)
+{
+    for (size_t first = 0; first < count;) {
+        bool sorted = true;
+        size_t end = first + 1;
+        for (; end < count && slots[end].prefix == slots[first].prefix; end++) {
+            sorted = sorted && compare_slots(&slots[end - 1], &slots[end]) < 0;
+        }
+        if (!sorted) {
+            qsort(slots + first, end - first, sizeof(*slots), compare_slots);
+        }
+        first = end;
+    }
+}
+
+/* By key. `spare` has the same room. */
+static void sort_slots(struct sorted_slot *slots, struct sorted_slot *spare, size_t count)
+{
+    struct sorted_slot *from = slots;
+    struct sorted_slot *to = spare;
+    for (unsigned shift = 0; count > 0 && shift < 64; shift += 8) {
+        if (sort_by_byte(from, to, count, shift)) {
+            struct sorted_slot *swap = from;
+            from = to;
+            to = swap;
+        }
+    }
+    if (from != slots) {
+        memcpy(slots, from, count * sizeof(*slots));
+    }
+    sort_equal_prefixes(slots, count);
+}
+
 static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
 {
     const struct hf_index_table *table = &s->state.recent.current;
-    struct sorted_slot *slots = hf_malloc(table->count * sizeof(*slots));
+    struct sorted_slot *slots = hf_malloc(2 * table->count * sizeof(*slots));
     if (slots == NULL) {
         return hf_error_set(s->error, HF_ERR_NO_MEMORY, "out of memory");
     }
@@ -71,7 +128,7 @@ static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
     while ((slot = hf_index_table_next(table, &at)) != NULL) {
         slots[count++] = (struct sorted_slot){prefix_of(&slot->key), slot};
     }
-    qsort(slots, count, sizeof(*slots), compare_slots);
+    sort_slots(slots, slots + count, count);
     enum hf_err err = HF_ERR_OK;
     for (size_t i = 0; err == HF_ERR_OK && i < count; i++) {
         err = hf_run_writer_add(writer, &slots[i].slot->key, &slots[i].slot->value, s->error);
