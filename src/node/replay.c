@@ -60,9 +60,8 @@ static enum hf_err apply_commit(struct hf_replay *replay, const struct hf_commit
 {
     struct hf_commit commit;
     hf_arena_clear(arena);
-    enum hf_err err =
-        hf_commit_decode_compact(frame->record, frame->record_bytes, frame->payload,
-                                 frame->payload_bytes, arena, &commit, error);
+    enum hf_err err = hf_commit_decode_compact(frame->record, frame->record_bytes, frame->payload,
+                                               frame->payload_bytes, arena, &commit, error);
     if (err != HF_ERR_OK) {
         unsigned long long position = replay->state->position;
         return hf_error_wrap(error, "the commit behind %llu", position);
