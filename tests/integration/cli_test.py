@@ -60,7 +60,7 @@ def usage():
               "--json" in out, f"{command} --help", out + err)
         code, out, err = run(command, "--no-such-option")
         check(code == USAGE and not out and err, f"{command}: an unknown option is usage", out + err)
-        if command in ("commit", "status"):  # without a directory they ask a server
+        if command in ("commit", "status", "bench"):  # without a directory they ask a server
             continue
         code, out, err = run(command)
         check(code == USAGE and not out and err, f"{command}: no argument is usage", out + err)
