@@ -107,6 +107,7 @@ static void fund(struct core *core, uint8_t *body, unsigned accounts,
 static void write_body(struct core *core, uint8_t *body, uint64_t first, unsigned accounts,
                        bool random_ids, const uint8_t asset_hash[HF_ASSET_HASH_BYTES])
 {
+    HF_CHECK(accounts > 1);
     for (size_t i = 0; i < RECORDS; i++) {
         uint8_t *record = body + i * HOLDFAST_PACKED_BYTES;
         uint64_t from = next_random(core) % accounts;

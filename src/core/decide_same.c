@@ -18,12 +18,15 @@ static const struct hf_commit *commit_at(struct hf_deciding *d, uint64_t positio
 static const struct hf_event *event_at(struct hf_deciding *d, const struct hf_index_value *at)
 {
     const struct hf_commit *commit = commit_at(d, at->position);
-    if (commit != NULL && at->index >= hf_commit_event_total(commit)) {
+    if (commit == NULL) {
+        return NULL;
+    }
+    if (at->index >= hf_commit_event_total(commit)) {
         d->draft->view.damaged = true;
         return NULL;
     }
-    const struct hf_event *event = commit == NULL ? NULL : hf_commit_event(commit, at->index);
-    d->draft->view.short_memory = d->draft->view.short_memory || (commit != NULL && event == NULL);
+    const struct hf_event *event = hf_commit_event(commit, at->index);
+    d->draft->view.short_memory = d->draft->view.short_memory || event == NULL;
     return event;
 }
 

@@ -260,8 +260,8 @@ static bool make_room(struct strip_draft *s, uint16_t **slots, uint32_t slot_cou
 {
     struct hf_draft *draft = s->d->draft;
     size_t n = s->count;
-    size_t row = 2 * (sizeof(*s->pairs) + sizeof(*s->cells) + sizeof(*s->accounts)) + 16 + 2 + 2 +
-                 8 + 2 + 8 + HF_USER_DATA_BYTES + 4;
+    size_t row = 2 * (sizeof(void *) + sizeof(*s->cells) + sizeof(*s->accounts)) + 16 + 2 + 2 + 8 +
+                 2 + 8 + HF_USER_DATA_BYTES + 4;
     size_t bytes = n * row + slot_count * sizeof(**slots) + 12 * 16;
     if (bytes > draft->strip_room_bytes) {
         void *room = hf_realloc(draft->strip_room, bytes);

@@ -145,20 +145,20 @@ struct hf_transfer {
     struct hf_name name;
     struct hf_name from;
     struct hf_name to;
-    struct hf_asset asset;
-    enum hf_transfer_kind kind;
     struct hf_name of; /* capture: the hold; reversal: the transfer; else absent */
     hf_u128 amount;    /* moved */
     hf_u128 requested; /* asked for: more than amount if balancing */
-    bool up_to;        /* balancing */
     hf_u128 reversed;  /* sum of its reversals (known to reads only) */
-    bool has_effective_at;
-    uint64_t effective_at_us; /* for statements */
     uint64_t position;
     uint64_t posted_at_us;
-    struct hf_payload metadata;            /* or absent */
-    uint8_t user_data[HF_USER_DATA_BYTES]; /* of a packed record, or zero */
-    uint32_t code;                         /* likewise */
+    uint64_t effective_at_us;   /* for statements */
+    struct hf_payload metadata; /* or absent */
+    enum hf_transfer_kind kind;
+    uint32_t code;                         /* of a packed record, or 0 */
+    uint8_t user_data[HF_USER_DATA_BYTES]; /* likewise, or zero */
+    struct hf_asset asset;
+    bool up_to; /* balancing */
+    bool has_effective_at;
 };
 
 /* A published message, by its id: where it is. */

@@ -244,7 +244,7 @@ static void describe_culprit(struct hf_model_turn *turn)
 {
     struct hf_model_answer *answer = &turn->model->answer;
     answer->current = hf_model_entity(turn->culprit);
-    if (answer->current.kind == HF_KIND_DOCUMENT) {
+    if (turn->culprit != NULL && answer->current.kind == HF_KIND_DOCUMENT) {
         answer->current_text = turn->culprit->text;
     }
 }

@@ -151,8 +151,8 @@ static void reserve_with_faults(struct hf_state *state, struct hf_commit *commit
     }
 }
 
-static void apply(struct hf_state *state, struct hf_commit *commit,
-                  struct hf_shared_bytes *frame, bool faults)
+static void apply(struct hf_state *state, struct hf_commit *commit, struct hf_shared_bytes *frame,
+                  bool faults)
 {
     struct hf_error error = {0};
     if (faults) {
