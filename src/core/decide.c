@@ -207,7 +207,7 @@ static enum hf_step replay_unit(struct hf_deciding *d, const struct hf_commit *m
 {
     const struct hf_event *event = NULL;
     enum hf_sameness sameness = hf_compare_recorded(d, 0, 1, 0, at, &event);
-    if (sameness == HF_OTHER) {
+    if (sameness == HF_OTHER || sameness == HF_OTHER_NAME) {
         return STEP_OK;
     }
     if (sameness == HF_SAME_STOP) {
@@ -268,11 +268,12 @@ static enum hf_step decide_ids(struct hf_deciding *d, enum hf_decision *decision
         }
         d->where = HF_WHERE_DO;
         d->where_index = i;
-        if (!name_matches(&command->ops[i], maker, event)) {
+        bool own_name = name_matches(&command->ops[i], maker, event);
+        if (!own_name && i == first) { /* the first failure is the answer */
             return hf_refuse(d, HF_ERR_ID_COLLISION, HF_KIND_NONE, NULL);
         }
         first_event = i == first ? event : first_event;
-        replays = replays && (made_by == NULL || made_by == maker);
+        replays = replays && own_name && (made_by == NULL || made_by == maker);
         made_by = maker;
     }
     if (replays && made_by->has_ops_hash &&

@@ -9,7 +9,8 @@
 #include "base/check.h"
 #include "core/decide_priv.h"
 
-#define GATHER_MAX 16u /* commits asked for at once: each may hold eight thousand records */
+#define GATHER_MIN                                                                                 \
+    16u /* commits asked for at once, at first: each may hold eight thousand records */
 #define DECODED_BYTES_MAX                                                                          \
     (24u << 20) /* of frames decoded to compare known ids: they are ten times as large in memory */
 
@@ -21,9 +22,17 @@ struct each {
 
 /* ---- asking for everything at once ---- */
 
+/* More at once when those that have come were small: records that once came one by one may come again as one request. */
 static bool may_gather(const struct hf_view *view)
 {
-    return view->needs.position_count < GATHER_MAX && !view->short_memory && !view->damaged &&
+    uint64_t most = GATHER_MIN;
+    if (view->needs.position_count >= GATHER_MIN && view->decoded.count > 0 &&
+        view->decoded_bytes < DECODED_BYTES_MAX) {
+        uint64_t average_bytes = view->decoded_bytes / view->decoded.count + 1;
+        uint64_t room = (DECODED_BYTES_MAX - view->decoded_bytes) / average_bytes;
+        most = hf_max_u64(GATHER_MIN, hf_min_u64(room, HF_GATHER_MAX));
+    }
+    return view->needs.position_count < most && !view->short_memory && !view->damaged &&
            view->decoded_bytes <= DECODED_BYTES_MAX;
 }
 
@@ -142,6 +151,7 @@ static enum hf_step decide_known(struct each *each, uint32_t first, uint32_t cou
     struct hf_deciding *d = each->d;
     uint32_t same = 0;
     uint32_t other = first + count;
+    enum hf_err code = HF_ERR_OK;
     for (uint32_t i = 0; i < count; i++) {
         const struct hf_event *event;
         enum hf_sameness sameness = HF_OTHER;
@@ -161,17 +171,22 @@ static enum hf_step decide_known(struct each *each, uint32_t first, uint32_t cou
             return STEP_OK;
         }
         same += sameness == HF_SAME;
-        other = sameness == HF_OTHER && other == first + count ? first + i : other;
+        if (sameness != HF_SAME && code == HF_ERR_OK) {
+            other = first + i;
+            code = sameness == HF_OTHER_NAME ? HF_ERR_ID_COLLISION
+                                             : exists_code(&d->command->ops[other]);
+        }
     }
     if (same == count) {
         tell(each, first, count, first, HF_ERR_OK, HF_OUTCOME_REPLAYED);
         return STEP_OK;
     }
-    for (uint32_t i = 0; other == first + count && i < count; i++) {
-        other = known[i] ? first + i : other; /* all known ones are the same, but others are new */
+    for (uint32_t i = 0; code == HF_ERR_OK && i < count; i++) {
+        other = first + i; /* all known ones are the same, but others are new */
+        code = known[i] ? exists_code(&d->command->ops[other]) : HF_ERR_OK;
     }
     d->where_index = other;
-    (void)hf_refuse(d, exists_code(&d->command->ops[other]), HF_KIND_NONE, NULL);
+    (void)hf_refuse(d, code, HF_KIND_NONE, NULL);
     return refuse_unit(each, first, count);
 }
 

@@ -39,6 +39,10 @@ struct hf_deciding {
     uint64_t repeats;             /* the commit that an idle ack was acked by before; 0 = none */
     struct hf_asset hashed_asset; /* the asset whose hash was asked for last… */
     uint8_t asset_hash[HF_ASSET_HASH_BYTES]; /* …and its hash; len 0: none yet */
+    /* the unit that was compared last with a refused one: each known id of a long chain asks for the hash */
+    uint32_t hashed_first;
+    uint32_t hashed_count; /* 0: none yet */
+    uint8_t unit_hash[16];
     /* the refusal, once there is one */
     enum hf_err code;
     enum hf_where where;
@@ -160,7 +164,8 @@ enum hf_sameness {
     HF_SAME,         /* it took effect, and is what is asked for */
     HF_SAME_REFUSED, /* the unit was refused; event->unit_refused tells */
     HF_OTHER,
-    HF_SAME_STOP, /* something is needed, or memory is short */
+    HF_OTHER_NAME, /* what has these 128 bits has another text */
+    HF_SAME_STOP,  /* something is needed, or memory is short */
 };
 /* Operations first … first + count - 1 are the unit; operation i of it has the known id, which `at` tells of. *event: of
  * SAME_REFUSED. */

@@ -116,6 +116,34 @@ static bool same_effect(struct hf_deciding *d, const struct hf_op *op, const str
     }
 }
 
+/* Repetitions mostly come in the order of the first time, as in opening_of. */
+static bool is_spent_name(struct hf_deciding *d, const struct hf_refused *refused,
+                          const struct hf_name *name)
+{
+    for (uint32_t i = 0; i < refused->spent_count; i++) {
+        uint32_t at = (d->searched + i) % refused->spent_count;
+        if (hf_name_equal(&refused->spent[at].name, name)) {
+            d->searched = at + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Has what the known id stands for the operation's text, too? */
+static bool same_text(struct hf_deciding *d, const struct hf_op *op, const struct hf_event *event)
+{
+    if (event->type == HF_EVENT_UNIT_REFUSED) {
+        return is_spent_name(d, &event->unit_refused.refused, &op->id);
+    }
+    if (event->type == HF_EVENT_REFUSED) {
+        return is_spent_name(d, &event->refused, &op->id);
+    }
+    return hf_name_equal(op->type == HF_OP_HOLD ? &event->posting.hold.name
+                                                : &event->posting.transfer.name,
+                         &op->id);
+}
+
 enum hf_sameness hf_compare_recorded(struct hf_deciding *d, uint32_t first, uint32_t count,
                                      uint32_t i, const struct hf_index_value *at,
                                      const struct hf_event **event)
@@ -125,16 +153,22 @@ enum hf_sameness hf_compare_recorded(struct hf_deciding *d, uint32_t first, uint
     if (*event == NULL) {
         return HF_SAME_STOP;
     }
+    if (!same_text(d, op, *event)) {
+        return HF_OTHER_NAME;
+    }
     if ((*event)->type == HF_EVENT_UNIT_REFUSED) {
         const struct hf_unit_refused *unit = &(*event)->unit_refused;
-        uint8_t hash[sizeof(unit->content_hash)];
         if (unit->count != count) {
             return HF_OTHER;
         }
-        if (!hf_unit_hash(d, &d->command->ops[first], count, hash)) {
+        bool hashed = d->hashed_count == count && d->hashed_first == first;
+        if (!hashed && !hf_unit_hash(d, &d->command->ops[first], count, d->unit_hash)) {
             return HF_SAME_STOP;
         }
-        return memcmp(hash, unit->content_hash, sizeof(hash)) == 0 ? HF_SAME_REFUSED : HF_OTHER;
+        d->hashed_first = first;
+        d->hashed_count = count;
+        return memcmp(d->unit_hash, unit->content_hash, sizeof(d->unit_hash)) == 0 ? HF_SAME_REFUSED
+                                                                                   : HF_OTHER;
     }
     if (op->type == HF_OP_HOLD && (at->flags & HF_INDEX_SPENT) == 0) {
         *event = opening_of(d, &(*event)->posting.hold); /* the index has the newest event */
@@ -170,7 +204,8 @@ enum hf_sameness hf_compare_account(struct hf_deciding *d, const struct hf_op *o
                 opened->has_floor == !op->floor_none && opened->has_ceiling == !op->ceiling_none &&
                 (op->floor_none || opened->floor == op->floor) &&
                 (op->ceiling_none || opened->ceiling == op->ceiling) &&
-                hf_payload_same(&op->metadata, metadata, &short_memory);
+                (d->command->packed || /* a record knows no metadata */
+                 hf_payload_same(&op->metadata, metadata, &short_memory));
     d->draft->view.short_memory = d->draft->view.short_memory || short_memory;
     return short_memory ? HF_SAME_STOP : (same ? HF_SAME : HF_OTHER);
 }
