@@ -56,8 +56,12 @@ static bool same_transfer(struct hf_deciding *d, const struct hf_op *op,
  * one that was found. */
 static const struct hf_event *opening_of(struct hf_deciding *d, const struct hf_hold *hold)
 {
+    struct hf_view *view = &d->draft->view;
     const struct hf_commit *commit = commit_at(d, hold->opened_position);
-    for (uint32_t i = 0; commit != NULL && i < commit->event_count; i++) {
+    if (commit == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < commit->event_count; i++) {
         uint32_t at = (d->searched + i) % commit->event_count;
         const struct hf_event *event = commit->events[at];
         if (event->type == HF_EVENT_HOLD_OPENED &&
@@ -66,7 +70,7 @@ static const struct hf_event *opening_of(struct hf_deciding *d, const struct hf_
             return event;
         }
     }
-    d->draft->view.damaged = d->draft->view.damaged || commit != NULL;
+    view->damaged = true;
     return NULL;
 }
 
