@@ -27,6 +27,7 @@ struct load {
     uint64_t due_ns;      /* --rate: when the next request is due */
     uint64_t sent;        /* requests */
     uint64_t answered_ns; /* the last answer came */
+    uint64_t moved_ns;    /* the last request was sent, or answered */
     struct hf_bench_result *result;
     struct hf_error *error;
 };
@@ -179,6 +180,7 @@ static bool send_next(struct load *load, uint32_t number, uint64_t due_ns)
     hf_buffer_clear(&line->in);
     line->busy = true;
     line->due_ns = due_ns;
+    load->moved_ns = hf_bench_now_ns();
     load->sent++;
     return go_on(load, number);
 }
@@ -202,6 +204,7 @@ static bool go_on(struct load *load, uint32_t number)
     }
     uint64_t now_ns = hf_bench_now_ns();
     load->answered_ns = now_ns;
+    load->moved_ns = now_ns;
     hf_bench_latency_add(&load->result->latency, now_ns - line->due_ns);
     load->result->requests++;
     line->busy = false;
@@ -209,21 +212,28 @@ static bool go_on(struct load *load, uint32_t number)
     return take_answer(load, line);
 }
 
+/* An idle line that has something to send: in the end those alone whose holds wait for their captures. */
+static bool take_idle(struct load *load, uint64_t now_ns, uint32_t *number)
+{
+    bool more = has_more(load, now_ns);
+    for (uint32_t i = load->idle_count; i > 0; i--) {
+        *number = load->idle[i - 1];
+        if (more || must_go_on(load, &load->lines[*number])) {
+            load->idle[i - 1] = load->idle[--load->idle_count];
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Every request that is due and has a line. */
 static bool send_due(struct load *load)
 {
     uint64_t now_ns = hf_bench_now_ns();
     bool ok = true;
-    while (ok && load->idle_count > 0) {
-        uint32_t number = load->idle[load->idle_count - 1];
-        bool bound = must_go_on(load, &load->lines[number]);
-        if (!bound && !has_more(load, now_ns)) {
-            break;
-        }
-        if (load->plan->rate > 0 && load->due_ns > now_ns) {
-            break;
-        }
-        load->idle_count--;
+    uint32_t number;
+    while (ok && (load->plan->rate == 0 || load->due_ns <= now_ns) &&
+           take_idle(load, now_ns, &number)) {
         uint64_t due_ns = now_ns;
         if (load->plan->rate > 0) {
             due_ns = load->due_ns;
@@ -280,7 +290,7 @@ static bool wait_for_events(struct load *load)
         }
     }
     if (ok && load->idle_count < load->plan->connections &&
-        hf_bench_now_ns() - load->answered_ns > ANSWER_NS_MAX) {
+        hf_bench_now_ns() - load->moved_ns > ANSWER_NS_MAX) {
         (void)hf_error_set(load->error, HF_ERR_IO, "no answer in two minutes");
         ok = false;
     }

@@ -43,6 +43,10 @@ def workloads(tap, port):
                    f"{name} {' '.join(more)}", got)
     code, got = report(port, "--workload=holds", "--transfers=1000", "--batch=100", "--accounts=20")
     tap.result(code == 0 and got.get("accepted") == 2000 and got.get("totals_equal") is True, "holds, and their captures", got)
+    for connections in (3, 16, 40):
+        code, got = report(port, "--workload=holds", "--transfers=400", "--batch=3", "--accounts=20", f"--connections={connections}")
+        tap.result(code == 0 and got.get("accepted") == 800 and got.get("totals_equal") is True,
+                   f"in the end every hold of {connections} connections is captured", got)
     code, got = report(port, "--workload=mixed", "--reads=50", "--transfers=300", "--accounts=20", "--connections=4")
     tap.result(code == 0 and got.get("accepted") == 300 and 150 < got["reads"] < 600 and
                got["requests"] == 300 + got["reads"], "half of the requests read", got)
@@ -83,6 +87,7 @@ def told(tap, port, work):
 
 def main():
     tap = Tap()
+    server = None
     work = tempfile.mkdtemp(prefix="holdfast-bench-", dir=os.environ.get("HOLDFAST_TMP", BUILD))
     try:
         directory = os.path.join(work, "data")
@@ -96,6 +101,8 @@ def main():
         good, said = verify(directory)
         tap.result(good, "verify ok", said)
     finally:
+        if server is not None:
+            server.kill()
         shutil.rmtree(work, ignore_errors=True)
     return tap.end()
 
