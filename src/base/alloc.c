@@ -1,6 +1,10 @@
 #include "base/alloc.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE_BYTES ((uintptr_t)2 << 20)
+#define HUGE_BYTES_MIN  ((size_t)4 << 20) /* smaller ones hold no whole huge page, or hardly */
 
 static _Thread_local uint64_t fault_countdown;
 static _Thread_local bool fault_hit;
@@ -29,14 +33,30 @@ bool hf_alloc_fault_hit(void)
     return fault_hit;
 }
 
+/* Large tables are looked at in random order: with huge pages the CPU finds most of their addresses in its own
+ * table of pages (1.2 to 1.4 times the transfers a second, docs/adr/0015-bulk-speed.md). It is advice: where the
+ * system has none, nothing changes. */
+static void *with_huge_pages(void *pointer, size_t size_bytes)
+{
+    if (pointer != NULL && size_bytes >= HUGE_BYTES_MIN) {
+        uintptr_t start = ((uintptr_t)pointer + HUGE_PAGE_BYTES - 1) & ~(HUGE_PAGE_BYTES - 1);
+        uintptr_t end = ((uintptr_t)pointer + size_bytes) & ~(HUGE_PAGE_BYTES - 1);
+        (void)madvise((char *)pointer + (start - (uintptr_t)pointer), end - start, MADV_HUGEPAGE);
+    }
+    return pointer;
+}
+
 void *hf_malloc(size_t size_bytes)
 {
-    return fault_now() ? NULL : malloc(size_bytes == 0 ? 1 : size_bytes);
+    return fault_now() ? NULL
+                       : with_huge_pages(malloc(size_bytes == 0 ? 1 : size_bytes), size_bytes);
 }
 
 void *hf_calloc(size_t count, size_t size_bytes)
 {
-    return fault_now() ? NULL : calloc(count == 0 ? 1 : count, size_bytes == 0 ? 1 : size_bytes);
+    void *pointer =
+        fault_now() ? NULL : calloc(count == 0 ? 1 : count, size_bytes == 0 ? 1 : size_bytes);
+    return pointer == NULL ? NULL : with_huge_pages(pointer, count * size_bytes);
 }
 
 void *hf_realloc(void *pointer, size_t size_bytes)

@@ -178,7 +178,7 @@ enum hf_step hf_look_up_ids(struct hf_deciding *d, struct hf_index_value *values
         if (i + PREFETCH_AHEAD < command->op_count) {
             const struct hf_op *ahead = &command->ops[i + PREFETCH_AHEAD];
             struct hf_index_key key = {.kind = hf_index_kind_of(ahead), .id = ahead->id.id};
-            hf_index_table_prefetch(&d->state->recent.current, &key);
+            hf_recent_prefetch(&d->state->recent, &key);
         }
         if (!op->has_id) {
             continue;

@@ -50,7 +50,7 @@ static enum hf_step check_ids(struct strip_draft *s, uint16_t *slots, uint32_t s
         if (i + LOOK_AHEAD < s->count) {
             struct hf_index_key ahead = {.kind = HF_INDEX_TRANSFER,
                                          .id = s->plain[i + LOOK_AHEAD].id};
-            hf_index_table_prefetch(&d->state->recent.current, &ahead);
+            hf_recent_prefetch(&d->state->recent, &ahead);
         }
         struct hf_index_value value;
         enum hf_lookup lookup = hf_view_lookup(&d->draft->view, HF_INDEX_TRANSFER, id, 0, &value);

@@ -80,6 +80,14 @@ const struct hf_index_value *hf_recent_get(const struct hf_recent *recent,
     return value;
 }
 
+void hf_recent_prefetch(const struct hf_recent *recent, const struct hf_index_key *key)
+{
+    hf_index_table_prefetch(&recent->current, key);
+    if (recent->has_frozen) {
+        hf_index_table_prefetch(&recent->frozen, key);
+    }
+}
+
 void hf_recent_add_frame(struct hf_recent *recent, uint64_t position, struct hf_shared_bytes *frame)
 {
     if (recent->frame_count == 0) {

@@ -67,6 +67,8 @@ void hf_recent_put(struct hf_recent *recent, const struct hf_index_key *key,
                    const struct hf_index_value *value);
 const struct hf_index_value *hf_recent_get(const struct hf_recent *recent,
                                            const struct hf_index_key *key);
+/* Asks the CPU for what a get of key will look at first. */
+void hf_recent_prefetch(const struct hf_recent *recent, const struct hf_index_key *key);
 /* Keeps a reference of its own. position follows the newest frame's (or starts anew). */
 void hf_recent_add_frame(struct hf_recent *recent, uint64_t position,
                          struct hf_shared_bytes *frame);
