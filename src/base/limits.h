@@ -55,8 +55,9 @@ struct hf_limits {
     uint32_t expiries_per_batch_max; /* due holds and leases booked by one tick */
     uint32_t queue_scan_max;         /* arrivals of the past taken in by one commit */
     uint64_t queue_lines_max;        /* lines and delayed messages of all subscriptions together */
-    uint64_t checkpoint_every_bytes; /* log bytes between checkpoints */
-    uint64_t checkpoint_every_records; /* recent index records between checkpoints */
+    /* Between checkpoints; a large state waits for more (node/checkpoint.c). */
+    uint64_t checkpoint_every_bytes;   /* of log */
+    uint64_t checkpoint_every_records; /* recent index records */
     uint64_t segment_bytes_first;      /* size of the first log segment */
     uint64_t segment_bytes_max;        /* sizes double up to this */
     uint64_t key_retention_us;         /* log time that an idempotency key is kept */

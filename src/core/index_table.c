@@ -19,7 +19,7 @@ void hf_index_table_release(struct hf_index_table *table)
         hf_free(table->chunks[i]);
     }
     hf_free(table->places);
-    hf_index_table_init(table, table->seed);
+    *table = (struct hf_index_table){.seed = table->seed, .listed = table->listed};
 }
 
 void hf_index_table_clear(struct hf_index_table *table)
@@ -27,9 +27,17 @@ void hf_index_table_clear(struct hf_index_table *table)
     if (table->capacity > CAPACITY_KEPT && table->count < table->capacity / 8) {
         hf_index_table_release(table);
     } else if (table->count > 0) {
-        memset(table->places, 0, table->capacity * sizeof(*table->places));
+        if (!table->listed) {
+            memset(table->places, 0, table->capacity * sizeof(*table->places));
+        }
         table->count = 0;
     }
+}
+
+void hf_index_table_list(struct hf_index_table *table)
+{
+    HF_CHECK(table->count == 0 && table->capacity == 0);
+    table->listed = true;
 }
 
 /* The record with this number from 0: chunk c begins with number CHUNK_MIN * (2^c - 1). */
@@ -113,6 +121,9 @@ bool hf_index_table_reserve(struct hf_index_table *table, size_t more)
         return false;
     }
     size_t needed = table->count + more;
+    if (table->listed) {
+        return needed <= table->room || add_chunks(table, needed);
+    }
     size_t capacity = table->capacity == 0 ? CAPACITY_MIN : table->capacity;
     while (needed > capacity / 4 * 3) {
         capacity *= 2;
@@ -124,7 +135,13 @@ bool hf_index_table_reserve(struct hf_index_table *table, size_t more)
 void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key *key,
                         const struct hf_index_value *value)
 {
-    HF_CHECK(key->kind != 0 && table->capacity > 0);
+    HF_CHECK(key->kind != 0);
+    if (table->listed) {
+        HF_CHECK(table->count < table->room);
+        *record(table, table->count++) = (struct hf_index_slot){*key, *value};
+        return;
+    }
+    HF_CHECK(table->capacity > 0);
     uint32_t hash = hash_of(table, key);
     struct hf_index_place *place = find(table, hash, key);
     if (place->number == 0) {
@@ -139,6 +156,7 @@ void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key 
 const struct hf_index_value *hf_index_table_get(const struct hf_index_table *table,
                                                 const struct hf_index_key *key)
 {
+    HF_CHECK(!table->listed);
     if (table->count == 0) {
         return NULL;
     }
@@ -149,4 +167,10 @@ const struct hf_index_value *hf_index_table_get(const struct hf_index_table *tab
 const struct hf_index_slot *hf_index_table_next(const struct hf_index_table *table, size_t *at)
 {
     return *at < table->count ? record(table, (*at)++) : NULL;
+}
+
+const struct hf_index_slot *hf_index_table_at(const struct hf_index_table *table, size_t number)
+{
+    HF_CHECK(number < table->count);
+    return record(table, number);
 }

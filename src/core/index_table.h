@@ -9,6 +9,9 @@
  *   slots   [hash, number] open addressing; 8 bytes each, so that looking for a new id mostly stays in
  *           the CPU's cache, and growing touches no record
  *   chunks  records 0–15, 16–47, 48–111, …: each chunk is twice as large as the one before
+ *
+ * A table that is `listed` has no slots: it only keeps what is put, a key as often as it is put, for somebody
+ * who is going to sort it (a checkpoint). Nothing can be looked up in it.
  */
 #ifndef HF_CORE_INDEX_TABLE_H
 #define HF_CORE_INDEX_TABLE_H
@@ -34,20 +37,25 @@ struct hf_index_table {
     size_t room;                                       /* records that the chunks have room for */
     struct hf_index_slot *chunks[HF_INDEX_CHUNKS_MAX]; /* owned; NULL behind the last one */
     uint64_t seed;                                     /* of the hash */
+    bool listed;                                       /* no slots */
 };
 
 void hf_index_table_init(struct hf_index_table *table, uint64_t seed);
 void hf_index_table_release(struct hf_index_table *table);
 void hf_index_table_clear(struct hf_index_table *table); /* shrinks if it was hardly used */
 bool hf_index_table_reserve(struct hf_index_table *table, size_t more) HF_WARN_UNUSED;
+/* An empty table becomes a listed one, for good. */
+void hf_index_table_list(struct hf_index_table *table);
 void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key *key,
                         const struct hf_index_value *value);
-/* NULL if it is not there; valid until clear. */
+/* NULL if it is not there; valid until clear. Not of a listed table. */
 const struct hf_index_value *hf_index_table_get(const struct hf_index_table *table,
                                                 const struct hf_index_key *key);
 /* Asks the CPU for what a get or put of key will look at first: a table can be larger than its caches. */
 void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key);
 /* Walk in the order of the puts: `size_t at = 0; while ((slot = …_next(table, &at)) != NULL)`. */
 const struct hf_index_slot *hf_index_table_next(const struct hf_index_table *table, size_t *at);
+/* The number-th put of a new key, from 0, below count. */
+const struct hf_index_slot *hf_index_table_at(const struct hf_index_table *table, size_t number);
 
 #endif

@@ -71,9 +71,13 @@ struct hf_state {
     struct hf_account *
         *strip_accounts; /* owned; strip_apply.c: the accounts of the strip under way */
     size_t strip_capacity;
+    bool only_stored; /* hf_state_only_store was called */
 };
 
 void hf_state_init(struct hf_state *state, uint64_t seed);
+/* The empty state is going to be loaded, replayed and saved, and nothing else: its index records are listed (core/index_table.h)
+ * and its names are not put in order. Nothing may be decided or read with it. */
+void hf_state_only_store(struct hf_state *state);
 void hf_state_release(struct hf_state *state);
 
 /* Memory for everything that this commit will add; expands it if anybody waits for events of transfers. false: memory is

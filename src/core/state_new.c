@@ -119,11 +119,15 @@ bool hf_state_enter(struct hf_state *state, enum hf_kind kind, void *thing)
     if (kind == HF_KIND_ACCOUNT) {
         hf_assets_add_account(&state->assets, thing);
     }
-    return hf_names_insert(named.names, name, (void *)((char *)thing + named.size_bytes));
+    return state->only_stored ||
+           hf_names_insert(named.names, name, (void *)((char *)thing + named.size_bytes));
 }
 
 enum hf_err hf_state_fill_names(struct hf_state *state, enum hf_kind kind)
 {
+    if (state->only_stored) {
+        return HF_ERR_OK;
+    }
     struct named named = named_of(state, kind);
     size_t count = named.table->count;
     struct hf_names_item *items = hf_malloc((count + 1) * sizeof(*items));

@@ -5,6 +5,7 @@
  */
 #include "base/alloc.h"
 #include "base/check.h"
+#include "node/index_sort.h"
 #include "node/node_priv.h"
 
 struct storing {
@@ -33,107 +34,28 @@ static enum hf_err load_from(struct storing *s)
     return err;
 }
 
-/* A slot with the first bytes of its key, so that most comparisons need not look at the slot. */
-struct sorted_slot {
-    uint64_t prefix;                  /* kind and the id's first 7 bytes, big-endian */
-    const struct hf_index_slot *slot; /* in the table */
-};
-
-static int compare_slots(const void *a, const void *b)
-{
-    const struct sorted_slot *left = a;
-    const struct sorted_slot *right = b;
-    if (left->prefix != right->prefix) {
-        return left->prefix < right->prefix ? -1 : 1;
-    }
-    return hf_index_key_compare(&left->slot->key, &right->slot->key);
-}
-
-static uint64_t prefix_of(const struct hf_index_key *key)
-{
-    uint64_t prefix = key->kind;
-    for (size_t i = 0; i < 7; i++) {
-        prefix = prefix << 8 | key->id.bytes[i];
-    }
-    return prefix;
-}
-
-/* One pass by a byte of the prefix, which keeps the order of what is equal; false: all have the same one, nothing is moved. */
-static bool sort_by_byte(const struct sorted_slot *from, struct sorted_slot *to, size_t count,
-                         unsigned shift)
-{
-    size_t starts[256] = {0};
-    for (size_t i = 0; i < count; i++) {
-        starts[from[i].prefix >> shift & 255]++;
-    }
-    if (starts[from[0].prefix >> shift & 255] == count) {
-        return false;
-    }
-    size_t at = 0;
-    for (size_t byte = 0; byte < 256; byte++) {
-        size_t here = starts[byte];
-        starts[byte] = at;
-        at += here;
-    }
-    for (size_t i = 0; i < count; i++) {
-        to[starts[from[i].prefix >> shift & 255]++] = from[i];
-    }
-    return true;
-}
-
-/* Those of one prefix by their whole keys. Ids that ascend came in their order. */
-static void sort_equal_prefixes(struct sorted_slot *slots, size_t count)
-{
-    for (size_t first = 0; first < count;) {
-        bool sorted = true;
-        size_t end = first + 1;
-        for (; end < count && slots[end].prefix == slots[first].prefix; end++) {
-            sorted = sorted && compare_slots(&slots[end - 1], &slots[end]) < 0;
-        }
-        if (!sorted) {
-            qsort(slots + first, end - first, sizeof(*slots), compare_slots);
-        }
-        first = end;
-    }
-}
-
-/* By key. `spare` has the same room. */
-static void sort_slots(struct sorted_slot *slots, struct sorted_slot *spare, size_t count)
-{
-    struct sorted_slot *from = slots;
-    struct sorted_slot *to = spare;
-    for (unsigned shift = 0; count > 0 && shift < 64; shift += 8) {
-        if (sort_by_byte(from, to, count, shift)) {
-            struct sorted_slot *swap = from;
-            from = to;
-            to = swap;
-        }
-    }
-    if (from != slots) {
-        memcpy(slots, from, count * sizeof(*slots));
-    }
-    sort_equal_prefixes(slots, count);
-}
+#define LOG_BYTES_PER_STORED_BYTE 4u /* a stored byte costs about as much as a replayed one */
+#define STORED_BYTES_PER_RECORD   32u
+#define RECORDS_MAX               8000000u /* of RAM: 60 bytes each, twice while a checkpoint is made */
+#define LOOK_AHEAD                16u /* records that are asked for early: they lie in the order of the log */
 
 static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
 {
     const struct hf_index_table *table = &s->state.recent.current;
-    struct sorted_slot *slots = hf_malloc(2 * table->count * sizeof(*slots));
-    if (slots == NULL) {
+    size_t count;
+    struct hf_index_sorted *sorted = hf_index_sort(table, &count);
+    if (sorted == NULL) {
         return hf_error_set(s->error, HF_ERR_NO_MEMORY, "out of memory");
     }
-    size_t at = 0;
-    size_t count = 0;
-    const struct hf_index_slot *slot;
-    while ((slot = hf_index_table_next(table, &at)) != NULL) {
-        slots[count++] = (struct sorted_slot){prefix_of(&slot->key), slot};
-    }
-    sort_slots(slots, slots + count, count);
     enum hf_err err = HF_ERR_OK;
     for (size_t i = 0; err == HF_ERR_OK && i < count; i++) {
-        err = hf_run_writer_add(writer, &slots[i].slot->key, &slots[i].slot->value, s->error);
+        if (i + LOOK_AHEAD < count) {
+            __builtin_prefetch(hf_index_table_at(table, sorted[i + LOOK_AHEAD].number));
+        }
+        const struct hf_index_slot *slot = hf_index_table_at(table, sorted[i].number);
+        err = hf_run_writer_add(writer, &slot->key, &slot->value, s->error);
     }
-    hf_free(slots);
+    hf_free(sorted);
     return err;
 }
 
@@ -216,6 +138,7 @@ static enum hf_err store_state(struct storing *s, const struct hf_run_ref *ref)
             struct hf_checkpoint_info info;
             err = hf_checkpoint_writer_finish(s->writer, &info, s->error);
             s->job->state_hash = info.state_hash;
+            s->job->file_bytes = info.file_bytes;
         }
     }
     hf_free(runs);
@@ -279,6 +202,7 @@ static void run(struct hf_job *hf_job)
     struct hf_node *node = job->node;
     struct storing storing = {.node = node, .job = job, .error = &job->error};
     hf_state_init(&storing.state, job->seed);
+    hf_state_only_store(&storing.state);
     storing.replay.state = &storing.state;
     job->error = (struct hf_error){0};
     job->err = job->has_unadded ? HF_ERR_OK : store(&storing);
@@ -294,12 +218,17 @@ static void run(struct hf_job *hf_job)
     node->outside->ring(node->outside);
 }
 
+/* A checkpoint reads and writes the whole state: a large one is stored when the log behind it is worth that. */
 static bool is_due(const struct hf_node *node)
 {
+    uint64_t bytes = hf_max_u64(node->limits.checkpoint_every_bytes,
+                                node->stored_bytes * LOG_BYTES_PER_STORED_BYTE);
+    uint64_t records =
+        hf_max_u64(node->limits.checkpoint_every_records,
+                   hf_min_u64(node->stored_bytes / STORED_BYTES_PER_RECORD, RECORDS_MAX));
     return node->checkpoint.wanted ||
-           (node->checkpoints &&
-            (node->log_bytes_since_checkpoint >= node->limits.checkpoint_every_bytes ||
-             node->state.recent.current.count >= node->limits.checkpoint_every_records));
+           (node->checkpoints && (node->log_bytes_since_checkpoint >= bytes ||
+                                  node->state.recent.current.count >= records));
 }
 
 void hf_node_freeze(struct hf_node *node)
@@ -342,6 +271,7 @@ static void take_stored(struct hf_node *node)
     struct hf_recent *recent = &node->state.recent;
     node->stored_position = job->unadded.to_position;
     node->stored_hash = job->state_hash;
+    node->stored_bytes = job->file_bytes;
     atomic_store_explicit(&node->prefetch, true, memory_order_release);
     /* A state rebuilt meanwhile has no frozen part of this position: it still holds all in RAM. */
     if (recent->has_frozen && recent->frozen_position == node->stored_position) {

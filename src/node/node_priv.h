@@ -60,7 +60,8 @@ struct hf_checkpoint_job {
     bool running;
     enum hf_err err; /* how it ended */
     struct hf_error error;
-    struct hf_hash state_hash;
+    struct hf_hash state_hash; /* of the stored checkpoint */
+    uint64_t file_bytes;       /* of its file */
     bool has_unadded;          /* a stored checkpoint's run could not be opened yet */
     struct hf_run_ref unadded; /* the newest stored checkpoint's run */
 };
@@ -99,6 +100,7 @@ struct hf_node {
     uint64_t log_bytes_since_checkpoint;
     uint64_t stored_position;     /* of the newest checkpoint whose run is in the index; 0 = none */
     struct hf_hash stored_hash;   /* of its canonical state */
+    uint64_t stored_bytes;        /* of its file */
     uint64_t seed;                /* of hash tables */
     struct hf_node_status counts; /* what status counts, before it is published */
     struct hf_request_list ready; /* to be decided, before those in the queue */

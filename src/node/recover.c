@@ -56,6 +56,7 @@ static enum hf_err load_checkpoint(struct hf_node *node, struct hf_replay *repla
         node->stored_position = replay->state->position;
         if (checkpoint != NULL) {
             node->stored_hash = hf_checkpoint_info(checkpoint)->state_hash;
+            node->stored_bytes = hf_checkpoint_info(checkpoint)->file_bytes;
         }
     }
     hf_checkpoint_close(checkpoint);
