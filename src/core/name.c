@@ -1,5 +1,6 @@
 #include "core/name.h"
 
+#include "base/bytes.h"
 #include "base/hash_memo.h"
 #include "base/sha256.h"
 
@@ -154,19 +155,29 @@ bool hf_name_make_again(struct hf_str text, struct hf_arena *arena, struct hf_na
     return make(text, true, arena, name);
 }
 
+/* The 8 hex digits of 4 bytes, as bytes of a number: in all of them at once. */
+static uint64_t hex_digits(uint32_t bytes)
+{
+    uint64_t digits = bytes;
+    digits = (digits & 0xFFFF0000u) << 16 | (digits & 0xFFFFu);
+    digits = (digits & 0x0000FF000000FF00u) << 8 | (digits & 0x000000FF000000FFu);
+    digits = (digits >> 4 & 0x000F000F000F000Fu) | (digits & 0x000F000F000F000Fu) << 8;
+    uint64_t letters = (digits + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
+    return digits + 0x3030303030303030u + letters * ('a' - '0' - 10);
+}
+
 void hf_name_hex(const struct hf_id *id, char text[HF_UUID_TEXT_BYTES])
 {
-    static const char digits[] = "0123456789abcdef";
-    size_t digit = 0;
-    for (size_t i = 0; i < HF_UUID_TEXT_BYTES; i++) {
-        if (is_dash_place(i)) {
-            text[i] = '-';
-            continue;
-        }
-        uint8_t byte = id->bytes[digit / 2];
-        text[i] = digits[digit % 2 == 0 ? byte >> 4 : byte & 15];
-        digit++;
+    uint8_t digits[32];
+    for (size_t i = 0; i < 4; i++) {
+        hf_put_u64(digits + 8 * i, hex_digits(hf_get_u32(id->bytes + 4 * i)));
     }
+    memcpy(text, digits, 8);
+    memcpy(text + 9, digits + 8, 4);
+    memcpy(text + 14, digits + 12, 4);
+    memcpy(text + 19, digits + 16, 4);
+    memcpy(text + 24, digits + 20, 12);
+    text[8] = text[13] = text[18] = text[23] = '-';
 }
 
 bool hf_name_is_hex_of(struct hf_str text, const struct hf_id *id)
@@ -176,7 +187,7 @@ bool hf_name_is_hex_of(struct hf_str text, const struct hf_id *id)
         return false;
     }
     hf_name_hex(id, hex);
-    return hf_str_equal(text, (struct hf_str){hex, sizeof(hex)});
+    return memcmp(text.ptr, hex, sizeof(hex)) == 0;
 }
 
 bool hf_name_id_matches(const struct hf_name *name)

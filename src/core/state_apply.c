@@ -595,13 +595,22 @@ static bool apply_alert(struct hf_applying *a)
     return hf_alerts_raise(alerts, alert);
 }
 
-/* The slot of the index that a transfer will be put into. */
+static void prefetch_name(const struct hf_state *state, enum hf_index_kind kind,
+                          const struct hf_name *name)
+{
+    struct hf_index_key key = {.kind = (uint8_t)kind, .id = name->id};
+    hf_index_table_prefetch(&state->recent.current, &key);
+}
+
+/* The slots that money will be put into: of the index, and of the holds. */
 static void prefetch(const struct hf_state *state, const struct hf_event *event)
 {
-    if (event->type == HF_EVENT_TRANSFER_POSTED) {
-        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER,
-                                   .id = event->posting.transfer.name.id};
-        hf_index_table_prefetch(&state->recent.current, &key);
+    if (event->type == HF_EVENT_TRANSFER_POSTED || event->type == HF_EVENT_HOLD_CAPTURED) {
+        prefetch_name(state, HF_INDEX_TRANSFER, &event->posting.transfer.name);
+    }
+    if (event->type >= HF_EVENT_HOLD_OPENED && event->type <= HF_EVENT_HOLD_EXTENDED) {
+        prefetch_name(state, HF_INDEX_HOLD, &event->posting.hold.name);
+        hf_table_prefetch(&state->holds, &event->posting.hold.name.id);
     }
 }
 
