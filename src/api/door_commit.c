@@ -89,7 +89,7 @@ bool hf_call_may_commit(const struct hf_call *call, const struct hf_command *com
     if (command->kind == HF_COMMAND_CANCEL_KEY) {
         return hf_caller_may(caller, HF_SCOPE_COMMIT, HF_STR_NONE);
     }
-    if (command->plain != NULL) {
+    if (command->plain != NULL && command->ops == NULL) {
         return may_everywhere(caller, HF_SCOPE_COMMIT); /* by 128 bits alone: see may_reference */
     }
     for (uint32_t i = 0; i < command->op_count; i++) {

@@ -341,6 +341,50 @@ void hf_op_of_plain(const struct hf_packed_transfer *plain, char text[HF_UUID_TE
     memcpy(op->user_data, plain->user_data, HF_USER_DATA_BYTES);
 }
 
+/* Can the operation be told by a plain record? */
+static bool is_plain(const struct hf_op *op)
+{
+    return op->type == HF_OP_TRANSFER && op->has_id && op->has_amount && !op->up_to &&
+           !op->linked && op->amount <= UINT64_MAX && !hf_str_present(op->metadata.text) &&
+           op->has_effective_at == (op->effective_at_us != 0) &&
+           hf_name_is_hex_of(op->id.text, &op->id.id);
+}
+
+/* Lines that are plain transfers are decided as packed ones are (decide_strip.c). */
+static bool make_plain(struct hf_command *command)
+{
+    uint32_t count = 0;
+    while (count < command->op_count && is_plain(&command->ops[count])) {
+        count++;
+    }
+    if (command->packed || count < command->op_count) {
+        return true;
+    }
+    struct hf_packed_transfer *plain = hf_arena_alloc(&command->arena, count * sizeof(*plain));
+    if (plain == NULL) {
+        return false;
+    }
+    const struct hf_asset *hashed = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct hf_op *op = &command->ops[i];
+        plain[i] = (struct hf_packed_transfer){
+            .id = op->id.id,
+            .from = op->subject.id,
+            .to = op->to.id,
+            .amount = (uint64_t)op->amount,
+            .effective_at_us = op->effective_at_us,
+        };
+        if (hashed != NULL && hf_asset_equal(hashed, &op->asset)) {
+            memcpy(plain[i].asset_hash, plain[i - 1].asset_hash, sizeof(plain[i].asset_hash));
+        } else {
+            hf_asset_hash(&op->asset, plain[i].asset_hash);
+            hashed = &op->asset;
+        }
+    }
+    command->plain = plain;
+    return true;
+}
+
 bool hf_command_finish(struct hf_command *command, struct hf_malformed *malformed)
 {
     bool is_commit = command->kind == HF_COMMAND_COMMIT || command->kind == HF_COMMAND_EACH;
@@ -365,7 +409,7 @@ bool hf_command_finish(struct hf_command *command, struct hf_malformed *malforme
     }
     if (command->kind == HF_COMMAND_EACH) {
         hf_buffer_release(&command->scratch); /* its units are compared field by field */
-        return true;
+        return make_plain(command) || hf_command_short_memory(malformed);
     }
     command->replays_by_id =
         is_commit && command->key_free && any_id && command->condition_count == 0;

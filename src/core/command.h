@@ -212,8 +212,9 @@ struct hf_command {
     struct hf_op *ops; /* in arena */
     uint32_t op_count;
     uint32_t op_capacity;
-    const struct hf_packed_transfer
-        *plain; /* EACH, packed: op_count of them in arena, and no ops; or NULL */
+    /* EACH: the same op_count units as plain transfers, in arena; or NULL: not all of them are. Of a packed request there
+     * are no ops beside them. */
+    const struct hf_packed_transfer *plain;
     const struct hf_alert_change *alerts; /* ALERTS: valid texts; borrowed or in arena… */
     uint32_t alert_count;                 /* …so many, at most HF_ALERT_CHANGES_MAX */
     struct hf_payload metadata;           /* of the commit, or absent */

@@ -391,7 +391,7 @@ enum hf_decision hf_decide_each(struct hf_deciding *d)
         each.values = hf_arena_alloc(arena, count * sizeof(*each.values));
         d->known = hf_arena_alloc_zero(arena, count, sizeof(*d->known));
         if (each.values == NULL || d->known == NULL ||
-            (d->command->plain != NULL && !spell_out(d, &spelled))) {
+            (d->command->ops == NULL && !spell_out(d, &spelled))) {
             return HF_DECISION_OVERLOADED;
         }
         step = decide_each(&each);

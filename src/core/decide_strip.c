@@ -1,9 +1,9 @@
 /*
- * Plain packed transfers whose ids are all new: decided as a strip (core/strip.h), without a command's operations, events
- * or copies of accounts.
+ * Plain transfers whose ids are all new: decided as a strip (core/strip.h), without events or copies of accounts.
  *
  * The rules, and the order of refusals, are those of decide_transfer.c; its functions are used. What is not usual (an id
- * that is known or comes twice, too many assets) is left to decide_each.c, which takes anything.
+ * that is known or comes twice, too many assets; of those that came as JSON also one that is refused, or an account that
+ * has the asked-for bits and another text) is left to decide_each.c, which takes anything.
  */
 #include "base/alloc.h"
 #include "base/check.h"
@@ -169,6 +169,16 @@ static enum hf_err refusal_of(struct strip_draft *s, uint32_t i)
     }
     const struct hf_account *cause;
     return hf_move_refusal(from, totals_of(s, from), to, totals_of(s, to), plain->amount, &cause);
+}
+
+/* Does transfer i, which has a form with texts, say no more and nothing else than its plain one? Its refusal does:
+ * it shows what stands in the way. */
+static bool is_as_plain(const struct strip_draft *s, uint32_t i, enum hf_err code)
+{
+    const struct hf_op *op = s->d->command->ops == NULL ? NULL : &s->d->command->ops[i];
+    return op == NULL ||
+           (code == HF_ERR_OK && hf_name_asks_for(&op->subject, &s->pairs[2 * (size_t)i]->name) &&
+            hf_name_asks_for(&op->to, &s->pairs[2 * (size_t)i + 1]->name));
 }
 
 /* Records that record i was refused: its id is spent. */
@@ -339,7 +349,9 @@ enum hf_step hf_decide_strip(struct hf_deciding *d, struct hf_outcome *outcomes)
     for (uint32_t i = 0; step == STEP_OK && fits && i < s->count; i++) {
         look_ahead(s, i);
         enum hf_err code = refusal_of(s, i);
-        if (code != HF_ERR_OK) {
+        if (!is_as_plain(s, i, code)) {
+            fits = false;
+        } else if (code != HF_ERR_OK) {
             step = refuse(s, i, code);
         } else {
             fits = post(s, i);
