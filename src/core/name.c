@@ -70,47 +70,43 @@ bool hf_name_valid_reference(struct hf_str text)
     return is_number(text.ptr + 1, position_len) && is_number(dot + 1, text.len - position_len - 2);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+#define DIGIT 0x10u /* of what is a hex digit, */
+#define UPPER 0x20u /* with a capital letter */
 
-static bool is_dash_place(size_t i)
-{
-    return i == 8 || i == 13 || i == 18 || i == 23;
-}
+static const uint8_t digit_of[256] = {
+    ['0'] = DIGIT | 0,          ['1'] = DIGIT | 1,          ['2'] = DIGIT | 2,
+    ['3'] = DIGIT | 3,          ['4'] = DIGIT | 4,          ['5'] = DIGIT | 5,
+    ['6'] = DIGIT | 6,          ['7'] = DIGIT | 7,          ['8'] = DIGIT | 8,
+    ['9'] = DIGIT | 9,          ['a'] = DIGIT | 10,         ['b'] = DIGIT | 11,
+    ['c'] = DIGIT | 12,         ['d'] = DIGIT | 13,         ['e'] = DIGIT | 14,
+    ['f'] = DIGIT | 15,         ['A'] = DIGIT | UPPER | 10, ['B'] = DIGIT | UPPER | 11,
+    ['C'] = DIGIT | UPPER | 12, ['D'] = DIGIT | UPPER | 13, ['E'] = DIGIT | UPPER | 14,
+    ['F'] = DIGIT | UPPER | 15,
+};
+
+/* Where each byte's two digits begin in 8-4-4-4-12. */
+static const uint8_t digits_at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
 
 /* Parses 8-4-4-4-12; *folded tells whether a digit was upper case. */
 static bool parse_hex(struct hf_str text, struct hf_id *id, bool *folded)
 {
+    const uint8_t *bytes = (const uint8_t *)text.ptr;
     *folded = false;
-    if (text.len != HF_UUID_TEXT_BYTES) {
+    if (text.len != HF_UUID_TEXT_BYTES || bytes[8] != '-' || bytes[13] != '-' || bytes[18] != '-' ||
+        bytes[23] != '-') {
         return false;
     }
-    size_t digit = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (is_dash_place(i)) {
-            if (text.ptr[i] != '-') {
-                return false;
-            }
-            continue;
-        }
-        int value = hex_value(text.ptr[i]);
-        if (value < 0) {
-            return false;
-        }
-        *folded = *folded || (text.ptr[i] >= 'A' && text.ptr[i] <= 'F');
-        uint8_t *byte = &id->bytes[digit / 2];
-        *byte = (uint8_t)(digit % 2 == 0 ? value << 4 : *byte | value);
-        digit++;
+    unsigned all = DIGIT;
+    unsigned any = 0;
+    for (size_t i = 0; i < sizeof(id->bytes); i++) {
+        unsigned high = digit_of[bytes[digits_at[i]]];
+        unsigned low = digit_of[bytes[digits_at[i] + 1]];
+        all &= high & low;
+        any |= high | low;
+        id->bytes[i] = (uint8_t)(high << 4 | (low & 15));
     }
-    return true;
+    *folded = (all & DIGIT) != 0 && (any & UPPER) != 0;
+    return (all & DIGIT) != 0;
 }
 
 static struct hf_id hash_id(struct hf_str text)

@@ -7,6 +7,7 @@
     (4u << 10) /* of the log for one commit; a batch comes whole in any case… */
 #define FETCH_NEAR_BYTES (64u << 10) /* …and at once if it lies not far behind the one before */
 #define NEAR_COMMITS     256u
+#define LOOK_AHEAD       8u         /* keys whose filters are asked for early */
 #define RANGE_BYTES      (4u << 20) /* of a range's commits in one round */
 #define RANGE_READ_BYTES (1u << 20) /* of the log at once for them */
 /* Of commits for a read in one round: behind what a page decodes, by what it may look up beside. */
@@ -136,6 +137,11 @@ static bool sift_plain(const struct hf_index_set *set, struct hf_request *reques
     records->lacks_ids = command != NULL && command->plain != NULL;
     for (uint32_t i = 0; records->lacks_ids && i < command->op_count; i++) {
         struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = command->plain[i].id};
+        if (i + LOOK_AHEAD < command->op_count) {
+            struct hf_index_key ahead = {.kind = HF_INDEX_TRANSFER,
+                                         .id = command->plain[i + LOOK_AHEAD].id};
+            hf_index_set_prefetch(set, &ahead);
+        }
         if (hf_index_set_lacks(set, &key)) {
             continue;
         }

@@ -181,6 +181,14 @@ enum hf_err hf_index_set_get(const struct hf_index_set *set, const struct hf_ind
     return HF_ERR_OK;
 }
 
+void hf_index_set_prefetch(const struct hf_index_set *set, const struct hf_index_key *key)
+{
+    uint64_t key_hash = hf_run_key_hash(key);
+    for (size_t i = 0; i < set->run_count; i++) {
+        hf_run_prefetch(set->runs[i], key, key_hash);
+    }
+}
+
 bool hf_index_set_lacks(const struct hf_index_set *set, const struct hf_index_key *key)
 {
     uint64_t key_hash = hf_run_key_hash(key);

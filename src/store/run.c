@@ -318,6 +318,14 @@ bool hf_run_lacks(const struct hf_run *run, const struct hf_index_key *key, uint
                 run->filter + hf_run_filter_line(key_hash, lines) * HF_RUN_LINE_BYTES, key_hash));
 }
 
+void hf_run_prefetch(const struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash)
+{
+    uint64_t lines = run->layout.filter_lines;
+    if (lines > 0 && run->filter != NULL && !outside_ranges(run, key)) {
+        __builtin_prefetch(run->filter + hf_run_filter_line(key_hash, lines) * HF_RUN_LINE_BYTES);
+    }
+}
+
 /* May the key be in the run? */
 static enum hf_err filter_test(struct hf_run *run, uint64_t key_hash, uint8_t *page, bool *maybe,
                                struct hf_error *error)
