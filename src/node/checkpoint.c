@@ -145,28 +145,13 @@ static enum hf_err store_state(struct storing *s, const struct hf_run_ref *ref)
     return err;
 }
 
-/* Merges runs and removes files that nothing needs; the checkpoint stands in any case. */
-static void tidy(struct storing *s)
+/* Removes files that nothing needs; the checkpoint stands in any case. */
+static void tidy(struct hf_node *node)
 {
-    struct hf_index_pick pick;
     struct hf_error error = {0};
-    if (hf_index_pick_merge(s->node->index, &pick)) {
-        enum hf_err merged = hf_index_merge(s->node->index, &pick, NULL, NULL, &error);
-        (void)merged; /* tried again behind the next checkpoint */
-    }
-    struct hf_index_set *set = hf_index_acquire(s->node->index);
-    struct hf_run_ref *live = hf_malloc(set->run_count * sizeof(*live));
     struct hf_store_cleaned cleaned;
-    for (size_t i = 0; live != NULL && i < set->run_count; i++) {
-        live[i] = hf_run_info(set->runs[i])->ref;
-    }
-    if (live != NULL) {
-        enum hf_err clean = hf_store_clean(s->node->outside, s->node->directory, s->state.space,
-                                           live, set->run_count, &cleaned, &error);
-        (void)clean; /* tried again behind the next checkpoint */
-    }
-    hf_free(live);
-    hf_index_release(s->node->index, set);
+    enum hf_err clean = hf_index_clean(node->index, &cleaned, &error);
+    (void)clean; /* tried again behind the next checkpoint */
 }
 
 static enum hf_err store(struct storing *s)
@@ -211,7 +196,7 @@ static void run(struct hf_job *hf_job)
         job->has_unadded = job->err != HF_ERR_OK;
     }
     if (job->err == HF_ERR_OK) {
-        tidy(&storing);
+        tidy(node);
     }
     hf_state_release(&storing.state);
     atomic_store_explicit(&job->done, true, memory_order_release);
@@ -272,6 +257,7 @@ static void take_stored(struct hf_node *node)
     node->stored_position = job->unadded.to_position;
     node->stored_hash = job->state_hash;
     node->stored_bytes = job->file_bytes;
+    node->merge.wanted = true;
     atomic_store_explicit(&node->prefetch, true, memory_order_release);
     /* A state rebuilt meanwhile has no frozen part of this position: it still holds all in RAM. */
     if (recent->has_frozen && recent->frozen_position == node->stored_position) {

@@ -92,6 +92,7 @@ struct hf_node *hf_node_new(const struct hf_node_options *options)
     hf_node_meter_init(&node->meter);
     node->fetch.node = node;
     node->checkpoint.node = node;
+    node->merge.node = node;
     HF_CHECK(pthread_mutex_init(&node->mutex, NULL) == 0);
     node->outside->random(node->outside, &node->seed, sizeof(node->seed));
     hf_waits_init(&node->waits, node->seed, node->limits.waiting_receives_max);
@@ -106,6 +107,9 @@ void hf_node_set_phase(struct hf_node *node, enum hf_node_phase phase)
     node->phase = phase;
     node->status.phase = phase;
     pthread_mutex_unlock(&node->mutex);
+    if (phase != HF_NODE_LEADING) {
+        hf_node_stop_merging(node);
+    }
     if (phase != HF_NODE_LEADING && phase != HF_NODE_STOPPING) {
         hf_tail_close(node->tail);
     }
@@ -337,7 +341,8 @@ static bool go_on_stopping(struct hf_node *node)
 {
     if (node->phase != HF_NODE_STOPPING || node->in_flight ||
         atomic_load_explicit(&node->open_count, memory_order_acquire) > 0 ||
-        node->building.commit_count > 0 || node->fetch.running || node->checkpoint.running) {
+        node->building.commit_count > 0 || node->fetch.running || node->checkpoint.running ||
+        node->merge.running) {
         return false;
     }
     struct hf_error error = {0};
@@ -388,11 +393,13 @@ bool hf_node_step(struct hf_node *node)
 {
     if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
         bool waited = hf_node_poll_fetch(node);
+        waited = hf_node_poll_merge(node) || waited;
         return hf_node_poll_checkpoint(node) || waited;
     }
     bool did = hf_node_poll_log(node);
     did = hf_node_poll_fetch(node) || did;
     did = hf_node_poll_checkpoint(node) || did;
+    did = hf_node_poll_merge(node) || did;
     if (node->phase == HF_NODE_LEADING || node->phase == HF_NODE_STOPPING) {
         did = hf_node_tick(node) || did;
         did = hf_node_decide_some(node) || did;
@@ -497,6 +504,7 @@ void hf_node_free(struct hf_node *node)
     }
     node->outside->drain(node->outside, HF_WORKER_FETCH);
     node->outside->drain(node->outside, HF_WORKER_CHECKPOINT);
+    node->outside->drain(node->outside, HF_WORKER_MERGE);
     hf_node_return_inner(node, &node->fetch.requests);
     refuse_list(node, &node->fetch.requests, HF_ERR_NOT_READY);
     hf_inner_fetch_release(&node->tick);

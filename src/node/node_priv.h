@@ -66,6 +66,19 @@ struct hf_checkpoint_job {
     struct hf_run_ref unadded; /* the newest stored checkpoint's run */
 };
 
+/* Merges of index runs beside checkpoints, one at a time. */
+struct hf_merge_job {
+    struct hf_job job;
+    struct hf_node *node;
+    atomic_bool done; /* set by the worker at its end */
+    atomic_bool stop; /* set by the node: it shall end soon, and leave nothing */
+    bool wanted;      /* look whether there is something to merge */
+    bool running;
+    bool merged;     /* something was: look again */
+    enum hf_err err; /* how it ended */
+    struct hf_error error;
+};
+
 struct hf_node {
     struct hf_outside *outside;
     struct hf_log *log;
@@ -119,6 +132,7 @@ struct hf_node {
     uint64_t scanning_uid;      /* …the one whose turn it is; 0 = none… */
     uint32_t scan_turns;        /* …and its commits so far */
     struct hf_checkpoint_job checkpoint;
+    struct hf_merge_job merge;
 
     struct hf_node_meter meter;
     atomic_bool prefetch;  /* submitters may look into the index */
@@ -203,5 +217,10 @@ void hf_node_prefetch(struct hf_node *node, struct hf_request *request);
 /* Freezes the recent index if a checkpoint is wanted; right after a batch was handed to the log. */
 void hf_node_freeze(struct hf_node *node);
 bool hf_node_poll_checkpoint(struct hf_node *node);
+
+/* merge.c */
+bool hf_node_poll_merge(struct hf_node *node);
+/* None begins any more, and one that is under way ends soon. */
+void hf_node_stop_merging(struct hf_node *node);
 
 #endif

@@ -157,6 +157,7 @@ enum hf_err hf_node_start(struct hf_node *node, bool wait,
                                                     .time_us = node->state.time_us,
                                                     .seq = node->durable.seq});
     hf_node_set_phase(node, HF_NODE_LEADING);
+    node->merge.wanted = node->checkpoints;
     hf_node_record_pending(node);
     if (node->state.epoch != node->epoch) {
         err = hf_error_set(error, HF_ERR_NO_MEMORY, "recover %s: out of memory", node->directory);

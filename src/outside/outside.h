@@ -37,7 +37,8 @@ enum hf_open_mode {
 enum hf_worker {
     HF_WORKER_LOG,        /* writes and syncs of the log */
     HF_WORKER_FETCH,      /* cold records */
-    HF_WORKER_CHECKPOINT, /* checkpoints, merges */
+    HF_WORKER_CHECKPOINT, /* checkpoints */
+    HF_WORKER_MERGE,      /* merges of index runs: long, and nobody waits for them */
     HF_WORKER_PREPARE,    /* zeroes the next log segment, a little at a time */
     HF_WORKER_COUNT,
 };

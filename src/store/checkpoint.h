@@ -165,11 +165,11 @@ struct hf_store_cleaned {
                                    keep everything behind it. */
 };
 
-/* Removes from directory what nothing needs: all temporary files of checkpoints and runs, checkpoints
- * older than the HF_CHECKPOINTS_KEPT newest good ones, runs that neither a kept checkpoint nor `live`
+/* Removes from directory what nothing needs: all temporary files of checkpoints and of runs that `live` does not name,
+ * checkpoints older than the HF_CHECKPOINTS_KEPT newest good ones, runs that neither a kept checkpoint nor `live`
  * names. A damaged checkpoint is left until it is older than the kept ones. If there is no good
- * checkpoint, only temporary files are removed. Nothing may write a run or a checkpoint meanwhile
- * (the checkpoint worker's job). Stops at the first error; a repetition goes on. */
+ * checkpoint, only temporary files are removed. Meanwhile nothing may write a checkpoint, or a run that is not in `live`
+ * (hf_index_clean sees to that). Stops at the first error; a repetition goes on. */
 enum hf_err hf_store_clean(struct hf_outside *outside, const char *directory, uint32_t space,
                            const struct hf_run_ref *live, size_t live_count,
                            struct hf_store_cleaned *cleaned, struct hf_error *error) HF_WARN_UNUSED;

@@ -140,7 +140,8 @@ static void collect_removable(void *context, struct hf_str name)
     size_t *counter = NULL;
     if (ends_with(name, HF_STR(".tmp"))) {
         base.len -= 4;
-        if (hf_run_name_parse(base, &run) || hf_checkpoint_name_parse(base, &position)) {
+        if (hf_run_name_parse(base, &run) ? !run_is_needed(clean, &run)
+                                          : hf_checkpoint_name_parse(base, &position)) {
             counter = &clean->cleaned->temporaries_removed;
         }
     } else if (clean->good_count > 0 && hf_run_name_parse(name, &run)) {

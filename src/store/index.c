@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "store/checkpoint.h"
 #include "store/sink.h"
 
 struct hf_index {
@@ -13,17 +14,21 @@ struct hf_index {
     size_t runs_max;            /* more are merged */
     pthread_mutex_t mutex;      /* for set and every reference_count; held for moments only */
     struct hf_index_set *set;   /* the present one; a reference of the index itself */
+    pthread_mutex_t changing;   /* for a change of set, so that none is lost; for moments, too */
+    pthread_mutex_t files;      /* for merged; by a cleaning all the time */
+    bool merging;               /* a merge is under way… */
+    struct hf_run_ref merged;   /* …and this is the file that it writes; no size nor hash */
     char directory[HF_STORE_PATH_BYTES]; /* where the runs are */
 };
 
-static void lock(struct hf_index *index)
+static void lock(pthread_mutex_t *mutex)
 {
-    HF_CHECK(pthread_mutex_lock(&index->mutex) == 0);
+    HF_CHECK(pthread_mutex_lock(mutex) == 0);
 }
 
-static void unlock(struct hf_index *index)
+static void unlock(pthread_mutex_t *mutex)
 {
-    HF_CHECK(pthread_mutex_unlock(&index->mutex) == 0);
+    HF_CHECK(pthread_mutex_unlock(mutex) == 0);
 }
 
 /* Room for run_count runs; NULL if memory is short. */
@@ -51,19 +56,19 @@ static void set_push(struct hf_index_set *set, struct hf_run *run)
 
 struct hf_index_set *hf_index_acquire(struct hf_index *index)
 {
-    lock(index);
+    lock(&index->mutex);
     struct hf_index_set *set = index->set;
     set->reference_count++;
-    unlock(index);
+    unlock(&index->mutex);
     return set;
 }
 
 void hf_index_release(struct hf_index *index, struct hf_index_set *set)
 {
-    lock(index);
+    lock(&index->mutex);
     HF_CHECK(set->reference_count > 0);
     bool last = --set->reference_count == 0;
-    unlock(index);
+    unlock(&index->mutex);
     if (last) {
         set_free(set); /* closes files: not under the mutex */
     }
@@ -78,14 +83,14 @@ static void set_verify(const struct hf_index_set *set)
     }
 }
 
-/* Takes over the reference to `set`. */
+/* Takes over the reference to `set`. The caller holds `changing`. */
 static void replace(struct hf_index *index, struct hf_index_set *set)
 {
     set_verify(set);
-    lock(index);
+    lock(&index->mutex);
     struct hf_index_set *old = index->set;
     index->set = set;
-    unlock(index);
+    unlock(&index->mutex);
     hf_index_release(index, old);
 }
 
@@ -151,6 +156,8 @@ enum hf_err hf_index_open(struct hf_outside *outside, const char *directory, uin
     }
     set_verify(new->set);
     HF_CHECK(pthread_mutex_init(&new->mutex, NULL) == 0);
+    HF_CHECK(pthread_mutex_init(&new->changing, NULL) == 0);
+    HF_CHECK(pthread_mutex_init(&new->files, NULL) == 0);
     *index = new;
     return HF_ERR_OK;
 }
@@ -160,8 +167,10 @@ void hf_index_close(struct hf_index *index)
     if (index == NULL) {
         return;
     }
-    HF_CHECK(index->set->reference_count == 1);
+    HF_CHECK(index->set->reference_count == 1 && !index->merging);
     set_free(index->set);
+    HF_CHECK(pthread_mutex_destroy(&index->files) == 0);
+    HF_CHECK(pthread_mutex_destroy(&index->changing) == 0);
     HF_CHECK(pthread_mutex_destroy(&index->mutex) == 0);
     hf_free(index);
 }
@@ -227,30 +236,42 @@ uint64_t hf_index_record_count(struct hf_index *index)
     return sum;
 }
 
+/* `run` in front of what there is now. */
+static enum hf_err put_in_front(struct hf_index *index, struct hf_run *run, struct hf_error *error)
+{
+    const struct hf_index_set *old = index->set; /* replaced by whoever holds `changing` alone */
+    HF_CHECK(old->run_count == 0 ||
+             hf_run_info(old->runs[0])->ref.to_position + 1 == hf_run_info(run)->ref.from_position);
+    if (old->run_count == HF_INDEX_RUNS_MAX) {
+        return hf_error_set(error, HF_ERR_OVERLOADED, "add to index: it has %u runs, merges lag",
+                            HF_INDEX_RUNS_MAX);
+    }
+    struct hf_index_set *set = set_new(old->run_count + 1);
+    if (set == NULL) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "add to index: memory is short");
+    }
+    set_push(set, hf_run_acquire(run));
+    for (size_t i = 0; i < old->run_count; i++) {
+        set_push(set, hf_run_acquire(old->runs[i]));
+    }
+    replace(index, set);
+    return HF_ERR_OK;
+}
+
 enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
                          struct hf_error *error)
 {
-    const struct hf_index_set *old = index->set; /* only this thread replaces it */
-    HF_CHECK(old->run_count < HF_INDEX_RUNS_MAX);
-    HF_CHECK(old->run_count == 0 ||
-             hf_run_info(old->runs[0])->ref.to_position + 1 == ref->from_position);
     struct hf_run *run;
     enum hf_err err = hf_run_open(index->outside, index->directory, index->space, ref, &run, error);
     if (err != HF_ERR_OK) {
         hf_error_wrap(error, "add to index");
         return err;
     }
-    struct hf_index_set *set = set_new(old->run_count + 1);
-    if (set == NULL) {
-        hf_run_release(run);
-        return hf_error_set(error, HF_ERR_NO_MEMORY, "add to index: memory is short");
-    }
-    set_push(set, run);
-    for (size_t i = 0; i < old->run_count; i++) {
-        set_push(set, hf_run_acquire(old->runs[i]));
-    }
-    replace(index, set);
-    return HF_ERR_OK;
+    lock(&index->changing);
+    err = put_in_front(index, run, error);
+    unlock(&index->changing);
+    hf_run_release(run);
+    return err;
 }
 
 struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count)
@@ -265,51 +286,112 @@ struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t ru
     return pick;
 }
 
-bool hf_index_pick_merge(struct hf_index *index, struct hf_index_pick *pick)
+bool hf_index_pick_merge(const struct hf_index *index, const struct hf_index_set *set,
+                         struct hf_index_pick *pick)
 {
     *pick = (struct hf_index_pick){0, 0};
-    struct hf_index_set *set = hf_index_acquire(index);
-    uint64_t record_counts[HF_INDEX_RUNS_MAX];
-    bool needed = set->run_count > index->runs_max;
-    if (needed) {
-        for (size_t i = 0; i < set->run_count; i++) {
-            record_counts[i] = hf_run_info(set->runs[i])->record_count;
-        }
-        *pick = hf_index_pick_from(record_counts, set->run_count);
+    if (set->run_count <= index->runs_max) {
+        return false;
     }
-    hf_index_release(index, set);
-    return needed;
+    uint64_t record_counts[HF_INDEX_RUNS_MAX];
+    for (size_t i = 0; i < set->run_count; i++) {
+        record_counts[i] = hf_run_info(set->runs[i])->record_count;
+    }
+    *pick = hf_index_pick_from(record_counts, set->run_count);
+    return true;
 }
 
-enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_pick *pick,
-                           hf_run_merge_fn choose, void *context, struct hf_error *error)
+/* `merged` in the place of what the pick says of `from`; in front of that there may be more runs by now. */
+static enum hf_err put_in_place(struct hf_index *index, const struct hf_index_set *from,
+                                const struct hf_index_pick *pick, struct hf_run *merged,
+                                struct hf_error *error)
 {
-    const struct hf_index_set *old = index->set; /* only this thread replaces it */
-    HF_CHECK(pick->count >= 1 && pick->first + pick->count <= old->run_count);
+    const struct hf_index_set *old = index->set; /* replaced by whoever holds `changing` alone */
+    HF_CHECK(old->run_count >= from->run_count);
+    size_t first = pick->first + (old->run_count - from->run_count);
+    for (size_t i = 0; i < pick->count; i++) {
+        HF_CHECK(old->runs[first + i] == from->runs[pick->first + i]);
+    }
+    struct hf_index_set *set = set_new(old->run_count - pick->count + 1);
+    if (set == NULL) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "merge index: memory is short");
+    }
+    for (size_t i = 0; i < first; i++) {
+        set_push(set, hf_run_acquire(old->runs[i]));
+    }
+    set_push(set, hf_run_acquire(merged));
+    for (size_t i = first + pick->count; i < old->run_count; i++) {
+        set_push(set, hf_run_acquire(old->runs[i]));
+    }
+    replace(index, set);
+    return HF_ERR_OK;
+}
+
+/* From now on, a cleaning leaves the file of the merge alone. */
+static void announce(struct hf_index *index, const struct hf_index_set *set,
+                     const struct hf_index_pick *pick)
+{
+    lock(&index->files);
+    HF_CHECK(!index->merging);
+    index->merging = true;
+    index->merged = hf_run_merged_ref(set->runs + pick->first, pick->count);
+    unlock(&index->files);
+}
+
+static void end_merge(struct hf_index *index)
+{
+    lock(&index->files);
+    index->merging = false;
+    unlock(&index->files);
+}
+
+enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_set *set,
+                           const struct hf_index_pick *pick, hf_run_merge_fn choose, void *context,
+                           struct hf_error *error)
+{
+    HF_CHECK(pick->count >= 1 && pick->first + pick->count <= set->run_count);
     struct hf_run_info info;
-    struct hf_run *merged;
-    enum hf_err err = hf_run_merge(index->outside, index->directory, old->runs + pick->first,
+    struct hf_run *merged = NULL;
+    announce(index, set, pick);
+    enum hf_err err = hf_run_merge(index->outside, index->directory, set->runs + pick->first,
                                    pick->count, index->block_bytes, choose, context, &info, error);
     if (err == HF_ERR_OK) {
         err =
             hf_run_open(index->outside, index->directory, index->space, &info.ref, &merged, error);
     }
-    if (err != HF_ERR_OK) {
+    if (err == HF_ERR_OK) {
+        lock(&index->changing);
+        err = put_in_place(index, set, pick, merged, error);
+        unlock(&index->changing);
+    } else {
         hf_error_wrap(error, "merge index");
-        return err;
     }
-    struct hf_index_set *set = set_new(old->run_count - pick->count + 1);
-    if (set == NULL) {
-        hf_run_release(merged);
-        return hf_error_set(error, HF_ERR_NO_MEMORY, "merge index: memory is short");
+    hf_run_release(merged);
+    end_merge(index);
+    return err;
+}
+
+enum hf_err hf_index_clean(struct hf_index *index, struct hf_store_cleaned *cleaned,
+                           struct hf_error *error)
+{
+    lock(&index->files);
+    struct hf_index_set *set = hf_index_acquire(index);
+    size_t count = set->run_count;
+    struct hf_run_ref *live = hf_malloc((count + 1) * sizeof(*live));
+    for (size_t i = 0; live != NULL && i < count; i++) {
+        live[i] = hf_run_info(set->runs[i])->ref;
     }
-    for (size_t i = 0; i < pick->first; i++) {
-        set_push(set, hf_run_acquire(old->runs[i]));
+    hf_index_release(index, set);
+    enum hf_err err = HF_ERR_NO_MEMORY;
+    if (live == NULL) {
+        hf_error_set(error, HF_ERR_NO_MEMORY, "clean: memory is short");
+    } else {
+        live[count] = index->merged;
+        count += index->merging;
+        err = hf_store_clean(index->outside, index->directory, index->space, live, count, cleaned,
+                             error);
     }
-    set_push(set, merged);
-    for (size_t i = pick->first + pick->count; i < old->run_count; i++) {
-        set_push(set, hf_run_acquire(old->runs[i]));
-    }
-    replace(index, set);
-    return HF_ERR_OK;
+    hf_free(live);
+    unlock(&index->files);
+    return err;
 }

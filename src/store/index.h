@@ -1,22 +1,24 @@
 /*
  * The cold index: an ordered set of runs.
  *
- * Owns: which runs are looked into, and in which order. Must never: delete a file (that is
- * hf_store_clean in store/checkpoint.h, which knows what checkpoints need); hold up a reader while
- * a run is written or merged. Called by: node.
+ * Owns: which runs are looked into, and in which order. Must never: delete a file that a kept
+ * checkpoint, the set or a merge under way needs; hold up a reader while a run is written or merged, or an add
+ * while runs are merged. Called by: node.
  *
  * 1. The set is newest first; the runs' positions are adjacent: each run's to_position + 1 is the
  *    from_position of the one before it. So a key's newest record is in the first run that has it.
  * 2. A set is immutable; add and merge put a new one in its place. Readers keep the one they
  *    acquired until they release it.
- * 3. get and acquire may be called from any thread at any time; add and merge by one thread at a
- *    time (the checkpoint worker).
+ * 3. get and acquire may be called from any thread at any time. add and clean are called by one thread at a
+ *    time (the checkpoint worker), merge by one at a time (the merge worker), beside them: a merge takes
+ *    the place of runs that stay where they are, only new ones come in front of them.
  * 4. What belongs to the set is durable only by a checkpoint that names the runs.
  */
 #ifndef HF_STORE_INDEX_H
 #define HF_STORE_INDEX_H
 
 #include "base/limits.h"
+#include "store/checkpoint.h"
 #include "store/run.h"
 
 #define HF_INDEX_RUNS_MAX 1024 /* in a set; more is a bug of the merge policy */
@@ -61,11 +63,11 @@ uint64_t hf_index_covered(struct hf_index *index);
 uint64_t hf_index_record_count(struct hf_index *index);
 
 /* Opens a run that was just written and puts it in front. It must begin right behind what is covered
- * (HF_CHECK; any beginning if the set is empty). On an error the set is unchanged. */
+ * (HF_CHECK; any beginning if the set is empty). On an error the set is unchanged. OVERLOADED: the set is full. */
 enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
                          struct hf_error *error) HF_WARN_UNUSED;
 
-/* Adjacent runs of the present set to merge: count of them from `first` (0 = newest). */
+/* Adjacent runs of a set to merge: count of them from `first` (0 = newest). */
 struct hf_index_pick {
     size_t first; /* place of the newest one */
     size_t count; /* 2 or more by the policy; 1 rewrites a run, to drop from it */
@@ -75,14 +77,20 @@ struct hf_index_pick {
  * the older ones after them as long as each has at most twice the records of all newer ones. With
  * runs of one size and at most 8 of them, a record is so merged about 5 times in 2,000 runs and 7
  * times in 10,000 (simulated; a binomial policy, which must count flushes, reaches 4.4 and 6.6). */
-bool hf_index_pick_merge(struct hf_index *index, struct hf_index_pick *pick);
+bool hf_index_pick_merge(const struct hf_index *index, const struct hf_index_set *set,
+                         struct hf_index_pick *pick);
 /* The policy alone: record counts, newest first. */
 struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count);
 
-/* Merges what pick says and replaces it in the set. The old files stay (hf_store_clean removes them
- * once no kept checkpoint names them). On an error the set is unchanged. CLOSED: choose said stop. */
-enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_pick *pick,
-                           hf_run_merge_fn choose, void *context,
+/* Merges what pick says of an acquired set and replaces it in the present one. The old files stay (hf_index_clean
+ * removes them once no kept checkpoint names them). On an error the set is unchanged. CLOSED: choose said stop. */
+enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_set *set,
+                           const struct hf_index_pick *pick, hf_run_merge_fn choose, void *context,
+                           struct hf_error *error) HF_WARN_UNUSED;
+
+/* hf_store_clean of the index's directory: what the set has and what a merge is writing stays. No checkpoint and no run
+ * but a merged one may be written meanwhile; a merge that begins waits until it is done. */
+enum hf_err hf_index_clean(struct hf_index *index, struct hf_store_cleaned *cleaned,
                            struct hf_error *error) HF_WARN_UNUSED;
 
 #endif

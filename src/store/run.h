@@ -144,6 +144,9 @@ enum hf_run_merge_choice {
 typedef enum hf_run_merge_choice (*hf_run_merge_fn)(void *context, const struct hf_index_key *key,
                                                     const struct hf_index_value *value);
 
+/* The name that a merge of these runs gives its file: no size, no hash. */
+struct hf_run_ref hf_run_merged_ref(struct hf_run *const *runs, size_t run_count);
+
 /* Merges runs (newest first, each covering positions below the one before it, none missing between;
  * HF_CHECK) into one new run with block_bytes. choose may be NULL (keep all). RAM: one block a run,
  * and the new run's fence and filter. */

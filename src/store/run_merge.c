@@ -48,25 +48,40 @@ static enum hf_err step(struct merge *merge, const struct hf_run_iterator *best,
     return err;
 }
 
+struct hf_run_ref hf_run_merged_ref(struct hf_run *const *runs, size_t run_count)
+{
+    HF_CHECK(run_count > 0);
+    struct hf_run_ref ref = {
+        .from_position = hf_run_info(runs[run_count - 1])->ref.from_position,
+        .to_position = hf_run_info(runs[0])->ref.to_position,
+    };
+    for (size_t i = 0; i < run_count; i++) {
+        uint32_t generation = hf_run_info(runs[i])->ref.generation;
+        ref.generation = generation > ref.generation ? generation : ref.generation;
+    }
+    HF_CHECK(ref.generation < UINT32_MAX);
+    ref.generation++;
+    return ref;
+}
+
 static struct hf_run_meta meta_of(struct hf_run *const *runs, size_t run_count,
                                   uint32_t block_bytes)
 {
-    struct hf_run_meta meta = {.block_bytes = block_bytes};
+    struct hf_run_ref ref = hf_run_merged_ref(runs, run_count);
+    struct hf_run_meta meta = {
+        .space = hf_run_info(runs[0])->space,
+        .from_position = ref.from_position,
+        .to_position = ref.to_position,
+        .generation = ref.generation,
+        .block_bytes = block_bytes,
+    };
     for (size_t i = 0; i < run_count; i++) {
         const struct hf_run_info *info = hf_run_info(runs[i]);
-        HF_CHECK(info->space == hf_run_info(runs[0])->space);
+        HF_CHECK(info->space == meta.space);
         HF_CHECK(i == 0 ||
                  info->ref.to_position + 1 == hf_run_info(runs[i - 1])->ref.from_position);
-        if (info->ref.generation > meta.generation) {
-            meta.generation = info->ref.generation;
-        }
         meta.record_count_max += info->record_count;
     }
-    HF_CHECK(meta.generation < UINT32_MAX);
-    meta.generation++;
-    meta.space = hf_run_info(runs[0])->space;
-    meta.to_position = hf_run_info(runs[0])->ref.to_position;
-    meta.from_position = hf_run_info(runs[run_count - 1])->ref.from_position;
     return meta;
 }
 
@@ -76,7 +91,6 @@ enum hf_err hf_run_merge(struct hf_outside *outside, const char *directory,
                          struct hf_error *error)
 {
     *info = (struct hf_run_info){0};
-    HF_CHECK(run_count > 0);
     struct hf_run_meta meta = meta_of(runs, run_count, block_bytes);
     struct merge merge = {.choose = choose, .context = context};
     merge.iterators = hf_calloc(run_count, sizeof(*merge.iterators));

@@ -2,6 +2,7 @@
 #include "store/index.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,30 @@ static size_t refs_of(struct hf_index *index, struct hf_run_ref *refs)
     return count;
 }
 
+/* Merges what pick says of the present set. */
+static enum hf_err merge(struct hf_index *index, const struct hf_index_pick *pick,
+                         hf_run_merge_fn choose)
+{
+    struct hf_index_set *set = hf_index_acquire(index);
+    enum hf_err err = hf_index_merge(index, set, pick, choose, NULL, NULL);
+    hf_index_release(index, set);
+    return err;
+}
+
+/* What the policy asks for; false: nothing. */
+static bool merge_by_policy(struct hf_index *index)
+{
+    struct hf_index_set *set = hf_index_acquire(index);
+    struct hf_index_pick pick;
+    bool needed = hf_index_pick_merge(index, set, &pick);
+    if (needed) {
+        assert_true(pick.count >= 2);
+        assert_int_equal(hf_index_merge(index, set, &pick, NULL, NULL, NULL), HF_ERR_OK);
+    }
+    hf_index_release(index, set);
+    return needed;
+}
+
 static struct hf_index *open_empty(void)
 {
     struct hf_index *index;
@@ -175,13 +200,9 @@ static void the_index_follows_a_model(void **state)
     struct hf_index *index = open_empty();
     check_all(index);
     for (int round = 0; round < 60; round++) {
-        struct hf_index_pick pick;
         struct hf_run_ref refs[RUNS_MAX + 1];
         assert_int_equal(flush(index), HF_ERR_OK);
-        if (hf_index_pick_merge(index, &pick)) {
-            assert_true(pick.count >= 2);
-            assert_int_equal(hf_index_merge(index, &pick, NULL, NULL, NULL), HF_ERR_OK);
-        }
+        (void)merge_by_policy(index);
         size_t count = refs_of(index, refs);
         assert_true(count <= RUNS_MAX);
         if (round % 5 == 0) { /* a restart */
@@ -203,7 +224,7 @@ static void the_index_follows_a_model(void **state)
         assert_int_equal(hf_checkpoint_writer_start(o, "d", &meta, &writer, NULL), HF_ERR_OK);
         assert_int_equal(hf_checkpoint_writer_runs(writer, refs, count, NULL), HF_ERR_OK);
         assert_int_equal(hf_checkpoint_writer_finish(writer, &info, NULL), HF_ERR_OK);
-        assert_int_equal(hf_store_clean(o, "d", 0, refs, count, &cleaned, NULL), HF_ERR_OK);
+        assert_int_equal(hf_index_clean(index, &cleaned, NULL), HF_ERR_OK);
         assert_true(store_outside_file_count(world) <= 2 + 2 * RUNS_MAX);
     }
     hf_index_close(index);
@@ -224,7 +245,7 @@ static void a_merge_of_all_can_drop(void **state)
         assert_int_equal(flush(index), HF_ERR_OK);
     }
     struct hf_index_pick all = {.first = 0, .count = 3};
-    assert_int_equal(hf_index_merge(index, &all, drop_flag_5, NULL, NULL), HF_ERR_OK);
+    assert_int_equal(merge(index, &all, drop_flag_5), HF_ERR_OK);
     uint64_t count = 0;
     for (size_t number = 0; number < KEYS; number++) {
         if (number % 5 == 0) {
@@ -235,9 +256,95 @@ static void a_merge_of_all_can_drop(void **state)
     check_all(index);
     assert_int_equal(hf_index_record_count(index), count);
     struct hf_index_pick one = {.first = 0, .count = 1}; /* a rewrite */
-    assert_int_equal(hf_index_merge(index, &one, NULL, NULL, NULL), HF_ERR_OK);
+    assert_int_equal(merge(index, &one, NULL), HF_ERR_OK);
     check_all(index);
     hf_index_close(index);
+}
+
+/* As a checkpoint does it: what the set names, then a cleaning. */
+static enum hf_err write_checkpoint(struct hf_index *index)
+{
+    struct hf_checkpoint_meta meta = {.position = position};
+    struct hf_checkpoint_writer *writer;
+    struct hf_checkpoint_info info;
+    struct hf_store_cleaned cleaned;
+    struct hf_run_ref refs[8];
+    size_t count = refs_of(index, refs);
+    enum hf_err err = hf_checkpoint_writer_start(o, "d", &meta, &writer, NULL);
+    if (err != HF_ERR_OK) {
+        return err;
+    }
+    err = hf_checkpoint_writer_runs(writer, refs, count, NULL);
+    if (err != HF_ERR_OK) {
+        hf_checkpoint_writer_abort(writer);
+        return err;
+    }
+    err = hf_checkpoint_writer_finish(writer, &info, NULL);
+    return err != HF_ERR_OK ? err : hf_index_clean(index, &cleaned, NULL);
+}
+
+/* In the middle of a merge, what a checkpoint does: a new run, a checkpoint that names the set, a cleaning. */
+struct beside {
+    struct hf_index *index;
+    uint64_t keys; /* asked about so far */
+    bool stops;    /* at the end */
+};
+
+static enum hf_run_merge_choice checkpoint_beside(void *context, const struct hf_index_key *key,
+                                                  const struct hf_index_value *value)
+{
+    struct beside *beside = context;
+    (void)key, (void)value;
+    if (++beside->keys == 50 || beside->keys == 100) {
+        assert_int_equal(flush(beside->index), HF_ERR_OK);
+        assert_int_equal(write_checkpoint(beside->index), HF_ERR_OK);
+        check_all(beside->index);
+    }
+    return beside->stops && beside->keys > 120 ? HF_RUN_MERGE_STOP : HF_RUN_MERGE_KEEP;
+}
+
+/* The index of the newest checkpoint, as after a restart. */
+static struct hf_index *reopen(struct hf_index *index)
+{
+    struct hf_checkpoint *checkpoint;
+    struct hf_checkpoint_damage damage;
+    size_t count;
+    hf_index_close(index);
+    assert_int_equal(hf_checkpoint_open_newest(o, "d", 0, &checkpoint, &damage, NULL), HF_ERR_OK);
+    const struct hf_run_ref *refs = hf_checkpoint_runs(checkpoint, &count);
+    assert_int_equal(hf_index_open(o, "d", 0, &limits, refs, count, &index, NULL), HF_ERR_OK);
+    hf_checkpoint_close(checkpoint);
+    return index;
+}
+
+static void checkpoints_go_on_beside_a_merge(void **state)
+{
+    (void)state;
+    struct hf_run_ref refs[8];
+    for (int stops = 0; stops < 2; stops++) {
+        begin_again();
+        struct hf_index *index = open_empty();
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(flush(index), HF_ERR_OK);
+        }
+        assert_int_equal(write_checkpoint(index), HF_ERR_OK);
+        struct beside beside = {.index = index, .stops = stops != 0};
+        struct hf_index_pick pick = {.first = 1, .count = 2};
+        struct hf_index_set *set = hf_index_acquire(index);
+        assert_int_equal(hf_index_merge(index, set, &pick, checkpoint_beside, &beside, NULL),
+                         stops ? HF_ERR_CLOSED : HF_ERR_OK);
+        hf_index_release(index, set);
+        assert_true(beside.keys > 100);
+        assert_int_equal(refs_of(index, refs), stops ? 6 : 5);
+        check_all(index);
+        index = reopen(index); /* the checkpoints beside the merge know nothing of it */
+        assert_int_equal(refs_of(index, refs), 6);
+        check_all(index);
+        assert_int_equal(write_checkpoint(index), HF_ERR_OK);
+        assert_int_equal(write_checkpoint(index), HF_ERR_OK);
+        assert_int_equal(store_outside_file_count(world), 6 + 2); /* nothing is left behind */
+        hf_index_close(index);
+    }
 }
 
 static void bad_sets_are_refused(void **state)
@@ -321,7 +428,7 @@ static enum hf_err scenario(struct hf_index *index)
     struct hf_index_pick pick = {.first = 1, .count = 2};
     enum hf_err err = flush(index);
     if (err == HF_ERR_OK) {
-        err = hf_index_merge(index, &pick, NULL, NULL, NULL);
+        err = merge(index, &pick, NULL);
     }
     for (size_t number = 0; number < KEYS && err == HF_ERR_OK; number += 3) {
         err = check_key(index, number);
@@ -364,27 +471,6 @@ static void every_fault_leaves_the_set_whole(void **state)
 
 /* A checkpoint of the set, then a flush, a merge, a second checkpoint, cleaning: a crash in any of
  * these leaves the first set or the second, whole. */
-static enum hf_err write_checkpoint(struct hf_index *index)
-{
-    struct hf_checkpoint_meta meta = {.position = position};
-    struct hf_checkpoint_writer *writer;
-    struct hf_checkpoint_info info;
-    struct hf_store_cleaned cleaned;
-    struct hf_run_ref refs[8];
-    size_t count = refs_of(index, refs);
-    enum hf_err err = hf_checkpoint_writer_start(o, "d", &meta, &writer, NULL);
-    if (err != HF_ERR_OK) {
-        return err;
-    }
-    err = hf_checkpoint_writer_runs(writer, refs, count, NULL);
-    if (err != HF_ERR_OK) {
-        hf_checkpoint_writer_abort(writer);
-        return err;
-    }
-    err = hf_checkpoint_writer_finish(writer, &info, NULL);
-    return err != HF_ERR_OK ? err : hf_store_clean(o, "d", 0, refs, count, &cleaned, NULL);
-}
-
 static void every_crash_leaves_the_old_set_or_the_new(void **state)
 {
     (void)state;
@@ -405,7 +491,7 @@ static void every_crash_leaves_the_old_set_or_the_new(void **state)
             store_outside_crash_at(world, n);
             enum hf_err err = flush(index);
             if (err == HF_ERR_OK) {
-                err = hf_index_merge(index, &pick, NULL, NULL, NULL);
+                err = merge(index, &pick, NULL);
             }
             if (err == HF_ERR_OK) {
                 err = write_checkpoint(index);
@@ -471,6 +557,21 @@ static void *read_all_the_time(void *context)
     return NULL;
 }
 
+/* The merge worker. */
+static void *merge_all_the_time(void *context)
+{
+    unsigned *wrong_count = context;
+    while (!atomic_load(&stop)) {
+        struct hf_index_set *set = hf_index_acquire(shared);
+        struct hf_index_pick pick;
+        if (hf_index_pick_merge(shared, set, &pick)) {
+            *wrong_count += hf_index_merge(shared, set, &pick, NULL, NULL, NULL) != HF_ERR_OK;
+        }
+        hf_index_release(shared, set);
+    }
+    return NULL;
+}
+
 static enum hf_err flush_every_key(struct hf_index *index)
 {
     struct hf_run_meta meta = {.from_position = position + 1,
@@ -495,6 +596,8 @@ static void readers_meet_no_replacement(void **state)
 {
     (void)state;
     pthread_t threads[READERS];
+    pthread_t merger;
+    unsigned merges_failed = 0;
     struct reader readers[READERS];
     shared = open_empty();
     assert_int_equal(flush_every_key(shared), HF_ERR_OK);
@@ -503,28 +606,29 @@ static void readers_meet_no_replacement(void **state)
         readers[i] = (struct reader){.seed = first_seed + i};
         assert_int_equal(pthread_create(&threads[i], NULL, read_all_the_time, &readers[i]), 0);
     }
+    assert_int_equal(pthread_create(&merger, NULL, merge_all_the_time, &merges_failed), 0);
     for (int round = 0; round < 40; round++) {
-        struct hf_index_pick pick;
-        struct hf_run_ref refs[RUNS_MAX + 1];
         assert_int_equal(flush(shared), HF_ERR_OK);
-        if (hf_index_pick_merge(shared, &pick)) {
-            assert_int_equal(hf_index_merge(shared, &pick, NULL, NULL, NULL), HF_ERR_OK);
-        }
         /* Old files are removed under the readers' hands; their open files stay readable. */
         struct hf_checkpoint_meta meta = {.position = position};
         struct hf_checkpoint_writer *writer;
         struct hf_checkpoint_info info;
         struct hf_store_cleaned cleaned;
-        size_t count = refs_of(shared, refs);
         assert_int_equal(hf_checkpoint_writer_start(o, "d", &meta, &writer, NULL), HF_ERR_OK);
         assert_int_equal(hf_checkpoint_writer_finish(writer, &info, NULL), HF_ERR_OK);
-        assert_int_equal(hf_store_clean(o, "d", 0, refs, count, &cleaned, NULL), HF_ERR_OK);
+        assert_int_equal(hf_index_clean(shared, &cleaned, NULL), HF_ERR_OK);
     }
     unsigned before = atomic_load(&lookups);
     while (atomic_load(&lookups) < before + 2000) {
         (void)hf_index_covered(shared);
     }
+    struct hf_run_ref refs[HF_INDEX_RUNS_MAX];
+    while (refs_of(shared, refs) > RUNS_MAX) {
+        (void)sched_yield();
+    }
     atomic_store(&stop, true);
+    assert_int_equal(pthread_join(merger, NULL), 0);
+    assert_int_equal(merges_failed, 0);
     for (size_t i = 0; i < READERS; i++) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
         assert_int_equal(readers[i].wrong_count, 0);
@@ -543,6 +647,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_index_follows_a_model),
         TEST(a_merge_of_all_can_drop),
+        TEST(checkpoints_go_on_beside_a_merge),
         TEST(bad_sets_are_refused),
         TEST(the_policy_is_cheap),
         TEST(every_fault_leaves_the_set_whole),
