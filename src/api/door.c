@@ -298,6 +298,14 @@ static void go_on(struct hf_call *call, enum hf_progress progress)
     }
 }
 
+/* What only saves work, when memory is short. */
+static void give_up_caches(struct hf_door *door)
+{
+    if (door->options.node != NULL && hf_node_memory_level(door->options.node) != HF_MEMORY_ROOM) {
+        hf_commit_cache_release(&door->commits);
+    }
+}
+
 static void handle(void *context, struct hf_http_exchange *exchange)
 {
     struct hf_call *call = call_of(context, exchange);
@@ -306,6 +314,7 @@ static void handle(void *context, struct hf_http_exchange *exchange)
         return;
     }
     bool admitted = call->admitted || admit_call(call);
+    give_up_caches(call->door);
     go_on(call, admitted ? begin(call) : HF_CALL_ANSWERED);
 }
 

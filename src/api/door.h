@@ -31,6 +31,7 @@ struct hf_door_options {
     void *counts_context;
     const char *owner;      /* who owns the directory, for /v1/status: "host:pid" */
     struct hf_audit *audit; /* outlives the door; NULL: there is none */
+    struct hf_watch *watch; /* outlives the door; NULL: there is none */
     /* What is told of push subscriptions, and of calls that go out; any thread; NULL: nothing. */
     bool (*push_status)(void *context, uint64_t uid, struct hf_push_status *status);
     void (*deliver_sums)(void *context, struct hf_deliver_sums *sums);

@@ -123,6 +123,13 @@ enum hf_progress hf_call_undecided(struct hf_call *call, enum hf_err code)
 {
     switch ((unsigned)code) {
     case HF_ERR_OVERLOADED:
+        if (call->request.lacked_memory) {
+            return hf_call_problem(call, code,
+                                   "The server's memory is nearly used up: nothing has happened. "
+                                   "What ends holds, messages or sagas is taken, reads are "
+                                   "answered; GET /v1/status shows what takes it.",
+                                   "");
+        }
         return hf_call_problem(call, code, "Nothing has happened: ask again a little later.", "");
     case HF_ERR_READ_ONLY:
         return hf_call_problem(call, code,

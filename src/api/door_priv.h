@@ -19,6 +19,7 @@
 #include "api/json_write.h"
 #include "api/precondition.h"
 #include "base/histogram.h"
+#include "observe/watch.h"
 
 struct hf_call;
 
@@ -236,6 +237,19 @@ void hf_call_status(struct hf_call *call, struct hf_node_status *status,
                     struct hf_http_counts *counts);
 /* May the caller see what all principals do? false: composed. */
 bool hf_call_may_look(struct hf_call *call);
+/* A part of memory, or of the disk, as status and metrics name it. */
+struct hf_part {
+    const char *name; /* "accounts" */
+    uint64_t bytes;
+};
+#define HF_MEMORY_PARTS 17
+#define HF_DISK_PARTS   5
+void hf_call_memory_parts(const struct hf_call *call, const struct hf_node_status *status,
+                          const struct hf_http_counts *counts,
+                          struct hf_part parts[HF_MEMORY_PARTS]);
+/* false: not known. */
+bool hf_call_disk_parts(const struct hf_call *call, struct hf_disk_use *use,
+                        struct hf_part parts[HF_DISK_PARTS]);
 /* The member `audit` of the status, in short. (route_audit.c) */
 void hf_call_put_audit(struct hf_call *call, struct hf_json_writer *w);
 

@@ -5,7 +5,6 @@
 #include "observe/metric_text.h"
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
-#define PAGE_BYTES   4096u /* of memory, as the kernel counts it; other sizes don't run here */
 
 struct row {
     const char *name;
@@ -121,26 +120,49 @@ static void put_load(struct hf_metric_text *text, struct hf_node *node)
     put_rows(text, rows, HF_ARRAY_COUNT(rows));
 }
 
-/* Resident memory: the second number of /proc/self/statm; left out where there is no such file. */
-static void put_memory(struct hf_metric_text *text, struct hf_outside *outside)
+static void put_parts(struct hf_metric_text *text, const struct hf_part *parts, size_t count)
 {
-    struct hf_file *file = NULL;
-    char data[128] = "";
-    size_t read_bytes = 0;
-    if (outside->open(outside, "/proc/self/statm", HF_OPEN_READ, &file, NULL) != HF_ERR_OK) {
+    for (size_t i = 0; i < count; i++) {
+        hf_metric_sample(text, "part", hf_str_from(parts[i].name), parts[i].bytes);
+    }
+}
+
+static void put_memory(struct hf_metric_text *text, const struct hf_call *call,
+                       const struct hf_node_status *status, const struct hf_http_counts *counts)
+{
+    const struct hf_memory *memory = &status->memory;
+    struct hf_part parts[HF_MEMORY_PARTS];
+    const struct row rows[] = {
+        {"memory_max_bytes", "gauge", "The limit of memory; 0: none.", memory->max},
+        {"allocated_memory_bytes", "gauge", "Memory in use, as the allocator counts it.",
+         memory->allocated},
+        {"memory_checkpoint_reserve_bytes", "gauge", "Memory kept for the next checkpoint.",
+         memory->checkpoint_reserve},
+        {"memory_level", "gauge", "0 room, 1 tight, 2 full, 3 spent.", memory->level},
+        {"memory_refused_total", "counter", "Requests refused for memory.", memory->refused},
+        {"resident_memory_bytes", "gauge", "Resident memory of the process.", memory->resident},
+    };
+    /* Left out where the kernel does not tell. */
+    put_rows(text, rows, HF_ARRAY_COUNT(rows) - (memory->resident == 0));
+    hf_call_memory_parts(call, status, counts, parts);
+    hf_metric_family(text, "memory_bytes", "gauge", "Allocated memory by part.");
+    put_parts(text, parts, HF_MEMORY_PARTS);
+}
+
+static void put_disk(struct hf_metric_text *text, const struct hf_call *call)
+{
+    struct hf_disk_use use;
+    struct hf_part parts[HF_DISK_PARTS];
+    if (!hf_call_disk_parts(call, &use, parts)) {
         return;
     }
-    enum hf_err err = outside->read(outside, file, 0, data, sizeof(data) - 1, &read_bytes, NULL);
-    outside->close(outside, file);
-    const char *second = err == HF_ERR_OK ? memchr(data, ' ', read_bytes) : NULL;
-    uint64_t pages = 0;
-    for (const char *at = second == NULL ? "" : second + 1; *at >= '0' && *at <= '9'; at++) {
-        pages = pages * 10 + (uint64_t)(*at - '0');
-    }
-    if (pages > 0) {
-        hf_metric_family(text, "resident_memory_bytes", "gauge", "Resident memory of the process.");
-        hf_metric_sample(text, NULL, HF_STR_NONE, pages * PAGE_BYTES);
-    }
+    hf_metric_family(text, "disk_bytes", "gauge", "What the data directory takes, by part.");
+    put_parts(text, parts, HF_DISK_PARTS);
+    const struct row rows[] = {
+        {"disk_free_bytes", "gauge", "Free where the data are.", use.free},
+        {"disk_size_bytes", "gauge", "All that there is, free or not.", use.all},
+    };
+    put_rows(text, rows, HF_ARRAY_COUNT(rows));
 }
 
 /* ---- subscriptions ---- */
@@ -400,7 +422,8 @@ static enum hf_progress compose(struct hf_call *call)
     put_http(&text, &counts);
     put_meter(&text, call->door);
     put_load(&text, call->door->options.node);
-    put_memory(&text, call->door->options.outside);
+    put_memory(&text, call, &status, &counts);
+    put_disk(&text, call);
     if (!metering->names.failed) {
         put_subscriptions(&text, metering);
         put_pushes(&text, metering);

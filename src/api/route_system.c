@@ -1,4 +1,6 @@
 /* How the server is: health, status, limits, metrics; and the OpenAPI document. */
+#include <stdio.h>
+
 #include "api/door_priv.h"
 #include "api/json_write.h"
 #include "api/openapi.h"
@@ -117,6 +119,106 @@ static void put_http(struct hf_json_writer *w, const struct hf_http_counts *coun
     hf_json_end_object(w);
 }
 
+/* ---- memory and disk ---- */
+
+/* The last part is what no other one has. */
+void hf_call_memory_parts(const struct hf_call *call, const struct hf_node_status *status,
+                          const struct hf_http_counts *counts,
+                          struct hf_part parts[HF_MEMORY_PARTS])
+{
+    const struct hf_memory *m = &status->memory;
+    const struct hf_part rows[HF_MEMORY_PARTS] = {
+        {"accounts", m->state.accounts},
+        {"names", m->state.names},
+        {"streams_documents", m->state.things},
+        {"lines", m->state.lines},
+        {"sagas", m->state.sagas},
+        {"state_rest", m->state_rest},
+        {"recent_index", m->state.index_current},
+        {"frozen_index", m->state.index_frozen},
+        {"recent_commits", m->state.frames},
+        {"tail", m->tail},
+        {"checkpoint", m->checkpoint},
+        {"index_runs", m->index_runs},
+        {"requests", m->requests},
+        {"connections", counts->connection_bytes},
+        {"bodies", counts->body_bytes_held},
+        {"caches", call->door->commits.bytes},
+        {"other", 0},
+    };
+    uint64_t rest = m->allocated;
+    memcpy(parts, rows, sizeof(rows));
+    for (size_t i = 0; i + 1 < HF_MEMORY_PARTS; i++) {
+        rest -= hf_min_u64(rest, parts[i].bytes);
+    }
+    parts[HF_MEMORY_PARTS - 1].bytes = rest;
+}
+
+bool hf_call_disk_parts(const struct hf_call *call, struct hf_disk_use *use,
+                        struct hf_part parts[HF_DISK_PARTS])
+{
+    struct hf_watch *watch = call->door->options.watch;
+    if (watch == NULL || !hf_watch_disk(watch, use)) {
+        return false;
+    }
+    const struct hf_part rows[HF_DISK_PARTS] = {
+        {"log", use->log},
+        {"index", use->index},
+        {"checkpoints", use->checkpoints},
+        {"temporary", use->temporary},
+        {"other", use->other},
+    };
+    memcpy(parts, rows, sizeof(rows));
+    return true;
+}
+
+static void put_parts(struct hf_json_writer *w, const struct hf_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char name[48];
+        (void)snprintf(name, sizeof(name), "%s_bytes", parts[i].name);
+        hf_json_put_number(w, name, parts[i].bytes);
+    }
+}
+
+static void put_memory(struct hf_call *call, struct hf_json_writer *w,
+                       const struct hf_node_status *status, const struct hf_http_counts *counts)
+{
+    const struct hf_memory *memory = &status->memory;
+    struct hf_part parts[HF_MEMORY_PARTS];
+    hf_call_memory_parts(call, status, counts, parts);
+    hf_json_begin_object(w, "memory");
+    put_string(w, "level", hf_memory_level_name(memory->level));
+    if (memory->max == 0) {
+        hf_json_put_null(w, "max_bytes");
+    } else {
+        hf_json_put_number(w, "max_bytes", memory->max);
+    }
+    hf_json_put_number(w, "resident_bytes", memory->resident);
+    hf_json_put_number(w, "allocated_bytes", memory->allocated);
+    hf_json_put_number(w, "checkpoint_reserve_bytes", memory->checkpoint_reserve);
+    hf_json_put_number(w, "refused", memory->refused);
+    hf_json_end_object(w);
+    hf_json_begin_object(w, "memory_parts");
+    put_parts(w, parts, HF_MEMORY_PARTS);
+    hf_json_end_object(w);
+}
+
+static void put_disk(struct hf_call *call, struct hf_json_writer *w)
+{
+    struct hf_disk_use use;
+    struct hf_part parts[HF_DISK_PARTS];
+    if (!hf_call_disk_parts(call, &use, parts)) {
+        hf_json_put_null(w, "disk");
+        return;
+    }
+    hf_json_begin_object(w, "disk");
+    put_parts(w, parts, HF_DISK_PARTS);
+    hf_json_put_number(w, "free_bytes", use.free);
+    hf_json_put_number(w, "all_bytes", use.all);
+    hf_json_end_object(w);
+}
+
 enum hf_progress hf_route_status(struct hf_call *call)
 {
     const struct hf_door_options *options = &call->door->options;
@@ -133,6 +235,8 @@ enum hf_progress hf_route_status(struct hf_call *call)
     put_string(&w, "owner", options->owner == NULL ? "" : options->owner);
     hf_json_put_time(&w, "started_at", call->door->started_us);
     put_node(&w, &status);
+    put_memory(call, &w, &status, &counts);
+    put_disk(call, &w);
     hf_json_put_number(&w, "alerts", status.alerts);
     hf_call_put_audit(call, &w);
     if (options->counts != NULL) {

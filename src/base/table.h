@@ -61,6 +61,12 @@ void hf_table_clear(struct hf_table *table); /* empties, keeps the memory */
 /* Room for `more` further inserts; false if memory is short (the table is unchanged). */
 bool hf_table_reserve(struct hf_table *table, size_t more) HF_WARN_UNUSED;
 
+/* Of memory, without what the slots point to. */
+static inline uint64_t hf_table_bytes(const struct hf_table *table)
+{
+    return table->capacity * sizeof(*table->slots);
+}
+
 /* NULL if it is not there. */
 void *hf_table_get(const struct hf_table *table, const struct hf_id *id);
 /* Asks the CPU for what a get of id will look at first. */

@@ -37,6 +37,7 @@ struct hf_serve_options {
     const char *public_url; /* what participants of sagas call back; NULL: the first listener */
     const char *deliver_ca; /* PEM; NULL: the system's */
     uint64_t deliver_per_target;      /* calls at once to one target; 0 = 128 */
+    const char *memory_max;           /* "2GiB", "off"; NULL = a share of what there is */
     uint64_t connections_max;         /* 0 = the HTTP server's default */
     uint64_t key_retention_hours;     /* 0 = 7 days */
     const char *audit_interval;       /* "1h", "off"; NULL = the default */

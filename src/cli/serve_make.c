@@ -13,7 +13,9 @@
 #include "cli/serve_notify.h"
 #include "cli/serve_priv.h"
 
-#define MIN_POSITION_MS      30000 /* a read waits for min_position */
+#define MIN_POSITION_MS      30000   /* a read waits for min_position */
+#define CONNECTION_BYTES     16384u  /* of memory, busy */
+#define STREAM_BYTES         262144u /* that a reader has not taken, at most */
 #define EXTEND_EVERY_US      1000000u
 #define HOUR_US              3600000000ull
 #define KEY_RETENTION_US_MAX (UINT64_MAX / 4)
@@ -49,13 +51,38 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
     }
 }
 
-static struct hf_limits limits_of(const struct hf_serve_options *options)
+/* Of the machine's memory, or of what the cgroup leaves of it: other programs, and what the kernel keeps for files and sockets. */
+#define MEMORY_SHARE_PERCENT 75u
+
+static bool choose_memory(struct serve *serve, struct hf_error *error)
 {
+    const char *text = serve->options->memory_max;
+    if (text == NULL) {
+        uint64_t most = hf_outside_linux_memory_max();
+        serve->memory_max = hf_max_u64(most / 100 * MEMORY_SHARE_PERCENT, HF_MEMORY_MAX_LEAST);
+        return true;
+    }
+    if (strcmp(text, "off") == 0) {
+        return true;
+    }
+    if (!hf_size_parse(hf_str_from(text), &serve->memory_max) ||
+        serve->memory_max < HF_MEMORY_MAX_LEAST) {
+        (void)hf_error_set(error, HF_ERR_INVALID_REQUEST,
+                           "--memory-max: expected a size of 64MiB or more (512MiB, 2GiB) or off");
+        return false;
+    }
+    return true;
+}
+
+static struct hf_limits limits_of(const struct serve *serve)
+{
+    const struct hf_serve_options *options = serve->options;
     struct hf_limits limits = hf_limits_default();
     if (options->key_retention_hours != 0) {
         limits.key_retention_us =
             hf_min_u64(options->key_retention_hours, KEY_RETENTION_US_MAX / HOUR_US) * HOUR_US;
     }
+    hf_memory_shape(&limits, serve->memory_max);
     return limits;
 }
 
@@ -67,7 +94,10 @@ static enum hf_err open_engine(struct serve *serve, bool wait)
         .wait_for_lock = wait,
         .checkpoints = true,
         .name = serve->owner,
-        .limits = limits_of(serve->options),
+        .limits = limits_of(serve),
+        .memory = {.max_bytes = serve->memory_max,
+                   .resident = hf_outside_linux_resident,
+                   .trim = hf_outside_linux_trim},
         .progress = show_progress,
         .progress_context = serve,
     };
@@ -204,11 +234,24 @@ static void count_http(void *context, struct hf_http_counts *counts)
     hf_http_server_counts(serve->server, counts);
 }
 
+/* Shares of the memory that there may be. */
+static void shape_http(struct hf_http_limits *limits, uint64_t memory_max)
+{
+    limits->body_bytes_in_all = hf_min_u64(limits->body_bytes_in_all,
+                                           hf_max_u64(memory_max / 16, 2 * limits->body_bytes_max));
+    limits->connections_max =
+        (uint32_t)hf_min_u64(limits->connections_max, memory_max / 4 / CONNECTION_BYTES);
+    limits->streams_max = (uint32_t)hf_min_u64(limits->streams_max, memory_max / 8 / STREAM_BYTES);
+}
+
 static struct hf_http_limits http_limits(const struct serve *serve)
 {
     struct hf_http_limits limits = hf_http_limits_default();
     if (serve->options->connections_max != 0) {
         limits.connections_max = (uint32_t)hf_min_u64(serve->options->connections_max, UINT32_MAX);
+    }
+    if (serve->memory_max != 0) {
+        shape_http(&limits, serve->memory_max);
     }
     return limits;
 }
@@ -218,7 +261,7 @@ struct hf_door_options hf_serve_door_options(struct serve *serve)
     return (struct hf_door_options){
         .outside = serve->outside,
         .access = serve->access,
-        .limits = limits_of(serve->options),
+        .limits = limits_of(serve),
         .http = http_limits(serve),
         .version = HF_VERSION_TEXT,
         .min_position_ms_max = MIN_POSITION_MS,
@@ -279,7 +322,8 @@ static enum hf_err start_opener(struct serve *serve, struct hf_error *error)
 
 enum hf_err hf_serve_make(struct serve *serve, struct hf_error *error)
 {
-    if (!hf_serve_observe_parse(serve->options, &serve->observe, error)) {
+    if (!hf_serve_observe_parse(serve->options, &serve->observe, error) ||
+        !choose_memory(serve, error)) {
         return HF_ERR_INVALID_REQUEST;
     }
     enum hf_err code = parse_addresses(serve, error);

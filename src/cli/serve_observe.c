@@ -61,6 +61,7 @@ enum hf_err hf_serve_observe(struct serve *serve, struct hf_error *error)
         .directory = serve->options->data,
         .limits = serve->observe.limits,
         .space = hf_outside_linux_space,
+        .files = hf_outside_linux_files,
         .changed = tell_webhook,
         .context = serve,
     };

@@ -54,6 +54,7 @@ struct serve {
     atomic_int opening;       /* enum hf_serve_opening */
     struct hf_engine *engine; /* valid once OPENED */
     struct hf_serve_observe observe;
+    uint64_t memory_max;        /* bytes; 0: no limit */
     struct hf_watch *watch;     /* owned; NULL: not the owner */
     struct hf_audit *audit;     /* owned; NULL: not the owner */
     struct hf_error open_error; /* valid once NOT_OPENED */

@@ -136,6 +136,17 @@ static enum hf_err start_calls(struct serve *serve, struct hf_node *node,
     return hf_serve_deliver_start(serve->deliver, node, outside, listener, error);
 }
 
+static void tell_memory(const struct serve *serve)
+{
+    if (serve->memory_max == 0) {
+        hf_serve_say("no limit of memory");
+    } else {
+        hf_serve_say(
+            "keeps within %llu MiB of memory%s", (unsigned long long)(serve->memory_max >> 20),
+            serve->options->memory_max == NULL ? " (three quarters of what there is)" : "");
+    }
+}
+
 static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
 {
     struct hf_node *node = hf_engine_node(serve->engine);
@@ -146,6 +157,7 @@ static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
     struct hf_door_options options = hf_serve_door_options(serve);
     options.node = node;
     options.audit = serve->audit;
+    options.watch = serve->watch;
     options.outside = hf_engine_outside(serve->engine);
     hf_serve_deliver_tell(serve->deliver, &options);
     serve->door = hf_door_new(&options);
@@ -164,6 +176,7 @@ static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
     hf_serve_say("owner of %s: epoch %llu, position %llu%s", serve->options->data,
                  (unsigned long long)status.epoch, (unsigned long long)status.position,
                  status.torn_tail ? "; an unfinished batch was cut from the log's end" : "");
+    tell_memory(serve);
     code = begin_serving(serve, error);
     if (code == HF_ERR_OK && !serve->ready) {
         become_ready(serve);

@@ -164,6 +164,11 @@ const struct hf_index_value *hf_index_table_get(const struct hf_index_table *tab
     return place->number == 0 ? NULL : &record(table, place->number - 1)->value;
 }
 
+uint64_t hf_index_table_bytes(const struct hf_index_table *table)
+{
+    return table->capacity * sizeof(*table->places) + table->room * sizeof(struct hf_index_slot);
+}
+
 const struct hf_index_slot *hf_index_table_next(const struct hf_index_table *table, size_t *at)
 {
     return *at < table->count ? record(table, (*at)++) : NULL;

@@ -53,6 +53,8 @@ const struct hf_index_value *hf_index_table_get(const struct hf_index_table *tab
                                                 const struct hf_index_key *key);
 /* Asks the CPU for what a get or put of key will look at first: a table can be larger than its caches. */
 void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key);
+/* Of memory, also what is kept for records to come. */
+uint64_t hf_index_table_bytes(const struct hf_index_table *table);
 /* Walk in the order of the puts: `size_t at = 0; while ((slot = …_next(table, &at)) != NULL)`. */
 const struct hf_index_slot *hf_index_table_next(const struct hf_index_table *table, size_t *at);
 /* The number-th put of a new key, from 0, below count. */

@@ -133,3 +133,10 @@ void hf_recent_drop_frozen(struct hf_recent *recent)
     recent->has_frozen = false;
     recent->covered_position = recent->frozen_position;
 }
+
+void hf_recent_drop_spare(struct hf_recent *recent)
+{
+    if (!recent->has_frozen) {
+        hf_index_table_release(&recent->frozen);
+    }
+}

@@ -82,4 +82,7 @@ void hf_recent_freeze(struct hf_recent *recent, uint64_t position);
 /* The store covers frozen_position now. */
 void hf_recent_drop_frozen(struct hf_recent *recent);
 
+/* Gives back what is kept for the next freeze. */
+void hf_recent_drop_spare(struct hf_recent *recent);
+
 #endif

@@ -347,6 +347,7 @@ bool hf_sagas_enter(struct hf_sagas *sagas, struct hf_saga *saga)
     }
     HF_CHECK(hf_names_insert(&sagas->by_state[saga->state], &saga->name, &saga->state_node));
     (void)hf_table_put(&sagas->by_id, &saga->name.id, saga);
+    sagas->bytes += hf_alloc_block_bytes(saga);
     if (saga->failing_us > 0) {
         HF_CHECK(hf_names_insert(&sagas->failing, &saga->name, &saga->failing_node));
     }
@@ -374,6 +375,7 @@ void hf_sagas_drop(struct hf_sagas *sagas, struct hf_saga *saga)
         hf_names_remove(&sagas->by_business_key, &saga->key->order, &saga->key->node);
     }
     (void)hf_table_remove(&sagas->by_id, &saga->name.id);
+    sagas->bytes -= hf_alloc_block_bytes(saga);
     saga->definition->sagas--;
     saga->definition->by_state[saga->state]--;
     hf_saga_free(saga);

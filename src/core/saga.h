@@ -102,7 +102,8 @@ struct hf_sagas {
     uint32_t wait_types
         [HF_SAGA_WAIT_BUCKETS]; /* how many waits are of a type with this hash: most events are of none */
     uint64_t wait_count;
-    size_t reserved_waits;                    /* of the commit that is reserved for */
+    uint64_t bytes;        /* of memory: sagas without inputs, results and reasons */
+    size_t reserved_waits; /* of the commit that is reserved for */
     uint64_t attempts[HF_SAGA_OUTCOME_COUNT]; /* by outcome, of all times */
     struct hf_saga_stored_definition *spares; /* parsed by reserve for evolve to take, in order */
     /* while canonical records are read */

@@ -267,6 +267,30 @@ uint64_t hf_state_next_due_us(const struct hf_state *state)
     return state->due.count == 0 ? UINT64_MAX : state->due.items[0].due_us;
 }
 
+struct hf_state_bytes hf_state_bytes(const struct hf_state *state)
+{
+    uint64_t names = (state->accounts.count + state->streams.count + state->documents.count);
+    uint64_t node = sizeof(struct hf_names_node);
+    uint64_t account_nodes = state->accounts.count * node;
+    uint64_t other_nodes = names * node - account_nodes;
+    const struct hf_recent *recent = &state->recent;
+    return (struct hf_state_bytes){
+        .accounts = state->account_bytes - account_nodes + hf_table_bytes(&state->accounts) +
+                    hf_table_bytes(&state->assets.places) +
+                    state->assets.capacity * sizeof(*state->assets.items),
+        .names = names * node,
+        .things = state->named_bytes - other_nodes + hf_table_bytes(&state->streams) +
+                  hf_table_bytes(&state->documents),
+        .lines = (state->queue.line_count + state->queue.spare_count) * sizeof(struct hf_line),
+        .sagas = state->sagas.bytes + hf_table_bytes(&state->sagas.by_id) +
+                 hf_table_bytes(&state->sagas.waits),
+        .index_current = hf_index_table_bytes(&recent->current),
+        .index_frozen = hf_index_table_bytes(&recent->frozen),
+        .frames = recent->frame_bytes + recent->frame_capacity * sizeof(*recent->frames) +
+                  recent->frame_count * sizeof(struct hf_shared_bytes),
+    };
+}
+
 static int compare_totals(const void *a, const void *b)
 {
     const struct hf_asset_totals *left = a;

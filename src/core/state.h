@@ -72,6 +72,8 @@ struct hf_state {
         *strip_accounts; /* owned; strip_apply.c: the accounts of the strip under way */
     size_t strip_capacity;
     bool only_stored; /* hf_state_only_store was called */
+    uint64_t account_bytes; /* of memory: accounts with their names… */
+    uint64_t named_bytes;   /* …streams and documents */
 };
 
 void hf_state_init(struct hf_state *state, uint64_t seed);
@@ -108,6 +110,20 @@ size_t hf_state_take_due(struct hf_state *state, uint64_t now_us, struct hf_due 
 void hf_state_return_due(struct hf_state *state, const struct hf_due *due, size_t count);
 /* The time of the earliest entry (perhaps outdated); UINT64_MAX if there is none. */
 uint64_t hf_state_next_due_us(const struct hf_state *state);
+
+/* Where its memory is. What is left out of `lines` (tables and heaps), of sagas (texts, definitions), and all of holds, leases and
+ * due times is the rest. Sums a few numbers. */
+struct hf_state_bytes {
+    uint64_t accounts; /* their table and the sums of assets, too */
+    uint64_t names;    /* ordered names of accounts, streams and documents */
+    uint64_t things;   /* streams, documents */
+    uint64_t lines;    /* of subscriptions */
+    uint64_t sagas;
+    uint64_t index_current; /* recent index records, and… */
+    uint64_t index_frozen;  /* …those of a checkpoint under way */
+    uint64_t frames;        /* recent commits */
+};
+struct hf_state_bytes hf_state_bytes(const struct hf_state *state);
 
 /* All invariants by walks; aborts if one is broken. */
 void hf_state_verify(const struct hf_state *state);

@@ -111,11 +111,22 @@ static struct named named_of(struct hf_state *state, enum hf_kind kind)
     }
 }
 
+void hf_state_count_thing(struct hf_state *state, enum hf_kind kind, const void *thing)
+{
+    uint64_t bytes = hf_alloc_block_bytes(thing);
+    if (kind == HF_KIND_ACCOUNT) {
+        state->account_bytes += bytes;
+    } else {
+        state->named_bytes += bytes;
+    }
+}
+
 bool hf_state_enter(struct hf_state *state, enum hf_kind kind, void *thing)
 {
     struct named named = named_of(state, kind);
     struct hf_name *name = thing;
     (void)hf_table_put(named.table, &name->id, thing);
+    hf_state_count_thing(state, kind, thing);
     if (kind == HF_KIND_ACCOUNT) {
         hf_assets_add_account(&state->assets, thing);
     }
@@ -137,6 +148,7 @@ enum hf_err hf_state_fill_names(struct hf_state *state, enum hf_kind kind)
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
         items[i].name = hf_table_next(named.table, &at);
+        hf_state_count_thing(state, kind, items[i].name);
     }
     enum hf_err err = hf_names_fill(named.names, items, count, named.size_bytes);
     hf_free(items);

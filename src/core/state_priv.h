@@ -48,6 +48,8 @@ struct hf_document *hf_document_new(const struct hf_document *from) HF_WARN_UNUS
 struct hf_lease *hf_lease_new(const struct hf_lease *from) HF_WARN_UNUSED;
 struct hf_delayed *hf_delayed_new(const struct hf_delayed *from) HF_WARN_UNUSED;
 
+/* An account, stream or document is the state's now: its memory counts. */
+void hf_state_count_thing(struct hf_state *state, enum hf_kind kind, const void *thing);
 /* An account, stream or document just made, into its table and ordered names (an account into its asset's sums,
  * too). Room is reserved. false: its text is there under another id, which is damage; the state is then
  * unusable. */

@@ -45,8 +45,22 @@ static void begin_exchange(struct hf_http_work *work)
     hf_http_head_begin(&work->head, &server->head_limits, work->fields);
 }
 
+/* Without its buffers. */
+static size_t work_size(const struct hf_http_server *server)
+{
+    return sizeof(struct hf_http_work) +
+           server->limits.headers_max *
+               (sizeof(struct hf_http_field) + sizeof(struct hf_http_header));
+}
+
+size_t hf_http_work_bytes(const struct hf_http_server *server)
+{
+    return work_size(server) + HF_HTTP_INPUT_BYTES;
+}
+
 static void work_free(struct hf_http_work *work)
 {
+    hf_http_count(&work->server->counters.works, UINT64_MAX); /* one less */
     hf_arena_release(&work->arena);
     hf_buffer_release(&work->exchange.answer);
     hf_buffer_release(&work->in);
@@ -67,11 +81,11 @@ static bool take_work(struct hf_http_connection *connection)
             server->pool_count < server->pool_low ? server->pool_count : server->pool_low;
     } else {
         size_t fields = server->limits.headers_max;
-        work = hf_calloc(1, sizeof(*work) + fields * sizeof(struct hf_http_field) +
-                                fields * sizeof(struct hf_http_header));
+        work = hf_calloc(1, work_size(server));
         if (work == NULL) {
             return false;
         }
+        hf_http_count(&server->counters.works, 1);
         work->server = server;
         work->headers = (struct hf_http_header *)(void *)(work->fields + fields);
         begin_exchange(work);

@@ -155,6 +155,7 @@ struct hf_http_counters {
     _Atomic uint64_t sent_bytes;
     _Atomic uint64_t body_bytes_held;
     _Atomic uint64_t streams;
+    _Atomic uint64_t works; /* with a connection, and pooled */
 };
 
 struct hf_http_server {
@@ -244,6 +245,8 @@ void hf_http_expire(struct hf_http_connection *connection);
 void hf_http_bury(struct hf_http_connection *connection);
 /* Frees it, and its work. Only when it is closed and in no list. */
 void hf_http_connection_free(struct hf_http_connection *connection);
+/* Of a work, with its first buffer. */
+size_t hf_http_work_bytes(const struct hf_http_server *server);
 /* Frees works of the pool until `keep` are left. */
 void hf_http_pool_trim(struct hf_http_server *server, uint32_t keep);
 

@@ -199,4 +199,7 @@ void hf_http_server_counts(struct hf_http_server *server, struct hf_http_counts 
         .body_bytes_held = atomic_load_explicit(&counters->body_bytes_held, memory_order_relaxed),
         .streams = atomic_load_explicit(&counters->streams, memory_order_relaxed),
     };
+    counts->connection_bytes =
+        counts->connections * sizeof(struct hf_http_connection) +
+        atomic_load_explicit(&counters->works, memory_order_relaxed) * hf_http_work_bytes(server);
 }

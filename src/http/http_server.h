@@ -102,6 +102,8 @@ struct hf_http_counts {
     uint64_t sent_bytes;      /* since start */
     uint64_t body_bytes_held; /* of exchanges under way */
     uint64_t streams;         /* open now */
+    uint64_t
+        connection_bytes; /* of memory: connections, what is under way on them and kept for more, without bodies, answers and TLS */
 };
 /* Thread-safe. */
 void hf_http_server_counts(struct hf_http_server *server, struct hf_http_counts *counts);

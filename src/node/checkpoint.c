@@ -181,11 +181,22 @@ static enum hf_err store(struct storing *s)
     return err;
 }
 
+/* What the job's state had. Without a limit that is left to the allocator. */
+static void give_back(const struct hf_node *node)
+{
+    const struct hf_memory_options *memory = &node->memory.options;
+    if (memory->trim != NULL && memory->resident != NULL &&
+        memory->resident() > memory->max_bytes / 4) {
+        memory->trim();
+    }
+}
+
 static void run(struct hf_job *hf_job)
 {
     struct hf_checkpoint_job *job = HF_CONTAINER_OF(hf_job, struct hf_checkpoint_job, job);
     struct hf_node *node = job->node;
     struct storing storing = {.node = node, .job = job, .error = &job->error};
+    hf_alloc_count_also(&node->memory.job_bytes);
     hf_state_init(&storing.state, job->seed);
     hf_state_only_store(&storing.state);
     storing.replay.state = &storing.state;
@@ -199,6 +210,9 @@ static void run(struct hf_job *hf_job)
         tidy(node);
     }
     hf_state_release(&storing.state);
+    hf_alloc_count_also(NULL);
+    atomic_store_explicit(&node->memory.job_bytes, 0, memory_order_relaxed);
+    give_back(node);
     atomic_store_explicit(&job->done, true, memory_order_release);
     node->outside->ring(node->outside);
 }
@@ -261,7 +275,9 @@ static void take_stored(struct hf_node *node)
     atomic_store_explicit(&node->prefetch, true, memory_order_release);
     /* A state rebuilt meanwhile has no frozen part of this position: it still holds all in RAM. */
     if (recent->has_frozen && recent->frozen_position == node->stored_position) {
+        int64_t before = hf_alloc_thread_bytes();
         hf_recent_drop_frozen(recent);
+        node->memory.state_bytes += hf_alloc_thread_bytes() - before;
     } else if (recent->has_frozen) {
         job->wanted = true;
     }

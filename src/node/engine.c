@@ -111,6 +111,7 @@ static enum hf_err open_node(struct hf_engine *engine, const struct hf_engine_op
         .name = options->name,
         .limits = options->limits,
         .checkpoints = options->checkpoints,
+        .memory = options->memory,
     };
     engine->node = hf_node_new(&node_options);
     if (engine->node == NULL) {

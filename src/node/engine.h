@@ -14,12 +14,13 @@
 #include "node/node.h"
 
 struct hf_engine_options {
-    const char *directory;   /* the data directory */
-    bool create;             /* make it if it is not there */
-    bool wait_for_lock;      /* wait until another owner is gone, instead of HF_ERR_LOCKED */
-    bool checkpoints;        /* store checkpoints in the background */
-    const char *name;        /* who, for takeover records */
-    struct hf_limits limits; /* of the node and its log */
+    const char *directory; /* the data directory */
+    bool create;           /* make it if it is not there */
+    bool wait_for_lock;    /* wait until another owner is gone, instead of HF_ERR_LOCKED */
+    bool checkpoints;      /* store checkpoints in the background */
+    const char *name;      /* who, for takeover records */
+    struct hf_limits limits;
+    struct hf_memory_options memory; /* zero: no limit */ /* of the node and its log */
     /* Called while the log is replayed, on the opening thread; NULL = silent. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context; /* of progress */

@@ -87,6 +87,7 @@ struct hf_node *hf_node_new(const struct hf_node_options *options)
     node->log = options->log;
     node->limits = options->limits;
     node->checkpoints = options->checkpoints;
+    node->memory.options = options->memory;
     node->phase = HF_NODE_STANDBY;
     node->later_deadline_us = UINT64_MAX;
     hf_node_meter_init(&node->meter);
@@ -176,7 +177,8 @@ enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
     if (atomic_load_explicit(&node->prefetch, memory_order_acquire) && request->command != NULL) {
         hf_node_prefetch(node, request);
     }
-    enum hf_err err = enter(node, request);
+    request->lacked_memory = hf_node_lacks_memory(node, request);
+    enum hf_err err = request->lacked_memory ? HF_ERR_OVERLOADED : enter(node, request);
     if (err == HF_ERR_OK) {
         node->outside->ring(node->outside);
     } else {
@@ -309,6 +311,7 @@ void hf_node_publish(struct hf_node *node)
     s->fetches = node->counts.fetches;
     s->rebuilds = node->counts.rebuilds;
     s->recovered_commits = node->counts.recovered_commits;
+    hf_node_tell_memory(node, &s->memory);
     pthread_mutex_unlock(&node->mutex);
 }
 
@@ -318,6 +321,18 @@ void hf_node_status(struct hf_node *node, struct hf_node_status *status)
     *status = node->status;
     status->phase = node->phase;
     pthread_mutex_unlock(&node->mutex);
+    struct hf_memory *memory = &status->memory;
+    uint64_t requests;
+    int64_t job = atomic_load_explicit(&node->memory.job_bytes, memory_order_relaxed);
+    if (node->memory.options.resident != NULL) {
+        memory->resident = node->memory.options.resident();
+    }
+    memory->allocated = hf_alloc_in_use_bytes();
+    memory->level = hf_node_memory_level(node);
+    memory->refused = hf_tally_get(&node->memory.refused);
+    memory->checkpoint = job < 0 ? 0 : (uint64_t)job;
+    memory->index_runs = status->phase == HF_NODE_LEADING ? hf_index_bytes(node->index) : 0;
+    hf_node_open_requests(node, &requests, &memory->requests);
 }
 
 const struct hf_node_meter *hf_node_meter(const struct hf_node *node)
@@ -396,7 +411,8 @@ bool hf_node_step(struct hf_node *node)
         waited = hf_node_poll_merge(node) || waited;
         return hf_node_poll_checkpoint(node) || waited;
     }
-    bool did = hf_node_poll_log(node);
+    bool did = hf_node_mind_memory(node);
+    did = hf_node_poll_log(node) || did;
     did = hf_node_poll_fetch(node) || did;
     did = hf_node_poll_checkpoint(node) || did;
     did = hf_node_poll_merge(node) || did;
@@ -457,6 +473,7 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
     if (hf_node_has_own_room(node) && node->read_only_until_us == 0) {
         next_us = hf_min_u64(next_us, hf_max_u64(monotonic_us, hf_node_next_scan_us(node)));
     }
+    next_us = hf_min_u64(next_us, hf_node_next_look_us(node));
     if (node->later.first != NULL) {
         next_us = hf_min_u64(next_us, node->later_deadline_us);
     }

@@ -26,8 +26,9 @@
 #include "base/limits.h"
 #include "core/read.h"
 #include "log/log.h"
-#include "node/tail.h"
+#include "node/memory.h"
 #include "node/meter.h"
+#include "node/tail.h"
 #include "outside/outside.h"
 
 enum hf_node_phase {
@@ -107,8 +108,9 @@ struct hf_request {
     uint64_t decided_us;   /* monotonic; 0: not yet looked at */
     uint64_t order;        /* of the decision */
     bool needs_confirm;
-    bool in_log;      /* its commit is in a batch that was handed to the log */
-    uint32_t fetches; /* rounds of fetching so far */
+    bool lacked_memory; /* it was refused (OVERLOADED) for memory */
+    bool in_log;        /* its commit is in a batch that was handed to the log */
+    uint32_t fetches;   /* rounds of fetching so far */
     enum hf_err fetch_error;
     atomic_bool gone; /* set by hf_node_withdraw */
     bool waits;       /* it is in the node's waits… */
@@ -126,6 +128,7 @@ struct hf_node_options {
     const char *name;           /* who: for takeover records */
     struct hf_limits limits;
     bool checkpoints; /* store checkpoints in the background */
+    struct hf_memory_options memory;
 };
 
 struct hf_node;
@@ -188,6 +191,7 @@ struct hf_node_status {
     bool read_only;                              /* the disk is full */
     bool torn_tail;                              /* recovery cut one */
     struct hf_log_recovery recovery;
+    struct hf_memory memory;
     char error[HF_ERROR_TEXT_BYTES]; /* why FAILED, or the last checkpoint's error */
 };
 void hf_node_status(struct hf_node *node, struct hf_node_status *status);
@@ -195,6 +199,10 @@ void hf_node_status(struct hf_node *node, struct hf_node_status *status);
 const struct hf_node_meter *hf_node_meter(const struct hf_node *node);
 /* Requests that were accepted and are not answered, waiting ones apart, and what they weigh. Any thread. */
 void hf_node_open_requests(struct hf_node *node, uint64_t *requests, uint64_t *bytes);
+/* How near the limit of memory it is. Any thread. */
+enum hf_memory_level hf_node_memory_level(const struct hf_node *node);
+/* What may still be taken for something that can wait (the audit's copy of the state); UINT64_MAX without a limit. Any thread. */
+uint64_t hf_node_memory_room(const struct hf_node *node);
 /* Receives that wait. Any thread. */
 uint64_t hf_node_waiting_receives(const struct hf_node *node);
 

@@ -79,6 +79,21 @@ struct hf_merge_job {
     struct hf_error error;
 };
 
+/* The node's thread alone, but for atomics. */
+struct hf_node_memory {
+    struct hf_memory_options options;
+    int64_t state_bytes;   /* that the state has of the allocator */
+    uint64_t resident;     /* at the last look… */
+    uint64_t looked_bytes; /* …what was allocated then… */
+    uint64_t looked_us;    /* …monotonic; 0: none yet */
+    uint64_t trimmed_us;   /* monotonic, when memory was given back last */
+    uint64_t early_us;     /* monotonic, when a checkpoint was begun early */
+    atomic_uint_least32_t level;
+    atomic_uint_least64_t used;     /* with what is kept for a checkpoint, at the last look */
+    atomic_int_least64_t job_bytes; /* that the checkpoint's job has */
+    hf_tally refused;               /* by any thread (added to as a whole) */
+};
+
 struct hf_node {
     struct hf_outside *outside;
     struct hf_log *log;
@@ -135,6 +150,7 @@ struct hf_node {
     struct hf_merge_job merge;
 
     struct hf_node_meter meter;
+    struct hf_node_memory memory;
     atomic_bool prefetch;  /* submitters may look into the index */
     atomic_bool some_gone; /* hf_node_withdraw was called since the waits were looked through */
 
@@ -165,6 +181,16 @@ void hf_node_refuse(struct hf_node *node, struct hf_request *request, enum hf_er
 /* A request that waits on its own counts neither as load nor as a reason not to stop. */
 void hf_node_count_out(struct hf_node *node, const struct hf_request *request);
 void hf_node_count_in(struct hf_node *node, const struct hf_request *request);
+
+/* memory.c */
+/* Is the request one of those that are refused now? Any thread. */
+bool hf_node_lacks_memory(struct hf_node *node, const struct hf_request *request);
+/* Looks at what is used, if it is time to; true: the level has changed. */
+bool hf_node_mind_memory(struct hf_node *node);
+/* When it must be looked again although nothing is to be done. */
+uint64_t hf_node_next_look_us(const struct hf_node *node);
+/* What the node's thread alone can tell. */
+void hf_node_tell_memory(const struct hf_node *node, struct hf_memory *told);
 
 /* pipeline.c */
 /* request->needs holds what is missing; complete: all of it could be noted. */

@@ -1,6 +1,7 @@
 /* Decide, evolve, batch, append, answer. */
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "node/node_priv.h"
@@ -154,18 +155,21 @@ static struct hf_shared_bytes *record(struct hf_node *node, bool asked)
     struct hf_batch *batch = &node->building;
     size_t before = batch->body.size_bytes;
     struct hf_shared_bytes *frame = encode_frame(&node->draft.commit, &batch->body);
+    int64_t bytes_before = hf_alloc_thread_bytes();
     bool reserved = frame != NULL && hf_state_reserve(&node->state, &node->draft.commit);
     if (reserved && asked && !lines_fit(node)) {
         hf_state_forgo(&node->state);
         reserved = false;
     }
     if (!reserved) {
+        node->memory.state_bytes += hf_alloc_thread_bytes() - bytes_before;
         hf_shared_bytes_unref(frame);
         batch->body.size_bytes = before;
         return NULL;
     }
     stir_waits(node);
     evolve(node);
+    node->memory.state_bytes += hf_alloc_thread_bytes() - bytes_before;
     note_outward(node);
     hf_recent_add_frame(&node->state.recent, node->state.position, frame);
     if (batch->commit_count == 0) {
@@ -622,7 +626,10 @@ static void flight_is_durable(struct hf_node *node)
     node->resolving = false;
     hf_tail_publish(node->tail, &node->state.recent, node->durable.position, node->durable.seq,
                     outward);
-    hf_recent_trim(&node->state.recent, node->durable.position, node->limits.recent_bytes_max);
+    hf_recent_trim(&node->state.recent, node->durable.position,
+                   hf_node_memory_level(node) == HF_MEMORY_ROOM
+                       ? node->limits.recent_bytes_max
+                       : node->limits.recent_bytes_max / 4);
     node->counts.batches++;
 }
 

@@ -147,6 +147,9 @@ static const struct hf_subscription *scanned_next(struct hf_node *node)
 static bool lines_wanted(const struct hf_node *node)
 {
     uint64_t most = node->limits.queue_lines_max;
+    if (hf_node_memory_level(node) >= HF_MEMORY_FULL) {
+        return false;
+    }
     return hf_queue_load(&node->state.queue) < most - most / 4;
 }
 

@@ -88,6 +88,8 @@ static enum hf_err replay_tail(struct hf_node *node, struct hf_replay *replay,
 static enum hf_err load(struct hf_node *node, struct recovering *recovering, struct hf_error *error)
 {
     struct hf_replay replay = {.state = &node->state};
+    bool indexed = node->index != NULL;
+    int64_t before = hf_alloc_thread_bytes();
     enum hf_err err = load_checkpoint(node, &replay, error);
     if (err == HF_ERR_OK) {
         err = replay_tail(node, &replay, recovering, error);
@@ -95,6 +97,8 @@ static enum hf_err load(struct hf_node *node, struct recovering *recovering, str
     if (err != HF_ERR_OK) {
         return err;
     }
+    uint64_t runs = indexed || node->index == NULL ? 0 : hf_index_bytes(node->index);
+    node->memory.state_bytes = hf_alloc_thread_bytes() - before - (int64_t)runs;
     node->hash = replay.hash;
     /* Stored, but its record was not, or was lost with the state that ran ahead. */
     node->record_checkpoint = node->stored_position > node->state.checkpoint_position;

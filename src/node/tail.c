@@ -167,6 +167,14 @@ void hf_tail_close(struct hf_tail *tail)
 
 /* ---- any thread: RAM ---- */
 
+void hf_tail_bytes(struct hf_tail *tail, uint64_t *ring_bytes, uint64_t *frame_bytes)
+{
+    lock(tail);
+    *ring_bytes = RING_FRAMES * sizeof(*tail->ring);
+    *frame_bytes = tail->ring_bytes + tail->ring_count * sizeof(struct hf_shared_bytes);
+    unlock(tail);
+}
+
 struct hf_tail_head hf_tail_head(struct hf_tail *tail)
 {
     lock(tail);

@@ -48,6 +48,8 @@ void hf_tail_close(struct hf_tail *tail);
 /* ---- any thread ---- */
 
 struct hf_tail_head hf_tail_head(struct hf_tail *tail);
+/* Of memory: the ring, and the frames in it, which others may have, too. */
+void hf_tail_bytes(struct hf_tail *tail, uint64_t *ring_bytes, uint64_t *frame_bytes);
 
 /* Rung after each durable batch and when it closes, on the node's thread: must not block nor call the tail. */
 struct hf_tail_listener {

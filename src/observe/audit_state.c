@@ -5,7 +5,7 @@
 
 #define STATE_SEED 0xA0D17ull
 #define RECORDS_EVERY                                                                              \
-    500000u     /* index records of a replay before they are dropped: nothing looks at them */
+    50000u      /* index records of a replay before they are dropped: nothing looks at them */
 #define TRIES 3 /* a checkpoint may be removed between the list and its opening */
 
 static bool pace(void *context, size_t bytes)
@@ -234,6 +234,22 @@ static bool replay_checkpoints(struct hf_audit *audit, struct hf_replay *replay,
     return load(audit, replay, newer);
 }
 
+/* The replay needs the state a second time. */
+static bool has_room(struct hf_audit *audit)
+{
+    struct hf_node_status status;
+    struct hf_error error = {0};
+    hf_node_status(audit->options.node, &status);
+    if (hf_node_memory_room(audit->options.node) >= status.memory.checkpoint_reserve) {
+        return true;
+    }
+    (void)hf_error_set(&error, HF_ERR_NO_MEMORY,
+                       "checkpoints and balances: not looked at, there is no memory for a second "
+                       "state (--memory-max)");
+    hf_audit_note(audit, &error);
+    return false;
+}
+
 void hf_audit_check_states(struct hf_audit *audit)
 {
     struct hf_checkpoint *two[2] = {NULL, NULL};
@@ -242,6 +258,9 @@ void hf_audit_check_states(struct hf_audit *audit)
     struct hf_replay replay = {.state = &state, .pace = pace, .pace_context = audit};
     size_t count = 0;
     audit->pass.part = HF_AUDIT_CHECKPOINTS;
+    if (!has_room(audit)) {
+        return;
+    }
     if (open_two(audit, two, &count, &error) != HF_ERR_OK) {
         hf_audit_note(audit, &error);
         return;

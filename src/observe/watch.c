@@ -9,6 +9,7 @@
 #include "observe/watch_priv.h"
 
 #define SYNCS_EVERY_US 60000000u /* over which writes of the log are judged */
+#define DISK_EVERY     5u        /* rounds from one look at the directory's files to the next */
 #define FIRST_LIST     2u        /* number of its query */
 #define PAGES_MAX      4u        /* of subscriptions in a round; the next round goes on */
 
@@ -30,6 +31,8 @@ struct hf_watch {
     bool stopping, woken;
     bool answered;          /* of the request under way */
     struct hf_audit *audit; /* or NULL */
+    struct hf_disk_use disk;
+    bool has_disk;
 
     /* The watch's thread alone. */
     struct hf_request request;
@@ -39,6 +42,7 @@ struct hf_watch {
     bool more;
     char after[HF_NAME_BYTES_MAX + 1]; /* where the next page begins; "": at the first */
     struct sweep sweeps[HF_WATCH_LISTS];
+    uint64_t rounds;
     struct hf_watch_syncs syncs;   /* when they were judged last */
     struct hf_audit_report report; /* room for it */
 };
@@ -247,12 +251,27 @@ static void go_on(char after[HF_NAME_BYTES_MAX + 1], const char *last, bool more
     memcpy(after, more ? last : "", more ? strlen(last) + 1 : 1);
 }
 
+static void measure_disk(struct hf_watch *watch, uint64_t free_bytes, uint64_t all_bytes)
+{
+    struct hf_disk_use use = watch->disk;
+    bool due = watch->options.files != NULL && watch->rounds++ % DISK_EVERY == 0;
+    use.free = free_bytes;
+    use.all = all_bytes;
+    bool measured =
+        due && hf_disk_use_measure(watch->directory, watch->options.files, &use, NULL) == HF_ERR_OK;
+    lock(watch);
+    watch->disk = use;
+    watch->has_disk = watch->has_disk || measured;
+    unlock(watch);
+}
+
 static void judge_disk(struct hf_watch *watch)
 {
     uint64_t free_bytes;
     uint64_t all_bytes;
     if (watch->options.space(watch->directory, &free_bytes, &all_bytes, NULL) == HF_ERR_OK) {
         hf_judge_disk(&watch->judging, watch->directory, free_bytes, all_bytes);
+        measure_disk(watch, free_bytes, all_bytes);
     }
 }
 
@@ -417,6 +436,15 @@ void hf_watch_set_audit(struct hf_watch *watch, struct hf_audit *audit)
     lock(watch);
     watch->audit = audit;
     unlock(watch);
+}
+
+bool hf_watch_disk(struct hf_watch *watch, struct hf_disk_use *use)
+{
+    lock(watch);
+    bool has = watch->has_disk;
+    *use = watch->disk;
+    unlock(watch);
+    return has;
 }
 
 void hf_watch_wake(struct hf_watch *watch)

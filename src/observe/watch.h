@@ -16,6 +16,7 @@
 
 #include "observe/alert_limits.h"
 #include "observe/audit.h"
+#include "observe/disk.h"
 
 #define HF_WATCH_EVERY_US 1000000u /* between two looks, by default */
 
@@ -28,6 +29,7 @@ struct hf_watch_options {
     /* hf_outside_linux_space; tests have their own. */
     enum hf_err (*space)(const char *path, uint64_t *free_bytes, uint64_t *all_bytes,
                          struct hf_error *error);
+    hf_disk_files_fn files; /* hf_outside_linux_files; NULL: what the directory takes is not told */
     /* Called on the watch's thread when a change was recorded; may be NULL. */
     void (*changed)(void *context);
     void *context; /* its */
@@ -43,6 +45,8 @@ void hf_watch_free(struct hf_watch *watch);
 
 /* From here on the audit's report is looked at, too; it must outlive the watch, or NULL be set before. Any thread. */
 void hf_watch_set_audit(struct hf_watch *watch, struct hf_audit *audit);
+/* What the directory takes, as found in the last seconds. false: not known. Any thread. */
+bool hf_watch_disk(struct hf_watch *watch, struct hf_disk_use *use);
 /* Looks now. Any thread. */
 void hf_watch_wake(struct hf_watch *watch);
 

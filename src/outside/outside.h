@@ -126,6 +126,16 @@ void hf_outside_linux_pass_left(void);
 /* Bytes of the file system that path is on: free for this process, and all. */
 enum hf_err hf_outside_linux_space(const char *path, uint64_t *free_bytes, uint64_t *all_bytes,
                                    struct hf_error *error) HF_WARN_UNUSED;
+/* Resident memory of this process; 0: the kernel does not tell. Any thread. */
+uint64_t hf_outside_linux_resident(void);
+/* The most that this process may have: of the machine's memory and the limits of its memory cgroups (v1 and v2) the least. */
+uint64_t hf_outside_linux_memory_max(void);
+/* Gives freed memory back to the kernel: takes milliseconds if there is much. */
+void hf_outside_linux_trim(void);
+/* The directory's files with what they take on the disk (not those of directories in it). */
+enum hf_err hf_outside_linux_files(const char *path,
+                                   void (*each)(void *context, struct hf_str name, uint64_t bytes),
+                                   void *context, struct hf_error *error) HF_WARN_UNUSED;
 /* Blocks until ring() was called since the last return or until timeout_us has passed. */
 void hf_outside_linux_wait(struct hf_outside *outside, uint64_t timeout_us);
 

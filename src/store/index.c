@@ -236,6 +236,17 @@ uint64_t hf_index_record_count(struct hf_index *index)
     return sum;
 }
 
+uint64_t hf_index_bytes(struct hf_index *index)
+{
+    struct hf_index_set *set = hf_index_acquire(index);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < set->run_count; i++) {
+        sum += hf_run_memory_bytes(set->runs[i]);
+    }
+    hf_index_release(index, set);
+    return sum;
+}
+
 /* `run` in front of what there is now. */
 static enum hf_err put_in_front(struct hf_index *index, struct hf_run *run, struct hf_error *error)
 {

@@ -62,6 +62,9 @@ uint64_t hf_index_covered(struct hf_index *index);
 /* Records in all runs, older ones of a key counted too. Thread-safe. */
 uint64_t hf_index_record_count(struct hf_index *index);
 
+/* Of memory: the runs' fences and filters. Thread-safe. */
+uint64_t hf_index_bytes(struct hf_index *index);
+
 /* Opens a run that was just written and puts it in front. It must begin right behind what is covered
  * (HF_CHECK; any beginning if the set is empty). On an error the set is unchanged. OVERLOADED: the set is full. */
 enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,

@@ -242,6 +242,13 @@ void hf_run_release(struct hf_run *run)
     }
 }
 
+uint64_t hf_run_memory_bytes(const struct hf_run *run)
+{
+    uint64_t fences = run->fences == NULL ? 0 : run->layout.data_pages * sizeof(*run->fences);
+    return sizeof(*run) + fences +
+           (run->filter == NULL ? 0 : run->layout.filter_lines * HF_RUN_LINE_BYTES);
+}
+
 const struct hf_run_info *hf_run_info(const struct hf_run *run)
 {
     return &run->layout.info;

@@ -95,6 +95,8 @@ enum hf_err hf_run_open(struct hf_outside *outside, const char *directory, uint3
 struct hf_run *hf_run_acquire(struct hf_run *run); /* one reference more; returns run */
 void hf_run_release(struct hf_run *run);           /* one less; the last closes; NULL is fine */
 const struct hf_run_info *hf_run_info(const struct hf_run *run);
+/* Of memory: fences, and the filter if it is there. */
+uint64_t hf_run_memory_bytes(const struct hf_run *run);
 
 /* Hash of a key for the filters, once a lookup over many runs. */
 uint64_t hf_run_key_hash(const struct hf_index_key *key);
