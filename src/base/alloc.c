@@ -122,7 +122,7 @@ void *hf_realloc(void *pointer, size_t size_bytes)
     if (moved != NULL) {
         note((int64_t)malloc_usable_size(moved) - before);
     }
-    return moved;
+    return with_huge_pages(moved, size_bytes);
 }
 
 void hf_free(void *pointer)

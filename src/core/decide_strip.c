@@ -29,6 +29,7 @@ struct strip_draft {
     uint32_t count;
     struct hf_account **pairs; /* from and to of each record, found ahead; NULL: there is none */
     struct cell *cells;        /* strip.account_count of them */
+    struct hf_account **found; /* theirs, for evolve */
     struct hf_strip *strip;
     struct hf_strip_account *accounts;
     struct hf_asset assets[HF_STRIP_ASSETS_MAX];
@@ -215,6 +216,7 @@ static bool enter(struct strip_draft *s, struct hf_account *account, uint32_t *n
         }
         account->mark = strip->account_count;
         s->cells[account->mark] = (struct cell){account, account->totals};
+        s->found[account->mark] = account;
         s->accounts[account->mark] = (struct hf_strip_account){
             .name = account->name,
             .totals = account->totals,
@@ -270,9 +272,9 @@ static bool make_room(struct strip_draft *s, uint16_t **slots, uint32_t slot_cou
 {
     struct hf_draft *draft = s->d->draft;
     size_t n = s->count;
-    size_t row = 2 * (sizeof(void *) + sizeof(*s->cells) + sizeof(*s->accounts)) + 16 + 2 + 2 + 8 +
-                 2 + 8 + HF_USER_DATA_BYTES + 4;
-    size_t bytes = n * row + slot_count * sizeof(**slots) + 12 * 16;
+    size_t row = 2 * (2 * sizeof(void *) + sizeof(*s->cells) + sizeof(*s->accounts)) + 16 + 2 + 2 +
+                 8 + 2 + 8 + HF_USER_DATA_BYTES + 4;
+    size_t bytes = n * row + slot_count * sizeof(**slots) + 13 * 16;
     if (bytes > draft->strip_room_bytes) {
         void *room = hf_realloc(draft->strip_room, bytes);
         if (room == NULL) {
@@ -285,6 +287,7 @@ static bool make_room(struct strip_draft *s, uint16_t **slots, uint32_t slot_cou
     s->cells = take(&at, 2 * n * sizeof(*s->cells));
     s->accounts = take(&at, 2 * n * sizeof(*s->accounts));
     s->pairs = take(&at, 2 * n * sizeof(struct hf_account *));
+    s->found = take(&at, 2 * n * sizeof(struct hf_account *));
     s->ids = take(&at, 16 * n);
     s->from = take(&at, 2 * n);
     s->to = take(&at, 2 * n);
@@ -307,6 +310,8 @@ static void finish(struct strip_draft *s)
     strip->arena = &s->d->draft->view.arena;
     strip->accounts = s->accounts;
     strip->assets = s->assets;
+    strip->found = s->found;
+    strip->found_in = s->d->state;
     strip->ids = s->ids;
     strip->from = s->from;
     strip->to = s->to;

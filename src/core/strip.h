@@ -50,6 +50,9 @@ struct hf_strip {
     const uint8_t *effective;  /* u64, µs since 1970, 0 = none, or NULL */
     const uint8_t *user_data;  /* HF_USER_DATA_BYTES, or NULL */
     const uint8_t *codes;      /* u32, or NULL */
+    /* Of a strip just decided: where its accounts are in that state, so that evolve need not look for them again. */
+    struct hf_account *const *found; /* account_count of them, or NULL */
+    const struct hf_state *found_in; /* the state, or NULL: the strip was read */
 };
 
 static inline uint32_t hf_strip_from(const struct hf_strip *strip, uint32_t k)

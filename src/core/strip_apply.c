@@ -36,6 +36,11 @@ bool hf_strip_reserve(struct hf_state *state, const struct hf_strip *strip, size
 /* Account i of the list, which is looked at a little later. */
 static void find_account(struct hf_state *state, const struct hf_strip *strip, uint32_t i)
 {
+    if (strip->found_in == state) {
+        state->strip_accounts[i] = strip->found[i];
+        prefetch_account(strip->found[i]);
+        return;
+    }
     if (i + SLOTS_AHEAD < strip->account_count) {
         hf_table_prefetch(&state->accounts, &strip->accounts[i + SLOTS_AHEAD].name.id);
     }
@@ -45,11 +50,12 @@ static void find_account(struct hf_state *state, const struct hf_strip *strip, u
     }
 }
 
-/* Found by its bits; a hex text follows from them, so it need not be looked at. */
+/* A hex text follows from the bits, so it need not be looked at. */
 static bool same_name(const struct hf_account *account, const struct hf_strip_account *before)
 {
-    return before->hex_name ? account->hex_name
-                            : hf_str_equal(account->name.text, before->name.text);
+    return hf_id_equal(&account->name.id, &before->name.id) &&
+           (before->hex_name ? account->hex_name
+                             : hf_str_equal(account->name.text, before->name.text));
 }
 
 /* Finds the accounts, and checks that they are as the strip says they were. */
