@@ -40,7 +40,7 @@ static const struct row rows[] = {
 /* What the options said. */
 struct asked {
     const char *server, *token_file, *workload, *ids, *svg;
-    uint64_t accounts, transfers, seconds, batch, connections, rate, reads, seed;
+    uint64_t accounts, transfers, seconds, batch, connections, rate, reads, hot_every, step, seed;
     bool packed;
 };
 
@@ -115,6 +115,8 @@ static int make_plan(const struct hf_cli *cli, const struct asked *asked,
             asked->connections > 0 ? asked->connections : (packed ? 4 : row->connections),
         .rate = asked->rate,
         .read_percent = asked->reads <= 100 ? asked->reads : row->read_percent,
+        .hot_every = asked->hot_every,
+        .step = asked->step,
         .random_ids = strcmp(asked->ids, "random") == 0,
         .seed = asked->seed,
     };
@@ -135,6 +137,14 @@ static int make_plan(const struct hf_cli *cli, const struct asked *asked,
     }
     if (plan->read_percent > 0 && plan->form != HF_BENCH_SINGLE) {
         return hf_cli_usage(cli, "--reads goes with transfers one by one");
+    }
+    if (plan->hot_every > 0 && plan->form > HF_BENCH_NDJSON) {
+        return hf_cli_usage(cli, "--hot-every goes with transfers");
+    }
+    if (plan->step > 0 &&
+        (plan->operations == 0 || plan->operations / plan->step > HF_BENCH_STEPS_MAX)) {
+        return hf_cli_usage(cli, "--step goes with --transfers, of at most %u steps",
+                            HF_BENCH_STEPS_MAX);
     }
     if (!take_server(asked->server, plan)) {
         return hf_cli_usage(cli, "--server is http://HOST:PORT, not %s", asked->server);
@@ -257,6 +267,9 @@ int hf_cli_bench(int argc, char **argv)
          .number = &asked.rate},
         {"reads", "PERCENT", "of the requests read an account instead (mixed: 50)",
          .number = &asked.reads},
+        {"hot-every", "N", "one of N transfers is from account 0, which so has a long history",
+         .number = &asked.hot_every},
+        {"step", "N", "tell the rate of each N operations, too", .number = &asked.step},
         {"ids", "HOW", "time: ids ascend (default); random: all 128 bits are", .text = &asked.ids},
         {"seed", "N", "of the choice of accounts (default 1)", .number = &asked.seed},
         {"svg", "FILE", "write latency by percentile as a picture", .text = &asked.svg},

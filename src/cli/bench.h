@@ -20,6 +20,7 @@
 
 #define HF_BENCH_CONNECTIONS_MAX 4096
 #define HF_BENCH_ACCOUNTS_MAX    100000000u
+#define HF_BENCH_STEPS_MAX       1000u
 #define HF_BENCH_ASSET           "USD/2"
 
 /* ---- what is wanted ---- */
@@ -51,9 +52,11 @@ struct hf_bench_plan {
     uint64_t connections; /* 1 to HF_BENCH_CONNECTIONS_MAX */
     uint64_t rate; /* requests a second that are due; 0 = the next one when the last is answered */
     uint64_t read_percent; /* of requests that read an account */
-    bool random_ids;       /* else they ascend */
-    uint64_t seed;         /* of the choice of accounts */
-    uint64_t run;          /* random: what this run's ids begin with */
+    uint64_t hot_every;    /* of so many transfers one is from account 0 besides; 0 = none */
+    uint64_t step;   /* operations whose rate is told by itself; 0 = only that of all of them */
+    bool random_ids; /* else they ascend */
+    uint64_t seed;   /* of the choice of accounts */
+    uint64_t run;    /* random: what this run's ids begin with */
     char host[256];
     char port[8];
     char token[256]; /* or empty */
@@ -61,8 +64,8 @@ struct hf_bench_plan {
 
 /* ---- times ---- */
 
-#define HF_BENCH_STEPS 64 /* buckets for each doubling: 1.6 % apart */
-#define HF_BENCH_TIMES (58 * HF_BENCH_STEPS)
+#define HF_BENCH_BUCKETS 64 /* buckets for each doubling: 1.6 % apart */
+#define HF_BENCH_TIMES   (58 * HF_BENCH_BUCKETS)
 
 /* Nanoseconds, how often. */
 struct hf_bench_latency {
@@ -161,9 +164,11 @@ struct hf_bench_result {
     uint64_t reads;                       /* of them */
     uint64_t accepted, replayed, refused; /* operations */
     uint64_t elapsed_ns;
-    uint64_t processor_ns;           /* of this process meanwhile */
-    struct hf_bench_latency latency; /* of requests */
-    bool ended_early;                /* by a signal */
+    uint64_t step_ns[HF_BENCH_STEPS_MAX]; /* when each step was done, from the start… */
+    uint32_t steps;                       /* …so many whole ones */
+    uint64_t processor_ns;                /* of this process meanwhile */
+    struct hf_bench_latency latency;      /* of requests */
+    bool ended_early;                     /* by a signal */
     hf_u128 grown; /* by so much the server's totals (streams, documents: versions) */
     hf_u128 expected;
 };

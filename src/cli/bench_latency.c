@@ -4,23 +4,24 @@
 /* Below 2 * STEPS each value has a bucket of its own; above, the leading bits choose. */
 static size_t bucket_of(uint64_t ns)
 {
-    if (ns < 2 * HF_BENCH_STEPS) {
+    if (ns < 2 * HF_BENCH_BUCKETS) {
         return (size_t)ns;
     }
     unsigned doubling = 63u - (unsigned)__builtin_clzll(ns);
     unsigned shift = doubling - 6;
-    size_t bucket = (size_t)(shift + 1) * HF_BENCH_STEPS + (size_t)((ns >> shift) - HF_BENCH_STEPS);
+    size_t bucket =
+        (size_t)(shift + 1) * HF_BENCH_BUCKETS + (size_t)((ns >> shift) - HF_BENCH_BUCKETS);
     return bucket < HF_BENCH_TIMES ? bucket : HF_BENCH_TIMES - 1;
 }
 
 /* The highest value that falls into it. */
 static uint64_t top_of(size_t bucket)
 {
-    if (bucket < 2 * HF_BENCH_STEPS) {
+    if (bucket < 2 * HF_BENCH_BUCKETS) {
         return bucket;
     }
-    unsigned shift = (unsigned)(bucket / HF_BENCH_STEPS) - 1;
-    uint64_t lead = bucket % HF_BENCH_STEPS + HF_BENCH_STEPS;
+    unsigned shift = (unsigned)(bucket / HF_BENCH_BUCKETS) - 1;
+    uint64_t lead = bucket % HF_BENCH_BUCKETS + HF_BENCH_BUCKETS;
     return ((lead + 1) << shift) - 1;
 }
 

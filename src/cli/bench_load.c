@@ -149,6 +149,17 @@ static bool take_answer(struct load *load, const struct hf_bench_line *line)
     return take_one(load, line);
 }
 
+/* Notes the time of each step that is done with this answer. */
+static void end_steps(const struct load *load, uint64_t now_ns)
+{
+    struct hf_bench_result *result = load->result;
+    uint64_t step = load->plan->step;
+    uint64_t done = result->accepted + result->replayed + result->refused;
+    while (step > 0 && result->steps < HF_BENCH_STEPS_MAX && done / step > result->steps) {
+        result->step_ns[result->steps++] = now_ns - load->start_ns;
+    }
+}
+
 /* ---- sending ---- */
 
 static bool has_more(const struct load *load, uint64_t now_ns)
@@ -209,7 +220,11 @@ static bool go_on(struct load *load, uint32_t number)
     load->result->requests++;
     line->busy = false;
     load->idle[load->idle_count++] = number;
-    return take_answer(load, line);
+    if (!take_answer(load, line)) {
+        return false;
+    }
+    end_steps(load, now_ns);
+    return true;
 }
 
 /* An idle line that has something to send: in the end those alone whose holds wait for their captures. */

@@ -58,6 +58,29 @@ static void put_line(struct hf_buffer *to, const char *title, uint64_t number, c
     hf_buffer_format(to, " %s\n", text);
 }
 
+/* How long step i took. */
+static uint64_t step_ns(const struct hf_bench_result *result, uint32_t i)
+{
+    return result->step_ns[i] - (i == 0 ? 0 : result->step_ns[i - 1]);
+}
+
+/* The first step's rate, the slowest one's, and which that is. */
+static void put_steps(const struct hf_bench_plan *plan, const struct hf_bench_result *result,
+                      struct hf_buffer *to)
+{
+    uint32_t slowest = 0;
+    if (result->steps == 0) {
+        return;
+    }
+    for (uint32_t i = 1; i < result->steps; i++) {
+        slowest = step_ns(result, i) > step_ns(result, slowest) ? i : slowest;
+    }
+    put_line(to, "first step", per_second(plan->step, step_ns(result, 0)), "a second");
+    put_line(to, "slowest", per_second(plan->step, step_ns(result, slowest)), "a second");
+    to->size_bytes -= to->failed ? 0 : 1;
+    hf_buffer_format(to, " (step %u of %u)\n", slowest + 1, result->steps);
+}
+
 void hf_bench_table(const struct hf_bench_plan *plan, const struct hf_bench_result *result,
                     struct hf_buffer *to)
 {
@@ -78,6 +101,7 @@ void hf_bench_table(const struct hf_bench_plan *plan, const struct hf_bench_resu
     to->size_bytes -= to->failed ? 0 : 1;
     hf_buffer_format(to, " a second (in %.2f s%s)\n", (double)result->elapsed_ns / 1e9,
                      result->ended_early ? ", ended early" : "");
+    put_steps(plan, result, to);
     put_line(to, "accepted", result->accepted, "");
     put_line(to, "replayed", result->replayed, "");
     put_line(to, "refused", result->refused, "");
@@ -109,6 +133,7 @@ void hf_bench_json(const struct hf_bench_plan *plan, const struct hf_bench_resul
                    struct hf_buffer *to)
 {
     struct hf_json_writer w = hf_json_writer_over(to);
+    char run[17];
     uint64_t done = result->accepted + result->replayed + result->refused;
     hf_json_begin_object(&w, NULL);
     hf_json_put_text(&w, "workload", hf_str_from(plan->workload));
@@ -125,6 +150,15 @@ void hf_bench_json(const struct hf_bench_plan *plan, const struct hf_bench_resul
     hf_json_put_number(&w, "refused", result->refused);
     hf_json_put_number(&w, "requests", result->requests);
     hf_json_put_number(&w, "reads", result->reads);
+    hf_json_put_number(&w, "hot_every", plan->hot_every);
+    (void)snprintf(run, sizeof(run), "%016llx", (unsigned long long)plan->run);
+    hf_json_put_text(&w, "run", hf_str_from(run));
+    hf_json_put_number(&w, "step", plan->step);
+    hf_json_begin_array(&w, "steps_per_second");
+    for (uint32_t i = 0; i < result->steps; i++) {
+        hf_json_put_number(&w, NULL, per_second(plan->step, step_ns(result, i)));
+    }
+    hf_json_end_array(&w);
     hf_json_put_number(&w, "elapsed_us", result->elapsed_ns / 1000);
     hf_json_put_number(&w, "client_processor_us", result->processor_ns / 1000);
     hf_json_begin_object(&w, "latency");

@@ -93,7 +93,8 @@ void hf_bench_put_hex(struct hf_buffer *to, const uint8_t id[16])
 
 /* ---- choice ---- */
 
-static void choose(struct hf_bench_maker *maker, uint64_t *from, uint64_t *to)
+/* For operation number n. */
+static void choose(struct hf_bench_maker *maker, uint64_t n, uint64_t *from, uint64_t *to)
 {
     uint64_t accounts = maker->plan->accounts;
     switch (maker->plan->choice) {
@@ -109,6 +110,9 @@ static void choose(struct hf_bench_maker *maker, uint64_t *from, uint64_t *to)
     case HF_BENCH_UNIFORM:
         *from = hf_bench_random_below(&maker->random, accounts);
         break;
+    }
+    if (maker->plan->hot_every > 0 && n % maker->plan->hot_every == 0) {
+        *from = 0;
     }
     *to = (*from + 1 + hf_bench_random_below(&maker->random, accounts - 1)) % accounts;
 }
@@ -158,7 +162,7 @@ static void put_packed(struct hf_bench_maker *maker, const struct hf_bench_reque
         uint8_t id[16];
         uint64_t from;
         uint64_t to_account;
-        choose(maker, &from, &to_account);
+        choose(maker, n, &from, &to_account);
         hf_bench_operation_id(maker->plan, n, id);
         hf_bench_put_record(to, maker, id, from, to_account, 1, flags);
     }
@@ -169,7 +173,7 @@ static void put_transfer_json(struct hf_bench_maker *maker, uint64_t n, struct h
     uint8_t id[16];
     uint64_t from;
     uint64_t to_account;
-    choose(maker, &from, &to_account);
+    choose(maker, n, &from, &to_account);
     hf_bench_operation_id(maker->plan, n, id);
     hf_buffer_text(to, "{\"id\":\"");
     hf_bench_put_hex(to, id);
@@ -245,7 +249,7 @@ static void put_read(struct hf_bench_maker *maker, struct hf_buffer *to)
     uint64_t from;
     uint64_t to_account;
     struct hf_buffer target;
-    choose(maker, &from, &to_account);
+    choose(maker, maker->next, &from, &to_account);
     hf_bench_account_id(from, id);
     hf_buffer_init(&target);
     hf_buffer_text(&target, "/v1/accounts/");

@@ -47,6 +47,14 @@ def workloads(tap, port):
         code, got = report(port, "--workload=holds", "--transfers=400", "--batch=3", "--accounts=20", f"--connections={connections}")
         tap.result(code == 0 and got.get("accepted") == 800 and got.get("totals_equal") is True,
                    f"in the end every hold of {connections} connections is captured", got)
+    code, got = report(port, "--workload=bulk", "--transfers=1000", "--batch=100", "--accounts=1000", "--hot-every=10", "--step=300")
+    hot = json_request(port, "GET", "/v1/accounts/62656e63-6800-0000-0000-000000000000/entries?limit=1")[1]["data"][0]
+    tap.result(code == 0 and got.get("accepted") == 1000 and got["hot_every"] == 10 and hot["version"] > 100, "an account with a history of its own", hot)
+    first = got["run"] + f"{1:016x}"
+    named = "-".join((first[:8], first[8:12], first[12:16], first[16:20], first[20:]))
+    status, body = json_request(port, "GET", f"/v1/transfers/{named}")[:2]
+    tap.result(status == 200 and len(got["steps_per_second"]) == 3 and min(got["steps_per_second"]) > 0,
+               "the rate of each step, and the run that its ids begin with", (body, got))
     code, got = report(port, "--workload=mixed", "--reads=50", "--transfers=300", "--accounts=20", "--connections=4")
     tap.result(code == 0 and got.get("accepted") == 300 and 150 < got["reads"] < 600 and
                got["requests"] == 300 + got["reads"], "half of the requests read", got)
@@ -78,7 +86,8 @@ def told(tap, port, work):
                all(a[1] >= b[1] for a, b in zip(points, points[1:])), "the picture: latency never falls to the right", points[:5])
     for what, arguments in [("an unknown workload", ["--workload=nothing"]), ("no such ids", ["--ids=old"]),
                             ("one account", ["--accounts=1"]), ("a batch that is too large", ["--batch=8191"]),
-                            ("reads of packed records", ["--reads=10"])]:
+                            ("reads of packed records", ["--reads=10"]), ("steps without an end", ["--step=10"]),
+                            ("a hot account of streams", ["--workload=streams", "--hot-every=10"])]:
         code, out, err = bench(port, *arguments)
         tap.result(code == 2 and out == "" and "--help" in err, what, out + err)
     code, out, err = bench(free_port(), "--transfers=1")
