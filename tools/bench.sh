@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs the benchmarks on the disk that the build directory is on.
 #
-#   tools/bench.sh [engine|http|queue|feed|saga|peers]...      all by default
+#   tools/bench.sh [engine|http|queue|feed|saga|peers|scale]...      all but scale by default
 #
+# scale takes long and much disk (100 million transfers; `bench/scale/scale_bench.py --help`), so it must be named.
 # BENCH_OPTIONS goes to each of them ("--rounds 3 --json"). nginx, which the server is measured
 # beside, is unpacked below the build directory and not installed: nothing starts a service.
 set -eu
@@ -51,6 +52,16 @@ run_peers() {
     python3 bench/peers/peers_bench.py --build "$build" ${BENCH_OPTIONS:-}
 }
 
+# SCALE: which of its programs, "hot crowd scale" by default; their options differ.
+run_scale() {
+    status=0
+    for program in ${SCALE:-hot crowd scale}; do
+        # shellcheck disable=SC2086
+        python3 "bench/scale/${program}_bench.py" --build "$build" ${BENCH_OPTIONS:-} || status=$?
+    done
+    return "$status"
+}
+
 run_feed() {
     # shellcheck disable=SC2086
     python3 bench/feed/feed_bench.py --build "$build" ${BENCH_OPTIONS:-}
@@ -69,8 +80,9 @@ for part in "${@:-engine http queue feed saga peers}"; do
         feed) run_feed ;;
         saga) run_saga ;;
         peers) run_peers ;;
+        scale) run_scale ;;
         *)
-            echo "bench: no such part: $one (engine http queue feed saga peers)" >&2
+            echo "bench: no such part: $one (engine http queue feed saga peers scale)" >&2
             exit 2
             ;;
         esac
