@@ -8,7 +8,7 @@
 # dpkg it says what it would look for and goes on: the build tells what is really missing.
 set -eu
 
-compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev libcurl4-openssl-dev
+compile='gcc libc6-dev meson ninja-build pkg-config libssl-dev libxxhash-dev libzstd-dev libcurl4-openssl-dev
     libpq-dev libsqlite3-dev'
 demo="$compile python3 libmicrohttpd-dev libsqlite3-dev"
 check="$demo libcmocka-dev libjansson-dev clang libclang-rt-14-dev strace curl openssl

@@ -33,6 +33,8 @@ ask a server, or work on a data directory itself.
 A data directory holds one database and has one owner at a time: a server, or one of
 .BR commit ", " get ", " import " and " demo
 for the moment;
+.B compact
+wants nobody to own it;
 .BR verify ", " export ", " backup " and " status
 only read and work beside a living owner.
 .PP

@@ -108,6 +108,7 @@ int hf_cli_demo(int argc, char **argv);
 int hf_cli_serve(int argc, char **argv);
 int hf_cli_backup(int argc, char **argv);
 int hf_cli_restore(int argc, char **argv);
+int hf_cli_compact(int argc, char **argv);
 int hf_cli_relay(int argc, char **argv);
 int hf_cli_feed(int argc, char **argv);
 int hf_cli_bench(int argc, char **argv);

@@ -46,6 +46,7 @@ static const struct command commands[] = {
     {"verify", hf_cli_verify, "prove that everything stored is whole and follows from the log"},
     {"backup", hf_cli_backup, "copy everything in the log to a file, beside a living owner"},
     {"restore", hf_cli_restore, "bring a backup back, up to any position or time"},
+    {"compact", hf_cli_compact, "compress sealed segments of the log, and archive them"},
     {"demo", hf_cli_demo,
      "import a bank's file under duplicates and kill -9, and prove the result"},
 };

@@ -4,9 +4,11 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "cli/verify.h"
+#include "log/log_keep.h"
 
-#define STATE_SEED     0x5EEDull
-#define PROGRESS_EVERY 1024u /* commits */
+#define STATE_SEED            0x5EEDull
+#define PROGRESS_EVERY        1024u /* commits */
+#define PROGRESS_BYTES_A_STEP (64u << 10)
 
 struct pass {
     struct hf_verify_report *report;
@@ -14,6 +16,7 @@ struct pass {
     void *context;                  /* its */
     uint64_t total;                 /* steps of both passes; 0 = not known yet */
     uint64_t done;                  /* steps */
+    uint64_t pack_bytes;            /* of compressed segments, read before the first pass */
 };
 
 void hf_verify_report_init(struct hf_verify_report *report)
@@ -100,6 +103,28 @@ static bool count_commit(struct hf_verify_report *report, const struct hf_commit
         }
     }
     return true;
+}
+
+/* Compressed and archived segments have bytes beside those of batches. */
+static bool step_bytes(void *context, uint64_t bytes)
+{
+    struct pass *pass = context;
+    pass->pack_bytes += bytes;
+    if (pass->progress != NULL) {
+        pass->progress(pass->context, pass->pack_bytes / PROGRESS_BYTES_A_STEP, 0);
+    }
+    return true;
+}
+
+static void take_finding(void *context, const struct hf_error *finding)
+{
+    hf_verify_problem(context, "%s", finding->text);
+}
+
+static enum hf_err check_packs(struct pass *pass, struct hf_log *log, struct hf_error *error)
+{
+    struct hf_log_work work = {.go_on = step_bytes, .context = pass};
+    return hf_log_check_packs(log, &work, take_finding, pass->report, error);
 }
 
 /* Everything that can be said of the log's bytes without a state. */
@@ -225,6 +250,9 @@ enum hf_err hf_verify(struct hf_outside *outside, const char *directory,
     }
     hf_state_init(&state, STATE_SEED);
     code = hf_verify_list_files(outside, directory, report, error);
+    if (code == HF_ERR_OK) {
+        code = check_packs(&pass, log, error);
+    }
     if (code == HF_ERR_OK) {
         code = scan(&pass, directory, log, error);
     }

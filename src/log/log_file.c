@@ -326,11 +326,14 @@ static enum hf_err trim(struct hf_log *base, uint64_t up_to, struct hf_error *er
     hf_log_map_drop_below(&log->map, number);
     hf_log_unlock(&log->mutex);
     for (uint64_t gone = first; gone < number; gone++) {
-        char path[HF_LOG_PATH_BYTES];
-        hf_log_path_segment(log, gone, ".log", path);
-        enum hf_err removed = log->outside->remove(log->outside, path, error);
-        if (removed != HF_ERR_OK && removed != HF_ERR_NOT_FOUND) {
-            code = removed;
+        static const char *const forms[] = {".log", ".zst", ".ref"}; /* an archive keeps its file */
+        for (size_t i = 0; i < HF_ARRAY_COUNT(forms); i++) {
+            char path[HF_LOG_PATH_BYTES];
+            hf_log_path_segment(log, gone, forms[i], path);
+            enum hf_err removed = log->outside->remove(log->outside, path, error);
+            if (removed != HF_ERR_OK && removed != HF_ERR_NOT_FOUND) {
+                code = removed;
+            }
         }
     }
     return code;
@@ -373,6 +376,21 @@ static const struct hf_log_driver file_driver = {
     .close = close_log,
 };
 
+enum hf_err hf_log_sync_parent(struct hf_outside *outside, const char *path, struct hf_error *error)
+{
+    char parent[HF_LOG_PATH_BYTES];
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') {
+        length--;
+    }
+    while (length > 0 && path[length - 1] != '/') {
+        length--;
+    }
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(length == 0 ? 1 : length),
+                   length == 0 ? "." : path);
+    return outside->sync_directory(outside, parent, error);
+}
+
 /* Makes DIR and DIR/log, durably. */
 static enum hf_err make_directories(struct hf_log_file *log, struct hf_error *error)
 {
@@ -386,19 +404,7 @@ static enum hf_err make_directories(struct hf_log_file *log, struct hf_error *er
     if (code == HF_ERR_OK) {
         code = o->sync_directory(o, log->directory, error);
     }
-    if (code != HF_ERR_OK) {
-        return code;
-    }
-    size_t length = strlen(log->directory); /* DIR's own name must last too: sync its parent */
-    while (length > 1 && log->directory[length - 1] == '/') {
-        length--;
-    }
-    while (length > 0 && log->directory[length - 1] != '/') {
-        length--;
-    }
-    (void)snprintf(path, sizeof(path), "%.*s", (int)(length == 0 ? 1 : length),
-                   length == 0 ? "." : log->directory);
-    return o->sync_directory(o, path, error);
+    return code == HF_ERR_OK ? hf_log_sync_parent(o, log->directory, error) : code;
 }
 
 /* What a reader sees at first; a log that isn't there yet is fine if it may be made. */

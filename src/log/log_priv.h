@@ -5,6 +5,9 @@
  * DIR/log/state                two slots of one page: epoch, seal, which segments there are
  * DIR/log/<20 digits>.log      a segment: a page of header, then batches on page boundaries
  * DIR/log/<20 digits>.new      a segment that is being made; never holds batches
+ * DIR/log/<20 digits>.zst      a sealed segment, compressed (log_pack.h)
+ * DIR/log/<20 digits>.ref      where an archived one is
+ * DIR/log/<20 digits>.tmp      one of these two in the making
  *
  * 1. A batch is written only into the active segment, and only after the state that names that
  *    segment as active is durable. So segments above the active one hold nothing.
@@ -119,10 +122,13 @@ void hf_log_segment_note(struct hf_log_segment *segment, struct hf_log_mark mark
 
 /* --- log_window.c: reading a segment --------------------------------------------------------- */
 
-/* A piece of a file in memory. */
+struct hf_log_pack; /* a compressed segment: log_pack.h */
+
+/* A piece of a segment in memory. */
 struct hf_log_window {
     struct hf_outside *outside; /* not owned */
-    struct hf_file *file;       /* owned */
+    struct hf_file *file;       /* owned; NULL if it is compressed */
+    struct hf_log_pack *pack;   /* owned; NULL if it is not */
     uint64_t size_bytes;        /* of the segment by its header; nothing is read behind it */
     uint8_t *memory;            /* owned, as allocated */
     uint8_t *bytes;             /* inside memory, on a page boundary */
@@ -138,7 +144,12 @@ void hf_log_window_release(struct hf_log_window *window);
 /* Lets go of the old file and opens another; size_bytes as in the struct. */
 enum hf_err hf_log_window_open(struct hf_log_window *window, const char *path,
                                enum hf_open_mode mode, uint64_t size_bytes, struct hf_error *error);
-/* *bytes = the file's [offset, offset + size_bytes), valid until the next call.
+/* The same for a sealed segment of the log, wherever it is (log_place.c). */
+struct hf_log_file;
+enum hf_err hf_log_window_open_segment(struct hf_log_window *window, struct hf_log_file *log,
+                                       const struct hf_log_segment_header *header,
+                                       enum hf_open_mode mode, struct hf_error *error);
+/* *bytes = the segment's [offset, offset + size_bytes), valid until the next call.
  * HF_ERR_CORRUPT: the file is shorter. */
 enum hf_err hf_log_window_get(struct hf_log_window *window, uint64_t offset, uint64_t size_bytes,
                               const uint8_t **bytes, struct hf_error *error);
@@ -243,6 +254,10 @@ void hf_log_path_in_log(const struct hf_log_file *log, const char *name,
 void hf_log_path_segment(const struct hf_log_file *log, uint64_t number, const char *suffix,
                          char path[HF_LOG_PATH_BYTES]);
 
+/* Syncs the directory that path is in: its name lasts. */
+enum hf_err hf_log_sync_parent(struct hf_outside *outside, const char *path,
+                               struct hf_error *error);
+
 /* log_state.c. load: HF_ERR_NOT_FOUND if there is none. update needs state_mutex; a failure makes
  * the driver final. */
 enum hf_err hf_log_state_load(struct hf_log_file *log, struct hf_log_state *state, unsigned *slot,
@@ -270,6 +285,8 @@ void hf_log_prepare_go_on(struct hf_log_file *log);   /* after an append: zeroes
 enum hf_err hf_log_file_takeover(struct hf_log *base, struct hf_str me, bool wait,
                                  struct hf_log_head *head, struct hf_log_recovery *recovery,
                                  struct hf_error *error);
+/* "00000000000000000007.log" -> 7, with suffix ".log"; 0: not such a name. suffix has four bytes. */
+uint64_t hf_log_number_of(struct hf_str name, const char *suffix);
 void hf_log_file_disown(struct hf_log_file *log); /* closes the owner's files, drops the lock */
 
 /* log_read.c */

@@ -7,7 +7,7 @@
  * may show what a failed fsync never brought to the disk.
  */
 #include "base/check.h"
-#include "log/log_priv.h"
+#include "log/log_pack.h"
 
 #define HOP_AHEAD_BYTES (16u << 10)
 #define READ_AHEAD_MAX  (1u << 20)
@@ -121,6 +121,18 @@ static void resume(struct cursor *cursor, uint64_t seq)
     }
 }
 
+/* A compressed segment knows the first batch of each of its blocks. They were checked when it was made, so this is a place to
+ * begin from for every reader; if it is not the nearest one that is known. */
+static void leap(struct cursor *cursor, uint64_t seq, uint64_t position)
+{
+    struct hf_log_mark mark;
+    if (hf_log_pack_mark(cursor->window.pack, seq, position, &mark) && mark.seq > cursor->seq) {
+        cursor->offset = mark.offset;
+        cursor->seq = mark.seq;
+        cursor->position = mark.position;
+    }
+}
+
 /* Opens the segment of seq, or of position if seq is 0, and stands on the nearest place that is known. */
 static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
                          struct hf_error *error)
@@ -148,11 +160,13 @@ static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
     cursor->noted_offset = noted_offset;
     resume(cursor, seq);
     unlock_map(log, cursor->owner);
-    char path[HF_LOG_PATH_BYTES];
-    hf_log_path_segment(log, cursor->header.number, ".log", path);
-    return hf_log_window_open(&cursor->window, path,
-                              cursor->owner ? HF_OPEN_READ : HF_OPEN_READ_DIRECT,
-                              cursor->header.size_bytes, error);
+    enum hf_err code =
+        hf_log_window_open_segment(&cursor->window, log, &cursor->header,
+                                   cursor->owner ? HF_OPEN_READ : HF_OPEN_READ_DIRECT, error);
+    if (code == HF_ERR_OK && cursor->window.pack != NULL) {
+        leap(cursor, seq, position);
+    }
+    return code;
 }
 
 /* Loads the record under the cursor, or its header alone. */

@@ -178,8 +178,7 @@ struct leftovers {
     struct hf_error *error;           /* of the caller */
 };
 
-/* "00000000000000000007.log" -> 7; 0: not such a name. */
-static uint64_t number_of(struct hf_str name, const char *suffix)
+uint64_t hf_log_number_of(struct hf_str name, const char *suffix)
 {
     uint64_t number = 0;
     if (name.len != 24 || memcmp(name.ptr + 20, suffix, 4) != 0) {
@@ -223,8 +222,10 @@ static enum hf_err check_unused(struct leftovers *left, const char *path, uint64
 static void each_leftover(void *context, struct hf_str name)
 {
     struct leftovers *left = context;
-    uint64_t number = number_of(name, ".log");
-    bool unfinished = number_of(name, ".new") > 0;
+    uint64_t number = hf_log_number_of(name, ".log");
+    uint64_t moved = hf_max_u64(hf_log_number_of(name, ".zst"), hf_log_number_of(name, ".ref"));
+    bool unfinished = hf_log_number_of(name, ".new") > 0 || hf_log_number_of(name, ".tmp") > 0;
+    number = hf_max_u64(number, moved);
     left->segment_found = left->segment_found || number > 0;
     if (left->state == NULL || left->code != HF_ERR_OK) {
         return;
@@ -233,10 +234,13 @@ static void each_leftover(void *context, struct hf_str name)
     hf_log_path_in_log(left->log, name.ptr, path);
     bool above = number > left->state->active_segment;
     bool below = number > 0 && number < left->state->first_segment;
-    if (above && !left->remove) {
+    if (above && moved > 0) {
+        left->code = hf_error_set(left->error, HF_ERR_CORRUPT,
+                                  "%s: a sealed segment that the state does not count", path);
+    } else if (above && !left->remove) {
         left->code = check_unused(left, path, number);
     }
-    if (left->remove && (above || below || unfinished)) {
+    if (left->code == HF_ERR_OK && left->remove && (above || below || unfinished)) {
         left->code = left->log->outside->remove(left->log->outside, path, left->error);
     }
 }

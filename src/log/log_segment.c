@@ -1,30 +1,26 @@
 /* Segments: reading their headers, making them, preparing the next one bit by bit. */
 #include "base/alloc.h"
 #include "base/check.h"
-#include "log/log_priv.h"
+#include "log/log_pack.h"
 
-static enum hf_err load_header(struct hf_log_file *log, const struct hf_log_state *state,
-                               uint64_t number, struct hf_log_segment_header *header,
-                               struct hf_error *error)
+/* Of `.log`; NOT_FOUND if there is none. */
+static enum hf_err load_plain_header(struct hf_log_file *log, uint64_t number,
+                                     struct hf_log_segment_header *header, uint64_t *size_bytes,
+                                     struct hf_error *error)
 {
     struct hf_outside *o = log->outside;
     char path[HF_LOG_PATH_BYTES];
     hf_log_path_segment(log, number, ".log", path);
     struct hf_file *file;
     enum hf_err code = o->open(o, path, HF_OPEN_READ_DIRECT, &file, error);
-    if (code == HF_ERR_NOT_FOUND) {
-        return hf_error_set(error, HF_ERR_CORRUPT, "segment %llu: %s is missing",
-                            (unsigned long long)number, path);
-    }
     if (code != HF_ERR_OK) {
         return code;
     }
     uint8_t page[HF_LOG_PAGE_BYTES] = {0};
     size_t got;
-    uint64_t size_bytes = 0;
     code = o->read(o, file, 0, page, sizeof(page), &got, error);
     if (code == HF_ERR_OK) {
-        code = o->size(o, file, &size_bytes, error);
+        code = o->size(o, file, size_bytes, error);
     }
     o->close(o, file);
     if (code != HF_ERR_OK) {
@@ -34,11 +30,34 @@ static enum hf_err load_header(struct hf_log_file *log, const struct hf_log_stat
     if (outcome == HF_LOG_PAGE_NEWER) {
         return hf_error_set(error, HF_ERR_VERSION, "%s: written by a newer version", path);
     }
+    return outcome == HF_LOG_PAGE_VALID
+               ? HF_ERR_OK
+               : hf_error_set(error, HF_ERR_CORRUPT,
+                              "segment %llu, offset 0: its header is damaged",
+                              (unsigned long long)number);
+}
+
+static enum hf_err load_header(struct hf_log_file *log, const struct hf_log_state *state,
+                               uint64_t number, struct hf_log_segment_header *header,
+                               struct hf_error *error)
+{
+    uint64_t size_bytes = 0;
+    enum hf_err code = load_plain_header(log, number, header, &size_bytes, error);
+    if (code == HF_ERR_NOT_FOUND && number < state->active_segment) {
+        code = hf_log_place_header(log, number, header, error);
+        size_bytes = header->size_bytes; /* the original's */
+    } else if (code == HF_ERR_NOT_FOUND) {
+        char path[HF_LOG_PATH_BYTES];
+        hf_log_path_segment(log, number, ".log", path);
+        code = hf_error_set(error, HF_ERR_CORRUPT, "segment %llu: %s is missing",
+                            (unsigned long long)number, path);
+    }
+    if (code != HF_ERR_OK) {
+        return code;
+    }
     const char *wrong = NULL;
-    if (outcome == HF_LOG_PAGE_INVALID) {
-        wrong = "its header is damaged";
-    } else if (header->number != number ||
-               memcmp(header->log_id, state->log_id, sizeof(header->log_id)) != 0) {
+    if (header->number != number ||
+        memcmp(header->log_id, state->log_id, sizeof(header->log_id)) != 0) {
         wrong = "it belongs elsewhere";
     } else if (header->epoch > state->epoch) {
         wrong = "its epoch is above that of the state";

@@ -1,9 +1,9 @@
-/* Reading a segment: a window over its bytes, the check of one record, the look at the rest. */
+/* Reading a segment, compressed or not: a window over its bytes, the check of one record, the look at the rest. */
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/checksum.h"
-#include "log/log_priv.h"
+#include "log/log_pack.h"
 
 void hf_log_window_init(struct hf_log_window *window, struct hf_outside *outside,
                         size_t ahead_bytes)
@@ -14,6 +14,7 @@ void hf_log_window_init(struct hf_log_window *window, struct hf_outside *outside
 void hf_log_window_release(struct hf_log_window *window)
 {
     window->outside->close(window->outside, window->file);
+    hf_log_pack_close(window->pack);
     hf_free(window->memory);
     *window = (struct hf_log_window){0};
 }
@@ -23,10 +24,32 @@ enum hf_err hf_log_window_open(struct hf_log_window *window, const char *path,
 {
     struct hf_outside *o = window->outside;
     o->close(o, window->file);
+    hf_log_pack_close(window->pack);
     window->file = NULL;
+    window->pack = NULL;
     window->have_bytes = 0;
     window->size_bytes = size_bytes;
     return o->open(o, path, mode, &window->file, error);
+}
+
+enum hf_err hf_log_window_open_segment(struct hf_log_window *window, struct hf_log_file *log,
+                                       const struct hf_log_segment_header *header,
+                                       enum hf_open_mode mode, struct hf_error *error)
+{
+    char path[HF_LOG_PATH_BYTES];
+    hf_log_path_segment(log, header->number, ".log", path);
+    enum hf_err code = hf_log_window_open(window, path, mode, header->size_bytes, error);
+    if (code != HF_ERR_NOT_FOUND) {
+        return code;
+    }
+    code = hf_log_place_open(log, header->number, mode, &window->pack, error);
+    if (code == HF_ERR_OK &&
+        hf_log_pack_head(window->pack)->header.size_bytes != header->size_bytes) {
+        hf_log_pack_close(window->pack);
+        window->pack = NULL;
+        code = hf_error_set(error, HF_ERR_CORRUPT, "offset 0: its size has changed");
+    }
+    return code;
 }
 
 void hf_log_window_forget(struct hf_log_window *window)
@@ -70,9 +93,11 @@ enum hf_err hf_log_window_get(struct hf_log_window *window, uint64_t offset, uin
             return HF_ERR_NO_MEMORY;
         }
         window->have_bytes = 0;
-        size_t got;
-        enum hf_err code = window->outside->read(window->outside, window->file, start,
-                                                 window->bytes, load, &got, error);
+        size_t got = load;
+        enum hf_err code = window->pack != NULL
+                               ? hf_log_pack_read(window->pack, start, window->bytes, load, error)
+                               : window->outside->read(window->outside, window->file, start,
+                                                       window->bytes, load, &got, error);
         if (code != HF_ERR_OK) {
             return code;
         }

@@ -43,7 +43,7 @@ EXPECTED = {"transfer": ["post", "reverse", "show", "list"],
             "relay": ["postgresql", "sqlite"],
             "feed": [],
             "token": ["create", "list", "revoke", "rotate"],
-            "commit": [], "get": [], "import": [], "export": [], "status": [], "verify": [], "serve": [],
+            "commit": [], "get": [], "import": [], "export": [], "status": [], "verify": [], "compact": [], "serve": [],
             "backup": [], "restore": [], "demo": [], "bench": []}
 
 tap = Tap()
