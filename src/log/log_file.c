@@ -17,7 +17,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "log/log_priv.h"
+#include "log/log_pack.h"
 
 #define COPY_BYTES_MAX (1u << 20) /* write memory above this is given back after its batch */
 
@@ -350,6 +350,7 @@ static void close_log(struct hf_log *base)
     }
     hf_log_prepare_release(log);
     hf_log_file_disown(log);
+    hf_log_place_release(log);
     hf_log_map_release(&log->map);
     hf_free(log->write_memory);
     HF_CHECK(pthread_mutex_destroy(&log->mutex) == 0);

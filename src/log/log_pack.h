@@ -123,5 +123,10 @@ enum hf_err hf_log_place_open(struct hf_log_file *log, uint64_t number, enum hf_
 /* The same, only its header; the archive is not asked. */
 enum hf_err hf_log_place_header(struct hf_log_file *log, uint64_t number,
                                 struct hf_log_segment_header *header, struct hf_error *error);
+/* Compressed segments that an owner's reads left open: a read takes one out and gives it back, or its like, when it is done. The
+ * log's mutex must not be held. */
+struct hf_log_pack *hf_log_place_borrow(struct hf_log_file *log, uint64_t number);
+void hf_log_place_return(struct hf_log_file *log, struct hf_log_pack *pack);
+void hf_log_place_release(struct hf_log_file *log); /* closes them */
 
 #endif

@@ -182,3 +182,37 @@ enum hf_err hf_log_place_header(struct hf_log_file *log, uint64_t number,
     }
     return code;
 }
+
+struct hf_log_pack *hf_log_place_borrow(struct hf_log_file *log, uint64_t number)
+{
+    struct hf_log_pack *found = NULL;
+    hf_log_lock(&log->mutex);
+    for (size_t i = 0; i < HF_LOG_PACKS_OPEN && found == NULL; i++) {
+        if (log->packs[i] != NULL && hf_log_pack_head(log->packs[i])->header.number == number) {
+            found = log->packs[i];
+            memmove(&log->packs[i], &log->packs[i + 1],
+                    (HF_LOG_PACKS_OPEN - 1 - i) * sizeof(*log->packs));
+            log->packs[HF_LOG_PACKS_OPEN - 1] = NULL;
+        }
+    }
+    hf_log_unlock(&log->mutex);
+    return found;
+}
+
+void hf_log_place_return(struct hf_log_file *log, struct hf_log_pack *pack)
+{
+    hf_log_lock(&log->mutex);
+    struct hf_log_pack *oldest = log->packs[HF_LOG_PACKS_OPEN - 1];
+    memmove(&log->packs[1], &log->packs[0], (HF_LOG_PACKS_OPEN - 1) * sizeof(*log->packs));
+    log->packs[0] = pack;
+    hf_log_unlock(&log->mutex);
+    hf_log_pack_close(oldest);
+}
+
+void hf_log_place_release(struct hf_log_file *log)
+{
+    for (size_t i = 0; i < HF_LOG_PACKS_OPEN; i++) {
+        hf_log_pack_close(log->packs[i]);
+        log->packs[i] = NULL;
+    }
+}

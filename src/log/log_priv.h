@@ -32,6 +32,7 @@
 #define HF_LOG_PAGE_BYTES      4096u        /* batches begin on multiples of this */
 #define HF_LOG_MARK_BYTES      (256u << 10) /* one mark of the sparse map per so many bytes */
 #define HF_LOG_ZERO_STEP_BYTES (256u << 10) /* zeroed and synced at once when preparing */
+#define HF_LOG_PACKS_OPEN      4            /* compressed segments kept open between reads */
 #define HF_LOG_OWNER_BYTES     64           /* of the owner's name in the state */
 #define HF_LOG_DIRECTORY_BYTES 1024         /* of the data directory's path */
 #define HF_LOG_PATH_BYTES      1100         /* of a file's path */
@@ -123,12 +124,14 @@ void hf_log_segment_note(struct hf_log_segment *segment, struct hf_log_mark mark
 /* --- log_window.c: reading a segment --------------------------------------------------------- */
 
 struct hf_log_pack; /* a compressed segment: log_pack.h */
+struct hf_log_file; /* below */
 
 /* A piece of a segment in memory. */
 struct hf_log_window {
     struct hf_outside *outside; /* not owned */
     struct hf_file *file;       /* owned; NULL if it is compressed */
     struct hf_log_pack *pack;   /* owned; NULL if it is not */
+    struct hf_log_file *lender; /* gets the pack back; NULL: it is closed */
     uint64_t size_bytes;        /* of the segment by its header; nothing is read behind it */
     uint8_t *memory;            /* owned, as allocated */
     uint8_t *bytes;             /* inside memory, on a page boundary */
@@ -144,11 +147,11 @@ void hf_log_window_release(struct hf_log_window *window);
 /* Lets go of the old file and opens another; size_bytes as in the struct. */
 enum hf_err hf_log_window_open(struct hf_log_window *window, const char *path,
                                enum hf_open_mode mode, uint64_t size_bytes, struct hf_error *error);
-/* The same for a sealed segment of the log, wherever it is (log_place.c). */
-struct hf_log_file;
+/* The same for a segment of the log, wherever it is (log_place.c). own: for an owner's read, which may hand compressed ones on
+ * to the next read. */
 enum hf_err hf_log_window_open_segment(struct hf_log_window *window, struct hf_log_file *log,
-                                       const struct hf_log_segment_header *header,
-                                       enum hf_open_mode mode, struct hf_error *error);
+                                       const struct hf_log_segment_header *header, bool own,
+                                       struct hf_error *error);
 /* *bytes = the segment's [offset, offset + size_bytes), valid until the next call.
  * HF_ERR_CORRUPT: the file is shorter. */
 enum hf_err hf_log_window_get(struct hf_log_window *window, uint64_t offset, uint64_t size_bytes,
@@ -209,8 +212,9 @@ struct hf_log_file {
     struct hf_log_head durable; /* owner: the last durable batch; epoch: of this owner */
     struct hf_log_mark sought;  /* owner: what was sought last, to be read next… */
     uint64_t sought_number;     /* …and its segment; 0: nothing */
-    uint64_t resume_segment;    /* not the owner: where the last read ended; 0 = nowhere… */
-    struct hf_log_mark resume;  /* …behind whole batches of a segment that is not active */
+    struct hf_log_pack *packs[HF_LOG_PACKS_OPEN]; /* owner: read lately, the newest first */
+    uint64_t resume_segment;   /* not the owner: where the last read ended; 0 = nowhere… */
+    struct hf_log_mark resume; /* …behind whole batches of a segment that is not active */
 
     /* Guarded by state_mutex (held while it is written). */
     pthread_mutex_t state_mutex;

@@ -161,8 +161,7 @@ static enum hf_err enter(struct cursor *cursor, uint64_t seq, uint64_t position,
     resume(cursor, seq);
     unlock_map(log, cursor->owner);
     enum hf_err code =
-        hf_log_window_open_segment(&cursor->window, log, &cursor->header,
-                                   cursor->owner ? HF_OPEN_READ : HF_OPEN_READ_DIRECT, error);
+        hf_log_window_open_segment(&cursor->window, log, &cursor->header, cursor->owner, error);
     if (code == HF_ERR_OK && cursor->window.pack != NULL) {
         leap(cursor, seq, position);
     }

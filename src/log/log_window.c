@@ -11,10 +11,22 @@ void hf_log_window_init(struct hf_log_window *window, struct hf_outside *outside
     *window = (struct hf_log_window){.outside = outside, .ahead_bytes = ahead_bytes};
 }
 
-void hf_log_window_release(struct hf_log_window *window)
+static void let_go(struct hf_log_window *window)
 {
     window->outside->close(window->outside, window->file);
-    hf_log_pack_close(window->pack);
+    window->file = NULL;
+    if (window->pack != NULL && window->lender != NULL) {
+        hf_log_place_return(window->lender, window->pack);
+    } else {
+        hf_log_pack_close(window->pack);
+    }
+    window->pack = NULL;
+    window->lender = NULL;
+}
+
+void hf_log_window_release(struct hf_log_window *window)
+{
+    let_go(window);
     hf_free(window->memory);
     *window = (struct hf_log_window){0};
 }
@@ -23,26 +35,33 @@ enum hf_err hf_log_window_open(struct hf_log_window *window, const char *path,
                                enum hf_open_mode mode, uint64_t size_bytes, struct hf_error *error)
 {
     struct hf_outside *o = window->outside;
-    o->close(o, window->file);
-    hf_log_pack_close(window->pack);
-    window->file = NULL;
-    window->pack = NULL;
+    let_go(window);
     window->have_bytes = 0;
     window->size_bytes = size_bytes;
     return o->open(o, path, mode, &window->file, error);
 }
 
 enum hf_err hf_log_window_open_segment(struct hf_log_window *window, struct hf_log_file *log,
-                                       const struct hf_log_segment_header *header,
-                                       enum hf_open_mode mode, struct hf_error *error)
+                                       const struct hf_log_segment_header *header, bool own,
+                                       struct hf_error *error)
 {
     char path[HF_LOG_PATH_BYTES];
+    enum hf_open_mode mode = own ? HF_OPEN_READ : HF_OPEN_READ_DIRECT;
+    let_go(window);
+    window->have_bytes = 0;
+    window->size_bytes = header->size_bytes;
+    window->pack = own ? hf_log_place_borrow(log, header->number) : NULL;
+    if (window->pack != NULL) {
+        window->lender = log;
+        return HF_ERR_OK;
+    }
     hf_log_path_segment(log, header->number, ".log", path);
     enum hf_err code = hf_log_window_open(window, path, mode, header->size_bytes, error);
     if (code != HF_ERR_NOT_FOUND) {
         return code;
     }
     code = hf_log_place_open(log, header->number, mode, &window->pack, error);
+    window->lender = own ? log : NULL;
     if (code == HF_ERR_OK &&
         hf_log_pack_head(window->pack)->header.size_bytes != header->size_bytes) {
         hf_log_pack_close(window->pack);
@@ -99,6 +118,7 @@ enum hf_err hf_log_window_get(struct hf_log_window *window, uint64_t offset, uin
                                : window->outside->read(window->outside, window->file, start,
                                                        window->bytes, load, &got, error);
         if (code != HF_ERR_OK) {
+            window->lender = NULL; /* the next read opens the file anew: it may have been mended */
             return code;
         }
         window->at = start;
