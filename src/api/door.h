@@ -15,6 +15,7 @@
 
 #include "api/access.h"
 #include "http/http_server.h"
+#include "log/log_keep.h"
 #include "node/node.h"
 #include "observe/audit.h"
 
@@ -36,6 +37,9 @@ struct hf_door_options {
     bool (*push_status)(void *context, uint64_t uid, struct hf_push_status *status);
     void (*deliver_sums)(void *context, struct hf_deliver_sums *sums);
     void *deliver_context;
+    /* What the log weighs, as of the last look; any thread; NULL: untold. false: not yet. */
+    bool (*log_bytes)(void *context, struct hf_log_bytes *bytes);
+    void *log_bytes_context;
 };
 
 struct hf_door;

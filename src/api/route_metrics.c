@@ -165,6 +165,23 @@ static void put_disk(struct hf_metric_text *text, const struct hf_call *call)
     put_rows(text, rows, HF_ARRAY_COUNT(rows));
 }
 
+/* Where the log's bytes are; left out until they were looked at. */
+static void put_log(struct hf_metric_text *text, const struct hf_door_options *options)
+{
+    struct hf_log_bytes b;
+    if (options->log_bytes == NULL || !options->log_bytes(options->log_bytes_context, &b)) {
+        return;
+    }
+    hf_metric_family(text, "log_stored_bytes", "gauge", "Bytes of the log's files, by form.");
+    hf_metric_sample(text, "form", HF_STR("plain"), b.plain_bytes);
+    hf_metric_sample(text, "form", HF_STR("compressed"), b.compressed_bytes);
+    hf_metric_sample(text, "form", HF_STR("archived"), b.archived_bytes);
+    hf_metric_family(text, "log_segments", "gauge", "Segments of the log, by form.");
+    hf_metric_sample(text, "form", HF_STR("plain"), b.plain_segments);
+    hf_metric_sample(text, "form", HF_STR("compressed"), b.compressed_segments);
+    hf_metric_sample(text, "form", HF_STR("archived"), b.archived_segments);
+}
+
 /* ---- subscriptions ---- */
 
 /* What a family shows of each subscription. */
@@ -424,6 +441,7 @@ static enum hf_progress compose(struct hf_call *call)
     put_load(&text, call->door->options.node);
     put_memory(&text, call, &status, &counts);
     put_disk(&text, call);
+    put_log(&text, &call->door->options);
     if (!metering->names.failed) {
         put_subscriptions(&text, metering);
         put_pushes(&text, metering);

@@ -219,6 +219,29 @@ static void put_disk(struct hf_call *call, struct hf_json_writer *w)
     hf_json_end_object(w);
 }
 
+static void put_form(struct hf_json_writer *w, const char *name, uint64_t segments, uint64_t bytes)
+{
+    hf_json_begin_object(w, name);
+    hf_json_put_number(w, "segments", segments);
+    hf_json_put_number(w, "bytes", bytes);
+    hf_json_end_object(w);
+}
+
+/* Where the log's bytes are; null until they were looked at. */
+static void put_log(struct hf_json_writer *w, const struct hf_door_options *options)
+{
+    struct hf_log_bytes bytes;
+    if (options->log_bytes == NULL || !options->log_bytes(options->log_bytes_context, &bytes)) {
+        hf_json_put_null(w, "log");
+        return;
+    }
+    hf_json_begin_object(w, "log");
+    put_form(w, "plain", bytes.plain_segments, bytes.plain_bytes);
+    put_form(w, "compressed", bytes.compressed_segments, bytes.compressed_bytes);
+    put_form(w, "archived", bytes.archived_segments, bytes.archived_bytes);
+    hf_json_end_object(w);
+}
+
 enum hf_progress hf_route_status(struct hf_call *call)
 {
     const struct hf_door_options *options = &call->door->options;
@@ -237,6 +260,7 @@ enum hf_progress hf_route_status(struct hf_call *call)
     put_node(&w, &status);
     put_memory(call, &w, &status, &counts);
     put_disk(call, &w);
+    put_log(&w, options);
     hf_json_put_number(&w, "alerts", status.alerts);
     hf_call_put_audit(call, &w);
     if (options->counts != NULL) {

@@ -96,6 +96,10 @@ void hf_cli_progress_end(struct hf_cli_progress *progress);
 enum hf_err hf_cli_read_file(const char *path, size_t bytes_max, struct hf_buffer *out,
                              struct hf_error *error);
 
+/* path, from the root on; it need not be there. LIMIT: too long. */
+enum hf_err hf_cli_absolute(const char *path, char *absolute, size_t size_bytes,
+                            struct hf_error *error);
+
 /* The commands: argv[0] is their name. */
 int hf_cli_verify(int argc, char **argv);
 int hf_cli_export(int argc, char **argv);

@@ -1,7 +1,4 @@
 /* holdfast compact DIR: sealed segments of the log compressed and archived by hand, while nobody owns the directory. */
-#include <errno.h>
-#include <unistd.h>
-
 #include "base/alloc.h"
 #include "cli/walk.h"
 #include "log/log_keep.h"
@@ -26,20 +23,6 @@ static bool show(void *context, uint64_t bytes)
     compact->done_bytes += bytes;
     hf_cli_progress_show(&compact->progress, compact->done_bytes >> 20, compact->total_bytes >> 20);
     return true;
-}
-
-/* The archive is remembered by segments, so it needs a path that means the same everywhere. */
-static enum hf_err make_absolute(struct compact *compact, struct hf_error *error)
-{
-    char here[PATH_BYTES] = "";
-    if (compact->archive[0] != '/' && getcwd(here, sizeof(here)) == NULL) {
-        return hf_error_set(error, HF_ERR_IO, "the current directory: %s", strerror(errno));
-    }
-    int used = snprintf(compact->archive_path, sizeof(compact->archive_path), "%s%s%s", here,
-                        here[0] == '\0' ? "" : "/", compact->archive);
-    return used > 0 && (size_t)used < sizeof(compact->archive_path)
-               ? HF_ERR_OK
-               : hf_error_set(error, HF_ERR_LIMIT, "--archive: the path is too long");
 }
 
 /* Of the newest stored checkpoint; 0: there is none. */
@@ -205,7 +188,11 @@ int hf_cli_compact(int argc, char **argv)
     }
     struct hf_error error = {0};
     struct hf_buffer out;
-    enum hf_err code = compact.archive == NULL ? HF_ERR_OK : make_absolute(&compact, &error);
+    enum hf_err code = HF_ERR_OK;
+    if (compact.archive != NULL) { /* segments remember it, so it has to mean the same everywhere */
+        code = hf_cli_absolute(compact.archive, compact.archive_path, sizeof(compact.archive_path),
+                               &error);
+    }
     hf_cli_progress_init(&compact.progress, "compact: MiB");
     if (code == HF_ERR_OK) {
         code = run(cli.operands[0], &compact, &error);

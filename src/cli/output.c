@@ -81,6 +81,19 @@ void hf_cli_progress_end(struct hf_cli_progress *progress)
     }
 }
 
+enum hf_err hf_cli_absolute(const char *path, char *absolute, size_t size_bytes,
+                            struct hf_error *error)
+{
+    char here[4096] = "";
+    if (path[0] != '/' && getcwd(here, sizeof(here)) == NULL) {
+        return hf_error_set(error, HF_ERR_IO, "the current directory: %s", strerror(errno));
+    }
+    int used = snprintf(absolute, size_bytes, "%s%s%s", here, here[0] == '\0' ? "" : "/", path);
+    return used > 0 && (size_t)used < size_bytes
+               ? HF_ERR_OK
+               : hf_error_set(error, HF_ERR_LIMIT, "%s: the path is too long", path);
+}
+
 static enum hf_err read_all(FILE *file, const char *path, size_t bytes_max, struct hf_buffer *out,
                             struct hf_error *error)
 {

@@ -2,6 +2,7 @@
 #include "cli/serve.h"
 
 #include "cli/config.h"
+#include "cli/serve_keep.h"
 
 static int check(const struct hf_cli *cli, struct hf_serve_options *options)
 {
@@ -10,6 +11,9 @@ static int check(const struct hf_cli *cli, struct hf_serve_options *options)
     }
     if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
         return hf_cli_usage(cli, "--tls-cert and --tls-key belong together");
+    }
+    if (options->archive != NULL && options->archive[0] == '\0') {
+        return hf_cli_usage(cli, "--archive needs a directory");
     }
     return HF_CLI_GO_ON;
 }
@@ -29,7 +33,8 @@ static int read_config(const struct hf_cli *cli, const char *path, struct hf_con
 
 int hf_cli_serve(int argc, char **argv)
 {
-    struct hf_serve_options options = {0};
+    struct hf_serve_options options = {.compress_after = HF_LOG_KEEP_NEVER,
+                                       .archive_after = HF_SERVE_ARCHIVE_AFTER};
     const struct hf_cli_option table[] = {
         {"data", "DIR", "the data directory; made if it is not there", .text = &options.data},
         {"listen", "ADDRESS", "HOST:PORT or unix:PATH; may be repeated (127.0.0.1:7070)",
@@ -73,6 +78,11 @@ int hf_cli_serve(int argc, char **argv)
          .text = &options.alert_webhook},
         {"alert-webhook-secret", "NAME", "its signature's secret, a name of --secrets",
          .text = &options.alert_webhook_secret},
+        {"compress-after", "N", "compress sealed segments of the log, all but the N newest (never)",
+         .number = &options.compress_after},
+        {"archive", "DIRECTORY", "move sealed segments there, compressed; one for each data DIR",
+         .text = &options.archive},
+        {"archive-after", "N", "all but the N newest (8)", .number = &options.archive_after},
         {"config", "FILE", "a file of these options, one `key = value` a line",
          .text = &options.config},
     };

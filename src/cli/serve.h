@@ -45,6 +45,9 @@ struct hf_serve_options {
     struct hf_cli_texts alerts;       /* "KIND=VALUE" */
     const char *alert_webhook;        /* URL; NULL: none */
     const char *alert_webhook_secret; /* a name in the secrets; NULL: unsigned */
+    uint64_t compress_after;          /* sealed segments that stay plain; HF_LOG_KEEP_NEVER */
+    const char *archive;              /* directory; NULL: none */
+    uint64_t archive_after;           /* sealed segments that stay in DIR */
 };
 
 /* ---- serve_listen.c: addresses ---- */

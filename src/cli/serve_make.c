@@ -327,6 +327,10 @@ enum hf_err hf_serve_make(struct serve *serve, struct hf_error *error)
         return HF_ERR_INVALID_REQUEST;
     }
     enum hf_err code = parse_addresses(serve, error);
+    if (code == HF_ERR_OK && serve->options->archive != NULL) {
+        code =
+            hf_cli_absolute(serve->options->archive, serve->archive, sizeof(serve->archive), error);
+    }
     code = code == HF_ERR_OK ? make_descriptors(serve, error) : code;
     code = code == HF_ERR_OK ? make_directory(serve, error) : code;
     code = code == HF_ERR_OK ? hf_serve_deliver_new(serve->options, &serve->deliver, error) : code;

@@ -1,4 +1,4 @@
-/* The running audit and the watch of a server that owns its directory. */
+/* The running audit, the watch and the keeper of a server that owns its directory. */
 #include "cli/serve_priv.h"
 
 #include <stdio.h>
@@ -79,10 +79,19 @@ enum hf_err hf_serve_observe(struct serve *serve, struct hf_error *error)
         .context = serve,
     };
     code = hf_audit_new(&audit_options, &serve->audit, error);
-    if (code == HF_ERR_OK) {
-        hf_watch_set_audit(serve->watch, serve->audit);
+    if (code != HF_ERR_OK) {
+        return code;
     }
-    return code;
+    hf_watch_set_audit(serve->watch, serve->audit);
+    struct hf_serve_keep_options keep_options = {
+        .outside = outside,
+        .node = node,
+        .directory = serve->options->data,
+        .archive = serve->options->archive == NULL ? NULL : serve->archive,
+        .compress_after = serve->options->compress_after,
+        .archive_after = serve->options->archive_after,
+    };
+    return hf_serve_keep_new(&keep_options, &serve->keep, error);
 }
 
 void hf_serve_observe_end(struct serve *serve)
@@ -90,8 +99,10 @@ void hf_serve_observe_end(struct serve *serve)
     if (serve->watch != NULL) {
         hf_watch_set_audit(serve->watch, NULL);
     }
+    hf_serve_keep_free(serve->keep);
     hf_audit_free(serve->audit);
     hf_watch_free(serve->watch);
+    serve->keep = NULL;
     serve->audit = NULL;
     serve->watch = NULL;
 }

@@ -10,6 +10,7 @@
 #include "cli/serve.h"
 #include "cli/serve_front.h"
 #include "cli/serve_deliver.h"
+#include "cli/serve_keep.h"
 #include "node/engine.h"
 #include "observe/watch.h"
 
@@ -56,6 +57,8 @@ struct serve {
     struct hf_serve_observe observe;
     uint64_t memory_max;        /* bytes; 0: no limit */
     struct hf_watch *watch;     /* owned; NULL: not the owner */
+    struct hf_serve_keep *keep; /* owned; NULL: not the owner */
+    char archive[4096];         /* --archive, absolute */
     struct hf_audit *audit;     /* owned; NULL: not the owner */
     struct hf_error open_error; /* valid once NOT_OPENED */
     uint64_t extended_us;       /* the opener's: when it last asked for more time */

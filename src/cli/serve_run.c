@@ -158,6 +158,8 @@ static enum hf_err become_owner(struct serve *serve, struct hf_error *error)
     options.node = node;
     options.audit = serve->audit;
     options.watch = serve->watch;
+    options.log_bytes = hf_serve_keep_bytes;
+    options.log_bytes_context = serve->keep;
     options.outside = hf_engine_outside(serve->engine);
     hf_serve_deliver_tell(serve->deliver, &options);
     serve->door = hf_door_new(&options);

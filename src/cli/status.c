@@ -3,6 +3,7 @@
 #include "base/time_text.h"
 #include "cli/remote.h"
 #include "cli/walk.h"
+#include "log/log_keep.h"
 #include "store/checkpoint.h"
 
 struct status {
@@ -16,6 +17,7 @@ struct status {
     uint64_t checkpoint_position;           /* newest recorded; 0 = none */
     uint64_t checkpoint_file;               /* newest stored; 0 = none */
     bool owned;                             /* a process holds the lock */
+    struct hf_log_bytes bytes;              /* where the log's are */
 };
 
 static void take_commit(struct status *status, const struct hf_commit *commit)
@@ -62,6 +64,9 @@ static enum hf_err look(struct hf_outside *outside, const char *directory, struc
         status->checkpoint_file = code == HF_ERR_OK && count > 0 ? positions[0] : 0;
         hf_free(positions);
     }
+    if (code == HF_ERR_OK) {
+        code = hf_log_bytes(outside, directory, &status->bytes, error);
+    }
     return code;
 }
 
@@ -83,6 +88,14 @@ static void print_text(const struct status *status, struct hf_buffer *out)
     hf_buffer_format(out, "checkpoint      %llu stored, %llu recorded\n",
                      (unsigned long long)status->checkpoint_file,
                      (unsigned long long)status->checkpoint_position);
+    const struct hf_log_bytes *bytes = &status->bytes;
+    hf_buffer_format(
+        out,
+        "log             %llu segments plain, %llu bytes; %llu compressed, %llu bytes; "
+        "%llu archived, %llu bytes\n",
+        (unsigned long long)bytes->plain_segments, (unsigned long long)bytes->plain_bytes,
+        (unsigned long long)bytes->compressed_segments, (unsigned long long)bytes->compressed_bytes,
+        (unsigned long long)bytes->archived_segments, (unsigned long long)bytes->archived_bytes);
     hf_buffer_format(out, "torn tails cut  %llu", (unsigned long long)status->torn_tails);
     if (status->torn_tails > 0) {
         hf_buffer_format(
@@ -91,6 +104,14 @@ static void print_text(const struct status *status, struct hf_buffer *out)
             (unsigned long long)status->torn.bytes, (unsigned long long)status->torn_position);
     }
     hf_buffer_u8(out, '\n');
+}
+
+static void put_form(struct hf_json_writer *w, const char *name, uint64_t segments, uint64_t bytes)
+{
+    hf_json_begin_object(w, name);
+    hf_json_put_number(w, "segments", segments);
+    hf_json_put_number(w, "bytes", bytes);
+    hf_json_end_object(w);
 }
 
 static void print_json(const struct status *status, struct hf_buffer *out)
@@ -111,6 +132,11 @@ static void print_json(const struct status *status, struct hf_buffer *out)
     hf_cli_put_hash(&w, "hash", &status->head.hash);
     hf_json_put_number(&w, "checkpoint_stored", status->checkpoint_file);
     hf_json_put_number(&w, "checkpoint_recorded", status->checkpoint_position);
+    hf_json_begin_object(&w, "log");
+    put_form(&w, "plain", status->bytes.plain_segments, status->bytes.plain_bytes);
+    put_form(&w, "compressed", status->bytes.compressed_segments, status->bytes.compressed_bytes);
+    put_form(&w, "archived", status->bytes.archived_segments, status->bytes.archived_bytes);
+    hf_json_end_object(&w);
     hf_json_put_number(&w, "torn_tails", status->torn_tails);
     if (status->torn_tails > 0) {
         hf_json_begin_object(&w, "last_torn_tail");
