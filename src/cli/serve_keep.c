@@ -92,16 +92,22 @@ static enum hf_err move(struct hf_serve_keep *keep, uint64_t position, struct hf
         .archive_after = options->archive_after,
         .archive = options->archive,
         .archive_moved = !keep->looked,
+        .segments_max = 1,
     };
     struct hf_log_work work = {.go_on = pace, .context = keep};
-    struct hf_log_kept kept;
+    struct hf_log_kept kept = {.compressed = 1};
     struct hf_log *log;
     enum hf_err code = hf_log_file_open(options->outside, &log_options, &log, error);
-    if (code == HF_ERR_OK) {
-        keep->worked_since_us = now_us(keep);
-        code = hf_log_keep(log, &policy, &work, &kept, error);
-        log->driver->close(log);
+    if (code != HF_ERR_OK) {
+        return code;
     }
+    keep->worked_since_us = now_us(keep);
+    while (code == HF_ERR_OK && kept.compressed + kept.archived > 0) {
+        code = hf_log_keep(log, &policy, &work, &kept, error);
+        policy.archive_moved = false;
+        weigh(keep); /* what is told keeps up with a long pass */
+    }
+    log->driver->close(log);
     return code == HF_ERR_CLOSED ? HF_ERR_OK : code; /* it was told to stop */
 }
 
@@ -123,10 +129,11 @@ static void look(struct hf_serve_keep *keep)
             hf_serve_say("segments stay as they are, tried again every minute: %s", error.text);
         }
         memcpy(keep->told, error.text, sizeof(keep->told));
+    } else {
+        weigh(keep);
     }
     keep->looked = true;
     keep->looked_position = status.checkpoint_position;
-    weigh(keep);
 }
 
 static void *run(void *context)

@@ -409,6 +409,7 @@ enum hf_err hf_log_keep(struct hf_log *log, const struct hf_log_keep_policy *pol
     size_t behind = code == HF_ERR_OK ? count_behind(&file->map, policy->position) : 0;
     size_t to_archive = policy->archive == NULL ? 0 : all_but(behind, policy->archive_after);
     size_t to_compress = all_but(behind, policy->compress_after);
+    uint64_t moved = 0;
     if (code == HF_ERR_OK && to_archive > 0) {
         code = keeping.outside->make_directory(keeping.outside, policy->archive, error);
         if (code == HF_ERR_OK) {
@@ -416,7 +417,12 @@ enum hf_err hf_log_keep(struct hf_log *log, const struct hf_log_keep_policy *pol
         }
     }
     for (size_t i = 0; code == HF_ERR_OK && (i < to_compress || i < to_archive); i++) {
+        if (moved > 0 && moved == policy->segments_max) {
+            break;
+        }
+        uint64_t before = kept->compressed + kept->archived;
         code = keep_one(&keeping, i, i < to_archive, error);
+        moved += kept->compressed + kept->archived > before;
     }
     end(&keeping);
     return code;

@@ -30,8 +30,8 @@ struct hf_log_keep_policy {
     uint64_t compress_after; /* compress all but so many of the others, the newest; or NEVER */
     uint64_t archive_after;  /* archive all but so many of them, or NEVER */
     const char *archive;     /* directory, absolute; made if it is not there; NULL: don't archive */
-    bool
-        archive_moved; /* references of files that are in `archive` now, and were elsewhere, follow */
+    bool archive_moved;      /* references whose files are in `archive` now follow them there */
+    uint64_t segments_max;   /* stop when so many were moved; 0: no limit */
 };
 
 struct hf_log_kept {

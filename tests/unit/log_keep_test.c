@@ -535,6 +535,61 @@ static void an_archive_of_another_log_is_refused(void **state)
     free(bytes);
 }
 
+static void one_segment_at_a_time(void **state)
+{
+    (void)state;
+    make_log(64 << 10, 64 << 10, 100);
+    struct hf_log_kept kept;
+    const struct hf_log_keep_policy policy = {.position = model.head.position,
+                                              .compress_after = 0,
+                                              .archive = archive,
+                                              .archive_after = 2,
+                                              .segments_max = 1};
+    struct hf_log *log = open_log(false, 8192, 8192);
+    size_t left = hf_log_file_of(log)->map.count - 1;
+    log->driver->close(log);
+    assert_true(left > 3);
+    for (; left > 0; left--) {
+        assert_int_equal(keep(&policy, &kept, NULL), HF_ERR_OK);
+        assert_int_equal(kept.compressed, 1);
+        assert_int_equal(kept.archived, left > 2 ? 1 : 0);
+    }
+    assert_int_equal(keep(&policy, &kept, NULL), HF_ERR_OK);
+    assert_int_equal(kept.compressed + kept.archived, 0);
+    check_all();
+}
+
+/* A file that was mended is read again, though the damaged one was open. */
+static void a_mended_file_is_read(void **state)
+{
+    (void)state;
+    char path[256];
+    size_t size_bytes;
+    struct hf_error error;
+    struct hf_buffer read;
+    uint32_t batches;
+    make_log(64 << 10, 64 << 10, 60);
+    (void)keep_ok(0, NULL, 0);
+    path_of(directory, 1, ".zst", path);
+    uint8_t *bytes = load(path, &size_bytes);
+    bytes[HF_LOG_PACK_HEAD_BYTES + 20] ^= 1;
+    store(path, bytes, size_bytes);
+    struct hf_log *log = open_log(false, 8192, 8192);
+    own(log);
+    hf_buffer_init(&read);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(log->driver->read(log, 1, 1, &read, &batches, &error), HF_ERR_CORRUPT);
+        assert_non_null(strstr(error.text, path));
+    }
+    bytes[HF_LOG_PACK_HEAD_BYTES + 20] ^= 1;
+    store(path, bytes, size_bytes);
+    assert_int_equal(log->driver->read(log, 1, 1, &read, &batches, &error), HF_ERR_OK);
+    check_content(log, 9000);
+    log->driver->close(log);
+    hf_buffer_release(&read);
+    free(bytes);
+}
+
 /* What is damaged is not sealed under new checksums. */
 static void a_damaged_segment_stays(void **state)
 {
@@ -599,6 +654,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_archive_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(both_forms_are_resolved, setup, teardown),
         cmocka_unit_test_setup_teardown(an_archive_of_another_log_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_segment_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mended_file_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_segment_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(work_can_be_stopped_anywhere, setup, teardown),
     };
