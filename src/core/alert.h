@@ -25,7 +25,8 @@
     X(SUBSCRIPTION_STALLED, "subscription_stalled")                                                \
     X(MESSAGE_OLD, "message_old")                                                                  \
     X(DISK_LOW, "disk_low")                                                                        \
-    X(LOG_SLOW, "log_slow")
+    X(LOG_SLOW, "log_slow")                                                                        \
+    X(MEMORY_LOW, "memory_low")
 
 enum hf_alert_kind {
     HF_ALERT_NONE = 0,

@@ -242,7 +242,7 @@ void hf_node_freeze(struct hf_node *node)
     if (!node->state.recent.has_frozen) {
         hf_recent_freeze(&node->state.recent, node->state.position);
         job->position = node->state.position;
-        job->seq = node->durable.seq + 1;
+        job->seq = node->durable.seq + (node->in_flight ? 1 : 0);
     }
     job->waits = true;
 }

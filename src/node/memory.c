@@ -8,7 +8,7 @@
 #define LOOK_FEWER     512u     /* …or when so little of the limit was added since */
 #define AGAIN_US       100000u  /* above ROOM it is looked again although nothing is to be done */
 #define TRIM_EVERY_US  1000000u /* giving memory back takes time */
-#define EARLY_EVERY_US 5000000u /* between checkpoints that are begun early */
+#define EARLY_EVERY_US 2000000u /* between checkpoints that are begun early */
 #define PERCENT_LOWER  3u       /* a level is left so much below */
 #define INDEX_RECORD_BYTES                                                                         \
     332u /* of memory that a recent record takes in all: twice in tables, in a job, while sorted */
@@ -177,6 +177,11 @@ static void shrink(struct hf_node *node, uint64_t now_us)
         hf_index_table_bytes(&recent->current) > memory->options.max_bytes / 64) {
         memory->early_us = now_us;
         node->checkpoint.wanted = true;
+    }
+    /* While all commits are refused no batch comes that would begin it. */
+    if (node->checkpoint.wanted && !node->in_flight && node->building.commit_count == 0 &&
+        node->state.position > node->stored_position) {
+        hf_node_freeze(node);
     }
     uint64_t allocated = hf_alloc_in_use_bytes();
     if (memory->options.trim != NULL && now_us - memory->trimmed_us >= TRIM_EVERY_US &&

@@ -240,7 +240,8 @@ bool hf_node_poll_fetch(struct hf_node *node);
 void hf_node_prefetch(struct hf_node *node, struct hf_request *request);
 
 /* checkpoint.c */
-/* Freezes the recent index if a checkpoint is wanted; right after a batch was handed to the log. */
+/* Freezes the recent index if a checkpoint is wanted: right after a batch was handed to the log, or when all is durable and nothing
+ * is being built. */
 void hf_node_freeze(struct hf_node *node);
 bool hf_node_poll_checkpoint(struct hf_node *node);
 

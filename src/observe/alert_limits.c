@@ -72,7 +72,8 @@ bool hf_alert_limits_set(struct hf_alert_limits *limits, struct hf_str text, con
     size_t length = equals == NULL ? 0 : (size_t)(equals - text.ptr);
     enum hf_alert_kind kind = hf_alert_kind_from_wire((struct hf_str){text.ptr, length});
     *why = "expected KIND=VALUE, KIND an alert's: audit_failed, saga_parked, saga_failing, "
-           "compensation_late, dead_letter, subscription_stalled, message_old, disk_low, log_slow";
+           "compensation_late, dead_letter, subscription_stalled, message_old, disk_low, log_slow, "
+           "memory_low";
     if (equals == NULL || kind == HF_ALERT_NONE) {
         return false;
     }

@@ -13,6 +13,7 @@
  *   message_old           1d     a message that has not ended is so old
  *   disk_low              1GiB   less is free where the data are; cleared with a tenth more
  *   log_slow              250ms  of the writes of the log in the last minute more than one in a hundred took longer
+ *   memory_low            on     near the limit of memory: some requests are refused; cleared when there is room
  */
 #ifndef HF_OBSERVE_ALERT_LIMITS_H
 #define HF_OBSERVE_ALERT_LIMITS_H

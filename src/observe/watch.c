@@ -275,6 +275,13 @@ static void judge_disk(struct hf_watch *watch)
     }
 }
 
+static void judge_memory(struct hf_watch *watch)
+{
+    struct hf_node_status status;
+    hf_node_status(watch->options.node, &status);
+    hf_judge_memory(&watch->judging, &status.memory);
+}
+
 static void judge_audit(struct hf_watch *watch)
 {
     lock(watch);
@@ -319,6 +326,7 @@ static void look(struct hf_watch *watch)
         if (pages == 0) {
             judge_lists(watch);
             judge_disk(watch);
+            judge_memory(watch);
             judge_audit(watch);
             judge_syncs(watch);
         }

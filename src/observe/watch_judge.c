@@ -248,6 +248,22 @@ void hf_judge_disk(struct hf_judging *judging, const char *directory, uint64_t f
              free_bytes >> 20, all_bytes >> 20, directory);
 }
 
+void hf_judge_memory(struct hf_judging *judging, const struct hf_memory *memory)
+{
+    static const char subject[] = "memory";
+    if (memory->level == HF_MEMORY_TIGHT) {
+        return; /* neither way: it must not flutter */
+    }
+    bool low = memory->level != HF_MEMORY_ROOM;
+    hf_judge(judging, HF_ALERT_MEMORY_LOW, subject, low, judging->now_us,
+             low ? "%" PRIu64 " MiB of %" PRIu64 " MiB are in use, %" PRIu64
+                   " MiB are kept for a checkpoint: what would stay in memory is refused (429)"
+                 : "%" PRIu64 " MiB of %" PRIu64 " MiB are in use, %" PRIu64
+                   " MiB are kept for a checkpoint",
+             hf_max_u64(memory->resident, memory->allocated) >> 20, memory->max >> 20,
+             memory->checkpoint_reserve >> 20);
+}
+
 void hf_judge_audit(struct hf_judging *judging, const struct hf_audit_report *report)
 {
     static const char subject[] = "audit";

@@ -73,6 +73,8 @@ struct hf_judging {
     uint32_t change_count; /* what finds no room has its turn in the next round */
 };
 
+/* Raised from the level FULL on, cleared at ROOM. */
+void hf_judge_memory(struct hf_judging *judging, const struct hf_memory *memory);
 bool hf_judging_is_raised(const struct hf_judging *judging, enum hf_alert_kind kind,
                           const char *subject);
 /* The alert is to be raised (if `is`) or cleared, if it is not so already. */

@@ -38,6 +38,10 @@ def status_of(server):
     return json_request(server.port, "GET", "/v1/status")[1]
 
 
+def raised(server):
+    return [(alert["kind"], alert["subject"]) for alert in json_request(server.port, "GET", "/v1/alerts")[1]["data"]]
+
+
 def post_packed(server, target, media, records):
     return request(server.port, "POST", target, b"".join(records), {"Content-Type": media}, timeout=120)
 
@@ -124,7 +128,7 @@ def still_works(server, name):
     check(status == 200 and answer["id"] == "world", f"{name}: an account is read", (status, answer))
     status, answer = json_request(server.port, "GET", "/v1/accounts?limit=100")
     check(status == 200 and len(answer["data"]) == 100, f"{name}: a page is read", (status, str(answer)[:300]))
-    status, answer = json_request(server.port, "POST", "/v1/holds/h:1/capture", {"id": "c:1"} if False else {},
+    status, answer = json_request(server.port, "POST", "/v1/holds/h:1/capture", {},
                                   {"Idempotency-Key": "capture"})
     check(status < 300, f"{name}: a hold is captured", (status, answer))
     status, answer = json_request(server.port, "POST", "/v1/holds/h:2/void", {}, {"Idempotency-Key": "void"})
@@ -151,6 +155,7 @@ def limited(work):
     memory = status_of(server)["memory"]
     check(memory["refused"] > 0 and memory["level"] in ("full", "spent") and memory["max_bytes"] == LIMIT_MIB * MIB,
           "status says so", memory)
+    check(wait_until(lambda: ("memory_low", "memory") in raised(server)), "an alert is raised", raised(server))
     still_works(server, "full")
     status, answer = json_request(server.port, "PUT", "/v1/accounts/one-more", {"asset": "USD/2"})
     check(status == 429, "one account more is refused as well", (status, answer))
@@ -167,6 +172,7 @@ def limited(work):
     check(after["things"]["accounts"] == opened + 2 and after["position"] >= position,
           "with more memory everything is there", after)
     check(after["memory"]["level"] == "room", "and there is room", after["memory"])
+    check(wait_until(lambda: not raised(server)), "the alert is cleared", raised(server))
     status, answer = json_request(server.port, "PUT", "/v1/accounts/one-more", {"asset": "USD/2"})
     check(status == 201, "for accounts, too", (status, answer))
     server.stop()

@@ -29,7 +29,8 @@ void node_rig_make(struct node_rig *rig)
                                       .name = "test",
                                       .log = rig->log,
                                       .limits = rig->limits,
-                                      .checkpoints = rig->checkpoints};
+                                      .checkpoints = rig->checkpoints,
+                                      .memory = rig->memory};
     rig->node = hf_node_new(&options);
     assert_non_null(rig->node);
 }

@@ -19,6 +19,7 @@ struct node_rig {
     struct hf_node *node;
     struct hf_limits limits; /* of nodes that are made from now on */
     bool checkpoints;
+    struct hf_memory_options memory;
 };
 
 /* A command under way. */

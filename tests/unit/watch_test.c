@@ -274,6 +274,62 @@ static void a_full_disk_is_told_once_and_needs_room_to_be_cleared(void **state)
     assert_clears(HF_ALERT_DISK_LOW, "disk");
 }
 
+static void
+short_memory_is_told_when_things_are_refused_and_cleared_when_there_is_room(void **state)
+{
+    (void)state;
+    struct hf_memory memory = {.max = 100ull << 20, .resident = 60ull << 20};
+    hf_judge_memory(&judging, &memory);
+    assert_null(change());
+    memory.level = HF_MEMORY_TIGHT;
+    hf_judge_memory(&judging, &memory);
+    assert_null(change());
+    memory.level = HF_MEMORY_FULL;
+    hf_judge_memory(&judging, &memory);
+    assert_raises(HF_ALERT_MEMORY_LOW, "memory", NOW_US);
+    raise(HF_ALERT_MEMORY_LOW, "memory");
+    memory.level = HF_MEMORY_TIGHT;
+    hf_judge_memory(&judging, &memory);
+    assert_null(change());
+    memory.level = HF_MEMORY_ROOM;
+    hf_judge_memory(&judging, &memory);
+    assert_clears(HF_ALERT_MEMORY_LOW, "memory");
+}
+
+static enum hf_err list_files(const char *path,
+                              void (*each)(void *context, struct hf_str name, uint64_t bytes),
+                              void *context, struct hf_error *error)
+{
+    (void)error;
+    if (strcmp(path, "/data") == 0) {
+        each(context, HF_STR("lock"), 1);
+        each(context, HF_STR("checkpoint-1.ckpt"), 20);
+        each(context, HF_STR("index-1.run"), 300);
+        each(context, HF_STR("index-2.run.tmp"), 4000);
+        each(context, HF_STR("checkpoint-2.ckpt"), 20);
+    } else {
+        assert_string_equal(path, "/data/log");
+        each(context, HF_STR("00000000000000000001.log"), 50000);
+        each(context, HF_STR("next"), 600000);
+        each(context, HF_STR("x.tmp"), 4000);
+    }
+    return HF_ERR_OK;
+}
+
+static void files_belong_to_their_parts(void **state)
+{
+    (void)state;
+    struct hf_disk_use use = {.free = 7, .all = 9, .log = 5};
+    assert_int_equal(hf_disk_use_measure("/data", list_files, &use, NULL), HF_ERR_OK);
+    assert_int_equal(use.log, 650000);
+    assert_int_equal(use.index, 300);
+    assert_int_equal(use.checkpoints, 40);
+    assert_int_equal(use.temporary, 8000);
+    assert_int_equal(use.other, 1);
+    assert_int_equal(use.free, 7);
+    assert_int_equal(use.all, 9);
+}
+
 static void what_the_audit_found_stays_until_a_pass_finds_nothing(void **state)
 {
     (void)state;
@@ -397,6 +453,8 @@ int main(void)
         TEST(a_flood_of_sagas_is_told_in_few_words),
         TEST(sweeps_go_on_page_by_page),
         TEST(a_full_disk_is_told_once_and_needs_room_to_be_cleared),
+        TEST(short_memory_is_told_when_things_are_refused_and_cleared_when_there_is_room),
+        TEST(files_belong_to_their_parts),
         TEST(what_the_audit_found_stays_until_a_pass_finds_nothing),
         TEST(slow_writes_are_told),
         TEST(more_than_fits_has_its_turn_later),
