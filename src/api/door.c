@@ -344,6 +344,12 @@ bool hf_call_begin_stream(struct hf_call *call)
     return hf_http_begin(call->exchange, &response);
 }
 
+static bool is_spent(const struct hf_door *door)
+{
+    return door->options.node != NULL &&
+           hf_node_memory_level(door->options.node) == HF_MEMORY_SPENT;
+}
+
 static bool admit(void *context, struct hf_http_exchange *exchange,
                   struct hf_http_response *response)
 {
@@ -352,11 +358,16 @@ static bool admit(void *context, struct hf_http_exchange *exchange,
         *response = (struct hf_http_response){.status = 503};
         return false;
     }
-    if (!admit_call(call)) {
-        *response = response_of(call);
-        return false;
+    bool admitted = admit_call(call);
+    if (admitted && is_spent(call->door)) { /* before it is read */
+        call->request.lacked_memory = true;
+        (void)hf_call_undecided(call, HF_ERR_OVERLOADED);
+        admitted = false;
     }
-    return true;
+    if (!admitted) {
+        *response = response_of(call);
+    }
+    return admitted;
 }
 
 static void refuse(void *context, int status, const char *detail, struct hf_buffer *body,

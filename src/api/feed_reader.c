@@ -208,6 +208,10 @@ static bool may_read(const struct hf_caller *caller, const struct hf_feed_event 
 static bool is_full(const struct hf_feed_reader *reader)
 {
     size_t most = hf_feed_form_streams(reader->form) ? HF_FEED_PIECE_BYTES : HF_FEED_PAGE_BYTES;
+    if (reader->out->size_bytes >= HF_FEED_SHORT_BYTES && reader->is_short != NULL &&
+        reader->is_short(reader->context)) {
+        return true;
+    }
     return reader->events >= reader->limit || reader->out->size_bytes >= most ||
            reader->out->failed;
 }

@@ -26,6 +26,7 @@
 
 #define HF_FEED_PIECE_BYTES  (128u << 10) /* a stream's piece is given back from here on */
 #define HF_FEED_PAGE_BYTES   (4u << 20)   /* a page is full from here on */
+#define HF_FEED_SHORT_BYTES  (64u << 10)  /* …from here on while memory is short */
 #define HF_FEED_HEARTBEAT_US (15u * 1000000u)
 #define HF_FEED_LOOK_US      1000000u /* a page without events ends after so long */
 
@@ -56,7 +57,8 @@ struct hf_feed_reader {
     struct hf_str cursor;                        /* …CURSOR, as text */
     struct hf_buffer *out;                       /* an exchange's answer */
     void (*done)(struct hf_feed_reader *reader); /* given back; on the lane's thread */
-    void *context;                               /* the route's own */
+    bool (*is_short)(void *context); /* of memory: pages are short, too; any thread; may be NULL */
+    void *context;                   /* the route's own */
 
     /* where it is */
     bool opened;

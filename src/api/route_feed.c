@@ -126,6 +126,12 @@ static void done(struct hf_feed_reader *reader)
     hf_http_resume(call->exchange);
 }
 
+static bool is_short(void *context)
+{
+    const struct hf_call *call = context;
+    return hf_node_memory_level(call->door->options.node) != HF_MEMORY_ROOM;
+}
+
 bool hf_feed_send_on(struct hf_call *call)
 {
     struct hf_feeding *feeding = call->work;
@@ -303,6 +309,7 @@ enum hf_progress hf_route_feed(struct hf_call *call)
     reader->caller = &call->caller;
     reader->out = &call->exchange->answer;
     reader->done = done;
+    reader->is_short = is_short;
     reader->context = call;
     feeding->checked_us = outside->monotonic_us(outside);
     if (!take_start(call, reader) || !take_amount(call, reader) ||

@@ -52,6 +52,8 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
 }
 
 /* Of the machine's memory, or of what the cgroup leaves of it: other programs, and what the kernel keeps for files and sockets. */
+#define LITTLE_MEMORY_BYTES                                                                        \
+    (1ull << 30) /* below this, what the allocator keeps matters more than its speed */
 #define MEMORY_SHARE_PERCENT 75u
 
 static bool choose_memory(struct serve *serve, struct hf_error *error)
@@ -325,6 +327,9 @@ enum hf_err hf_serve_make(struct serve *serve, struct hf_error *error)
     if (!hf_serve_observe_parse(serve->options, &serve->observe, error) ||
         !choose_memory(serve, error)) {
         return HF_ERR_INVALID_REQUEST;
+    }
+    if (serve->memory_max != 0 && serve->memory_max < LITTLE_MEMORY_BYTES) {
+        hf_outside_linux_save_memory();
     }
     enum hf_err code = parse_addresses(serve, error);
     if (code == HF_ERR_OK && serve->options->archive != NULL) {

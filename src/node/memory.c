@@ -12,9 +12,10 @@
 #define PERCENT_LOWER  3u       /* a level is left so much below */
 #define INDEX_RECORD_BYTES                                                                         \
     332u /* of memory that a recent record takes in all: twice in tables, in a job, while sorted */
-#define JOB_BYTES       (4u << 20) /* buffers of a checkpoint */
-#define READS_MANY      8u         /* queries of a large read… */
-#define READ_ITEMS_MANY 256u       /* …or items of a page */
+#define JOB_BYTES       (4u << 20)   /* buffers of a checkpoint */
+#define READ_BYTES      (8ull << 20) /* that a large read may take, with what it decodes */
+#define READS_MANY      8u           /* queries of a large read… */
+#define READ_ITEMS_MANY 256u         /* …or items of a page */
 
 static const unsigned percents[HF_MEMORY_LEVEL_COUNT] = {0, 75, 85, 94};
 
@@ -121,20 +122,68 @@ static bool is_large_read(const struct hf_request *request)
     return large;
 }
 
-bool hf_node_lacks_memory(struct hf_node *node, const struct hf_request *request)
+/* What is used, with what was allocated or freed since the last look. */
+static uint64_t used_now(const struct hf_node_memory *memory)
 {
+    uint64_t used = atomic_load_explicit(&memory->used, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(&memory->looked_bytes, memory_order_relaxed);
+    uint64_t now = hf_alloc_in_use_bytes();
+    return now > before ? used + (now - before) : used;
+}
+
+enum hf_memory_level hf_node_memory_level(const struct hf_node *node)
+{
+    const struct hf_node_memory *memory = &node->memory;
     enum hf_memory_level level =
-        (enum hf_memory_level)atomic_load_explicit(&node->memory.level, memory_order_relaxed);
+        (enum hf_memory_level)atomic_load_explicit(&memory->level, memory_order_relaxed);
+    enum hf_memory_level now =
+        memory->options.max_bytes == 0
+            ? level
+            : hf_memory_level_of(used_now(memory), memory->options.max_bytes, level);
+    return now > level ? now : level; /* it falls by a look alone */
+}
+
+static bool promise(struct hf_node_memory *memory, uint64_t bytes)
+{
+    uint64_t most = memory->options.max_bytes / 100 * percents[HF_MEMORY_SPENT];
+    uint64_t promised =
+        atomic_fetch_add_explicit(&memory->promised, bytes, memory_order_relaxed) + bytes;
+    /* One at a time goes on although it may be tight. */
+    if (used_now(memory) + (promised == bytes ? 0 : promised) < most) {
+        return true;
+    }
+    atomic_fetch_sub_explicit(&memory->promised, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&memory->refused, 1, memory_order_relaxed);
+    return false;
+}
+
+void hf_node_keep_promise(struct hf_node *node, struct hf_request *request)
+{
+    if (request->promised_bytes != 0) {
+        atomic_fetch_sub_explicit(&node->memory.promised, request->promised_bytes,
+                                  memory_order_relaxed);
+        request->promised_bytes = 0;
+    }
+}
+
+bool hf_node_lacks_memory(struct hf_node *node, struct hf_request *request)
+{
+    request->promised_bytes = 0;
+    if (node->memory.options.max_bytes == 0) {
+        return false;
+    }
+    if (request->command == NULL) {
+        uint64_t bytes = is_large_read(request) ? READ_BYTES : 0;
+        bool lacks = bytes > 0 && !promise(&node->memory, bytes);
+        request->promised_bytes = lacks ? 0 : bytes;
+        return lacks;
+    }
+    enum hf_memory_level level = hf_node_memory_level(node);
     if (__builtin_expect(level < HF_MEMORY_FULL, 1)) {
         return false;
     }
-    bool lacks = false;
-    if (request->command != NULL) {
-        enum hf_memory_growth growth = hf_memory_growth_of(request->command);
-        lacks = growth >= (level == HF_MEMORY_FULL ? HF_MEMORY_GROWS : HF_MEMORY_MOVES);
-    } else {
-        lacks = level == HF_MEMORY_SPENT && is_large_read(request);
-    }
+    enum hf_memory_growth growth = hf_memory_growth_of(request->command);
+    bool lacks = growth >= (level == HF_MEMORY_FULL ? HF_MEMORY_GROWS : HF_MEMORY_MOVES);
     if (lacks) {
         atomic_fetch_add_explicit(&node->memory.refused, 1, memory_order_relaxed);
     }
@@ -195,7 +244,7 @@ static void look(struct hf_node *node, uint64_t now_us, uint64_t allocated)
 {
     struct hf_node_memory *memory = &node->memory;
     memory->looked_us = now_us;
-    memory->looked_bytes = allocated;
+    atomic_store_explicit(&memory->looked_bytes, allocated, memory_order_relaxed);
     memory->resident = memory->options.resident == NULL ? 0 : memory->options.resident();
     uint64_t used = hf_max_u64(memory->resident, allocated) + reserve(node);
     atomic_store_explicit(&memory->used, used, memory_order_relaxed);
@@ -217,7 +266,8 @@ bool hf_node_mind_memory(struct hf_node *node)
     uint64_t now_us = node->outside->monotonic_us(node->outside);
     uint64_t allocated = hf_alloc_in_use_bytes();
     if (memory->looked_us == 0 || now_us - memory->looked_us >= LOOK_EVERY_US ||
-        allocated > memory->looked_bytes + memory->options.max_bytes / LOOK_FEWER) {
+        allocated > atomic_load_explicit(&memory->looked_bytes, memory_order_relaxed) +
+                        memory->options.max_bytes / LOOK_FEWER) {
         uint32_t before = atomic_load_explicit(&memory->level, memory_order_relaxed);
         look(node, now_us, allocated);
         return before != atomic_load_explicit(&memory->level, memory_order_relaxed);
@@ -225,16 +275,18 @@ bool hf_node_mind_memory(struct hf_node *node)
     return false;
 }
 
+uint64_t hf_node_read_bytes_max(const struct hf_node *node)
+{
+    uint64_t most = 4ull * HF_QUERY_BYTES_MAX;
+    uint64_t share = node->memory.options.max_bytes / 8;
+    return share == 0 ? most : hf_min_u64(most, hf_max_u64(share, HF_QUERY_BYTES_MAX));
+}
+
 uint64_t hf_node_next_look_us(const struct hf_node *node)
 {
     return atomic_load_explicit(&node->memory.level, memory_order_relaxed) == HF_MEMORY_ROOM
                ? UINT64_MAX
                : node->memory.looked_us + AGAIN_US;
-}
-
-enum hf_memory_level hf_node_memory_level(const struct hf_node *node)
-{
-    return (enum hf_memory_level)atomic_load_explicit(&node->memory.level, memory_order_relaxed);
 }
 
 uint64_t hf_node_memory_room(const struct hf_node *node)

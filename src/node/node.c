@@ -182,6 +182,7 @@ enum hf_err hf_node_submit(struct hf_node *node, struct hf_request *request)
     if (err == HF_ERR_OK) {
         node->outside->ring(node->outside);
     } else {
+        hf_node_keep_promise(node, request);
         atomic_fetch_add_explicit(&node->meter.turned_away, 1, memory_order_relaxed);
         hf_records_release(&request->records);
         hf_needs_release(&request->needs);
@@ -194,6 +195,7 @@ void hf_node_answer(struct hf_node *node, struct hf_request *request)
     hf_records_release(&request->records);
     hf_needs_release(&request->needs);
     hf_node_count_out(node, request);
+    hf_node_keep_promise(node, request);
     request->answered_us = node->outside->monotonic_us(node->outside);
     if (request->command != NULL && request->answer.decided) {
         hf_histogram_add(&node->meter.append_us, request->answered_us - request->decided_us);

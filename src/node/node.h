@@ -104,6 +104,7 @@ struct hf_request {
     struct hf_records records;
     struct hf_needs needs;
     size_t weight_bytes;
+    size_t promised_bytes; /* of memory, to a large read */
     uint64_t submitted_us; /* monotonic */
     uint64_t decided_us;   /* monotonic; 0: not yet looked at */
     uint64_t order;        /* of the decision */

@@ -82,14 +82,15 @@ struct hf_merge_job {
 /* The node's thread alone, but for atomics. */
 struct hf_node_memory {
     struct hf_memory_options options;
-    int64_t state_bytes;   /* that the state has of the allocator */
-    uint64_t resident;     /* at the last look… */
-    uint64_t looked_bytes; /* …what was allocated then… */
-    uint64_t looked_us;    /* …monotonic; 0: none yet */
-    uint64_t trimmed_us;   /* monotonic, when memory was given back last */
-    uint64_t early_us;     /* monotonic, when a checkpoint was begun early */
+    int64_t state_bytes;                /* that the state has of the allocator */
+    uint64_t resident;                  /* at the last look… */
+    uint64_t looked_us;                 /* …monotonic; 0: none yet… */
+    atomic_uint_least64_t looked_bytes; /* …what was allocated then */
+    uint64_t trimmed_us;                /* monotonic, when memory was given back last */
+    uint64_t early_us;                  /* monotonic, when a checkpoint was begun early */
     atomic_uint_least32_t level;
     atomic_uint_least64_t used;     /* with what is kept for a checkpoint, at the last look */
+    atomic_uint_least64_t promised; /* to large reads that are under way */
     atomic_int_least64_t job_bytes; /* that the checkpoint's job has */
     hf_tally refused;               /* by any thread (added to as a whole) */
 };
@@ -183,8 +184,12 @@ void hf_node_count_out(struct hf_node *node, const struct hf_request *request);
 void hf_node_count_in(struct hf_node *node, const struct hf_request *request);
 
 /* memory.c */
-/* Is the request one of those that are refused now? Any thread. */
-bool hf_node_lacks_memory(struct hf_node *node, const struct hf_request *request);
+/* Is the request one of those that are refused now? If not, a large read is promised its memory. Any thread. */
+bool hf_node_lacks_memory(struct hf_node *node, struct hf_request *request);
+/* The read has what it wanted; it counts as allocated now. */
+void hf_node_keep_promise(struct hf_node *node, struct hf_request *request);
+/* Of commits decoded for a request's queries. */
+uint64_t hf_node_read_bytes_max(const struct hf_node *node);
 /* Looks at what is used, if it is time to; true: the level has changed. */
 bool hf_node_mind_memory(struct hf_node *node);
 /* When it must be looked again although nothing is to be done. */

@@ -11,7 +11,6 @@
 #define OWN_BYTES_MIN      4096u    /* timers and scans add so much to a batch */
 #define OWN_BYTES_US                                                                               \
     8u /* and this for each us that the last sync took: a slow disk has few batches a second */
-#define READ_BYTES_MAX (4ull * HF_QUERY_BYTES_MAX) /* of commits decoded for a request's queries */
 
 /* ---- recording ---- */
 
@@ -372,7 +371,7 @@ static void decide_read(struct hf_node *node, struct hf_request *request)
             hf_read(&node->state, &request->records, &request->queries[i], now_us,
                     node->limits.key_retention_us, &node->draft, &reading);
         decoded_bytes += node->draft.view.decoded_bytes;
-        if (decoded_bytes > READ_BYTES_MAX) {
+        if (decoded_bytes > hf_node_read_bytes_max(node)) {
             hf_node_refuse(node, request, HF_ERR_TOO_LARGE);
             return;
         }

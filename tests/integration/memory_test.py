@@ -5,11 +5,13 @@
 
 The part in a memory cgroup makes one, which root may; where it can't be made that part is skipped.
 """
+import http.client
 import json
 import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 
 import serving
@@ -229,6 +231,54 @@ class Group:
             self.path = None
 
 
+def one_of_many(port, number, rounds, counts, lock):
+    """Large documents, messages, accounts; pages, reads and the feed as large as may be; a consumer. Whatever is answered, it goes on."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+
+    def call(kind, method, path, body=None, headers=None):
+        full = dict(headers or {})
+        if body is not None:
+            full["Content-Type"] = "application/json"
+        connection.request(method, path, None if body is None else json.dumps(body), full)
+        answer = connection.getresponse()
+        text = answer.read()
+        with lock:
+            counts[kind, answer.status] = counts.get((kind, answer.status), 0) + 1
+        return json.loads(text) if answer.status == 200 else None
+
+    for i in range(rounds):
+        name = f"{number}-{i}"
+        call("put", "PUT", f"/v1/documents/d{name}", {"x": "y" * 200_000}, {"If-None-Match": "*"})
+        call("publish", "POST", "/v1/commits", {"do": [
+            {"op": "publish", "topic": "t", "key": f"{name}-{j}", "type": "x", "data": {"a": "b" * 500}} for j in range(200)]},
+            {"Idempotency-Key": f"p{name}"})
+        call("open", "POST", "/v1/commits", {"do": [
+            {"op": "open_account", "account": f"m:{name}-{j}", "asset": "USD/2"} for j in range(500)]},
+            {"Idempotency-Key": f"a{name}"})
+        call("list", "GET", "/v1/accounts?limit=1000")
+        call("read", "POST", "/v1/read", {"reads": [{"document": f"d{number}-{max(0, i - j)}"} for j in range(50)]})
+        call("feed", "GET", "/v1/feed?limit=1000")
+        received = call("receive", "POST", "/v1/subscriptions/s/receive", {"max": 100})
+        for message in (received or {"messages": []})["messages"][:10]:
+            call("ack", "POST", "/v1/subscriptions/s/ack", {"receipts": [message["receipt"]]})
+    connection.close()
+
+
+def mixed(server, group):
+    status, answer = json_request(server.port, "PUT", "/v1/subscriptions/s", {"filter": {"topic": "t"}})
+    assert status == 201, answer
+    counts, lock = {}, threading.Lock()
+    threads = [threading.Thread(target=one_of_many, args=(server.port, i, 40, counts, lock)) for i in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(group.kills() == 0 and server.process.poll() is None, "large answers at once: the kernel killed nobody", counts)
+    bad = {kind: count for kind, count in counts.items() if kind[1] not in (200, 201, 429) and kind != ("read", 413)}
+    check(not bad and counts.get(("feed", 200), 0) > 0, "each was answered, or refused for now", counts)
+    check(("ack", 429) not in counts and counts.get(("ack", 200), 0) > 0, "acks were never refused", counts)
+
+
 def in_group(work):
     limit_mib = 128
     group = Group(limit_mib * MIB)
@@ -244,6 +294,11 @@ def in_group(work):
     try:
         serving.HOLDFAST = wrapper
         server = Server(os.path.join(work, "group"), "--alert", "log_slow=off")
+        mixed(server, group)
+        within(server, limit_mib * 0.75, "large answers at once")
+        server.stop()
+        server.kill()
+        server = Server(os.path.join(work, "more"), "--alert", "log_slow=off")
         prepare(server)
         most = status_of(server)["memory"]["max_bytes"]
         check(0.7 * limit_mib * MIB < most < 0.8 * limit_mib * MIB,
