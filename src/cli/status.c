@@ -2,8 +2,10 @@
 #include "base/alloc.h"
 #include "base/time_text.h"
 #include "cli/remote.h"
+#include "cli/text_table.h"
 #include "cli/walk.h"
 #include "log/log_keep.h"
+#include "observe/disk.h"
 #include "store/checkpoint.h"
 
 struct status {
@@ -18,6 +20,7 @@ struct status {
     uint64_t checkpoint_file;               /* newest stored; 0 = none */
     bool owned;                             /* a process holds the lock */
     struct hf_log_bytes bytes;              /* where the log's are */
+    struct hf_disk_use disk;
 };
 
 static void take_commit(struct status *status, const struct hf_commit *commit)
@@ -67,6 +70,12 @@ static enum hf_err look(struct hf_outside *outside, const char *directory, struc
     if (code == HF_ERR_OK) {
         code = hf_log_bytes(outside, directory, &status->bytes, error);
     }
+    if (code == HF_ERR_OK) {
+        code = hf_disk_use_measure(directory, hf_outside_linux_files, &status->disk, error);
+    }
+    if (code == HF_ERR_OK) {
+        code = hf_outside_linux_space(directory, &status->disk.free, &status->disk.all, error);
+    }
     return code;
 }
 
@@ -103,7 +112,15 @@ static void print_text(const struct status *status, struct hf_buffer *out)
             (unsigned long long)status->torn.segment, (unsigned long long)status->torn.offset,
             (unsigned long long)status->torn.bytes, (unsigned long long)status->torn_position);
     }
-    hf_buffer_u8(out, '\n');
+    const struct hf_disk_use *disk = &status->disk;
+    hf_buffer_format(
+        out,
+        "\ndisk            log %llu, index %llu, checkpoints %llu, temporary %llu, other "
+        "%llu bytes; %llu of %llu are free\n",
+        (unsigned long long)disk->log, (unsigned long long)disk->index,
+        (unsigned long long)disk->checkpoints, (unsigned long long)disk->temporary,
+        (unsigned long long)disk->other, (unsigned long long)disk->free,
+        (unsigned long long)disk->all);
 }
 
 static void put_form(struct hf_json_writer *w, const char *name, uint64_t segments, uint64_t bytes)
@@ -137,6 +154,15 @@ static void print_json(const struct status *status, struct hf_buffer *out)
     put_form(&w, "compressed", status->bytes.compressed_segments, status->bytes.compressed_bytes);
     put_form(&w, "archived", status->bytes.archived_segments, status->bytes.archived_bytes);
     hf_json_end_object(&w);
+    hf_json_begin_object(&w, "disk");
+    hf_json_put_number(&w, "log_bytes", status->disk.log);
+    hf_json_put_number(&w, "index_bytes", status->disk.index);
+    hf_json_put_number(&w, "checkpoints_bytes", status->disk.checkpoints);
+    hf_json_put_number(&w, "temporary_bytes", status->disk.temporary);
+    hf_json_put_number(&w, "other_bytes", status->disk.other);
+    hf_json_put_number(&w, "free_bytes", status->disk.free);
+    hf_json_put_number(&w, "all_bytes", status->disk.all);
+    hf_json_end_object(&w);
     hf_json_put_number(&w, "torn_tails", status->torn_tails);
     if (status->torn_tails > 0) {
         hf_json_begin_object(&w, "last_torn_tail");
@@ -149,6 +175,80 @@ static void print_json(const struct status *status, struct hf_buffer *out)
     hf_json_end_object(&w);
 }
 
+/* What is told as a table of its own, behind the rest. */
+static const struct {
+    const char *member; /* an object of numbers of bytes */
+    const char *title;
+} tables[] = {{"memory_parts", "MEMORY"}, {"disk", "DISK"}};
+
+static bool has_table(struct hf_str member)
+{
+    bool has = false;
+    for (size_t i = 0; i < HF_ARRAY_COUNT(tables); i++) {
+        has = has || hf_str_equal(member, hf_str_from(tables[i].member));
+    }
+    return has;
+}
+
+/* {"log_bytes":4096,…} as "log  4096", a line each. */
+static void print_parts(const char *title, const struct hf_json_object *parts,
+                        struct hf_buffer *out)
+{
+    static const char unit[] = "_bytes";
+    struct hf_text_table table;
+    hf_text_table_init(&table, 2);
+    table.right[1] = true;
+    hf_text_table_cell(&table, hf_str_from(title));
+    hf_text_table_cell(&table, HF_STR("BYTES"));
+    for (size_t i = 0; i < parts->count; i++) {
+        struct hf_str name = parts->members[i].name;
+        if (name.len > sizeof(unit) - 1) {
+            name.len -= sizeof(unit) - 1;
+        }
+        hf_text_table_cell(&table, name);
+        hf_text_table_cell(&table, parts->members[i].value.text);
+    }
+    hf_buffer_u8(out, '\n');
+    hf_text_table_print(&table, out);
+    hf_text_table_release(&table);
+}
+
+/* Whole lines, then the tables. */
+static int print_server(struct hf_remote_call *call, struct holdfast_client_answer *answer)
+{
+    struct hf_buffer rest;
+    struct hf_buffer out;
+    struct hf_json_object whole;
+    struct hf_str body = {answer->body, answer->body_bytes};
+    if (!hf_json_view_object(body, &call->arena, &whole)) {
+        return hf_remote_show(call, answer);
+    }
+    hf_buffer_init(&rest);
+    hf_buffer_init(&out);
+    for (size_t i = 0; i < whole.count; i++) {
+        const struct hf_json_member *member = &whole.members[i];
+        if (!has_table(member->name) || member->value.token == HF_JSON_NULL) {
+            hf_buffer_format(&rest, "%s\"%.*s\":%.*s", rest.size_bytes == 0 ? "{" : ",",
+                             (int)member->name.len, member->name.ptr, (int)member->value.raw.len,
+                             member->value.raw.ptr);
+        }
+    }
+    hf_buffer_u8(&rest, '}');
+    hf_remote_lines(call, (struct hf_str){(const char *)rest.data, rest.size_bytes}, HF_STR_NONE,
+                    &out);
+    for (size_t i = 0; i < HF_ARRAY_COUNT(tables); i++) {
+        const struct hf_json_value *value = hf_json_view_member(&whole, tables[i].member);
+        struct hf_json_object parts;
+        if (value != NULL && hf_json_view_object(value->raw, &call->arena, &parts)) {
+            print_parts(tables[i].title, &parts, &out);
+        }
+    }
+    out.failed = out.failed || rest.failed;
+    hf_buffer_release(&rest);
+    holdfast_client_answer_free(answer);
+    return hf_cli_print(call->cli, &out, HF_EXIT_OK);
+}
+
 static int of_server(const struct hf_cli *cli, const struct hf_remote_values *values)
 {
     struct hf_remote_call call;
@@ -159,7 +259,7 @@ static int of_server(const struct hf_cli *cli, const struct hf_remote_values *va
     }
     if (status == HF_CLI_GO_ON) {
         bool shown = answer->status < 300;
-        status = hf_remote_show(&call, answer);
+        status = shown && !cli->json ? print_server(&call, answer) : hf_remote_show(&call, answer);
         if (shown && status == HF_EXIT_OK && !cli->json) {
             status = hf_remote_status_alerts(&call);
         }

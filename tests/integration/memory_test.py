@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -117,7 +118,16 @@ def idle(work):
     text = request(server.port, "GET", "/metrics")[2].decode()
     check('holdfast_memory_bytes{part="accounts"}' in text and 'holdfast_disk_bytes{part="log"}' in text,
           "metrics have them, too")
+    where = f"--server=http://127.0.0.1:{server.port}"
+    shown = subprocess.run([serving.HOLDFAST, "status", where], capture_output=True, text=True, check=False).stdout
+    rows = {line.split()[0]: line.split()[-1] for line in shown.splitlines() if line.strip()}
+    check(rows.get("MEMORY") == rows.get("DISK") == "BYTES" and int(rows["accounts"]) > 100_000 and int(rows["log"]) == files,
+          "holdfast status has tables of both", shown)
+    plain = subprocess.run([serving.HOLDFAST, "status", "--json", where], capture_output=True, text=True, check=False).stdout
+    check(json.loads(plain)["memory_parts"].keys() == parts["memory_parts"].keys(), "and with --json what the server says", plain)
     server.stop()
+    left = subprocess.run([serving.HOLDFAST, "status", "--json", directory], capture_output=True, text=True, check=False).stdout
+    check(json.loads(left)["disk"]["log_bytes"] > 0, "and of a directory its disk", left)
 
 
 def prepare(server):
