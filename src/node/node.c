@@ -284,6 +284,8 @@ void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct h
 void hf_node_publish(struct hf_node *node)
 {
     struct hf_node_status *s = &node->status;
+    struct hf_memory memory = {0};
+    hf_node_tell_memory(node, &memory); /* takes the tail's lock: not under another one */
     pthread_mutex_lock(&node->mutex);
     s->epoch = node->epoch;
     s->position = node->state.position;
@@ -313,7 +315,7 @@ void hf_node_publish(struct hf_node *node)
     s->fetches = node->counts.fetches;
     s->rebuilds = node->counts.rebuilds;
     s->recovered_commits = node->counts.recovered_commits;
-    hf_node_tell_memory(node, &s->memory);
+    s->memory = memory;
     pthread_mutex_unlock(&node->mutex);
 }
 
