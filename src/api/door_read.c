@@ -53,6 +53,7 @@ enum hf_progress hf_call_read(struct hf_call *call, const struct hf_query *queri
         .render = render,
         .done = read_done,
         .context = call,
+        .may_lack = call->route->begin != hf_route_metrics, /* who is short of memory looks there */
     };
     call->finish = hf_call_read_answer;
     enum hf_err err = hf_node_submit(call->door->options.node, &call->request);

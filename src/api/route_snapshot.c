@@ -185,7 +185,8 @@ static enum hf_progress submit(struct hf_call *call, const struct hf_query *quer
                                         .query_count = count,
                                         .render = render,
                                         .done = read_done,
-                                        .context = call};
+                                        .context = call,
+                                        .may_lack = true};
     call->finish = finish;
     enum hf_err err = hf_node_submit(call->door->options.node, &call->request);
     feeding->in_lane = err == HF_ERR_OK;

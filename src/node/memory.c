@@ -173,7 +173,7 @@ bool hf_node_lacks_memory(struct hf_node *node, struct hf_request *request)
         return false;
     }
     if (request->command == NULL) {
-        uint64_t bytes = is_large_read(request) ? READ_BYTES : 0;
+        uint64_t bytes = request->may_lack && is_large_read(request) ? READ_BYTES : 0;
         bool lacks = bytes > 0 && !promise(&node->memory, bytes);
         request->promised_bytes = lacks ? 0 : bytes;
         return lacks;
@@ -221,14 +221,17 @@ static void shrink(struct hf_node *node, uint64_t now_us)
     int64_t before = hf_alloc_thread_bytes();
     hf_recent_drop_spare(recent);
     memory->state_bytes += hf_alloc_thread_bytes() - before;
-    if (now_us - memory->early_us >= EARLY_EVERY_US && !node->checkpoint.running &&
+    /* Where the state does not fit twice, a checkpoint would do what it is to prevent. */
+    bool fits =
+        atomic_load_explicit(&memory->used, memory_order_relaxed) <= memory->options.max_bytes;
+    if (fits && now_us - memory->early_us >= EARLY_EVERY_US && !node->checkpoint.running &&
         !node->checkpoint.waits && node->checkpoints &&
         hf_index_table_bytes(&recent->current) > memory->options.max_bytes / 64) {
         memory->early_us = now_us;
         node->checkpoint.wanted = true;
     }
     /* While all commits are refused no batch comes that would begin it. */
-    if (node->checkpoint.wanted && !node->in_flight && node->building.commit_count == 0 &&
+    if (fits && node->checkpoint.wanted && !node->in_flight && node->building.commit_count == 0 &&
         node->state.position > node->stored_position) {
         hf_node_freeze(node);
     }

@@ -96,6 +96,8 @@ struct hf_request {
     hf_render_fn render; /* reads */
     hf_done_fn done;
     void *context; /* the submitter's own */
+    bool
+        may_lack; /* a large read that is refused while memory is short; the server's own are not */
     /* the answer */
     struct hf_answer answer; /* release with hf_answer_release */
     uint64_t answered_us;    /* when it was given, on the outside's monotonic clock */

@@ -186,6 +186,13 @@ def limited(work):
     check(server.stop() == 0, "it stops as ever")
     good, report = verify(directory)
     check(good, "verify is content", report)
+    server = Server(directory, "--memory-max=64MiB", "--alert", "log_slow=off")
+    check(wait_until(lambda: ("memory_low", "memory") in raised(server)), "with less memory than it needs it serves", raised(server))
+    status, answer = json_request(server.port, "GET", "/v1/accounts/world")
+    check(status == 200, "reads", (status, answer))
+    text = request(server.port, "GET", "/metrics")[2].decode()
+    check('holdfast_alerts{kind="memory_low"} 1' in text, "and all metrics", text)
+    check(server.stop() == 0, "and stops as ever", server.errors()[-500:])
     server = Server(directory, f"--memory-max={4 * LIMIT_MIB}MiB")
     after = status_of(server)
     check(after["things"]["accounts"] == opened + 2 and after["position"] >= position,
