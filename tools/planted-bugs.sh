@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT INT TERM
 if [ $# -eq 0 ]; then
     set -- answer_before_durable dedupe_off floor_ignores_pending show_run_ahead \
         ambiguous_is_failure fenced_ignored refused_id_usable half_chain checkpoint_position \
-        order_off stale_ack_accepted prefetched_try_counted cursor_before_messages \
+        merge_drops_ids merge_drops_live_keys order_off stale_ack_accepted prefetched_try_counted cursor_before_messages \
         saga_timeout_no_compensation saga_late_answer_counts saga_next_before_durable \
         saga_completed_overwritten saga_unknown_not_compensated
 fi

@@ -34,8 +34,9 @@ struct hf_verify_file {
     struct hf_run_ref run;          /* if is_run */
     struct hf_hash hash;            /* checkpoint: of the state */
     struct hf_checkpoint_meta meta; /* checkpoint */
-    uint64_t records;               /* run: in it */
-    bool compared;                  /* the replay came to it */
+    uint64_t
+        dropped_to; /* run: of keys, those of positions up to here may have left it; 0 = none */
+    bool compared;  /* the replay came to it */
 };
 
 struct hf_verify_report {

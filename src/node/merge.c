@@ -6,14 +6,36 @@
 #include "base/check.h"
 #include "node/node_priv.h"
 
-static enum hf_run_merge_choice choose(void *context, const struct hf_index_key *key,
-                                       const struct hf_index_value *value)
+static bool stops(void *context)
 {
     struct hf_merge_job *merge = context;
-    (void)key;
-    (void)value;
-    return atomic_load_explicit(&merge->stop, memory_order_relaxed) ? HF_RUN_MERGE_STOP
-                                                                    : HF_RUN_MERGE_KEEP;
+    return atomic_load_explicit(&merge->stop, memory_order_relaxed);
+}
+
+static bool has_keys(const struct hf_index_set *set)
+{
+    bool has = false;
+    for (size_t i = 0; !has && i < set->run_count; i++) {
+        has = hf_run_kind_count(set->runs[i], HF_INDEX_KEY) > 0;
+    }
+    return has;
+}
+
+/* The newest position whose keys have expired, 0: none that is known of. A decision sees a key of a commit that is
+ * older than the retention as one that never was (decide_key), and no decision to come is of an earlier time than what
+ * is durable now: no answer can change by what is dropped up to here. */
+static uint64_t expired_position(struct hf_node *node)
+{
+    uint64_t now_us = hf_tail_head(node->tail).time_us;
+    uint64_t first;
+    uint64_t position;
+    if (now_us < node->limits.key_retention_us ||
+        hf_tail_first(node->tail, &first, NULL) != HF_ERR_OK ||
+        hf_tail_at_time(node->tail, now_us - node->limits.key_retention_us + 1, &position, NULL) !=
+            HF_ERR_OK) {
+        return 0; /* what can't be told from the log now is told by the next merge */
+    }
+    return position > first ? position - 1 : 0; /* before the first one, all may be younger */
 }
 
 static void run(struct hf_job *job)
@@ -25,8 +47,20 @@ static void run(struct hf_job *job)
     merge->err = HF_ERR_OK;
     merge->error = (struct hf_error){0};
     merge->merged = false;
-    if (hf_index_pick_merge(node->index, set, &pick)) {
-        merge->err = hf_index_merge(node->index, set, &pick, choose, merge, &merge->error);
+    struct hf_run_merge_rules rules = {.stops = stops,
+                                       .context = merge,
+                                       .drop_kind = HF_INDEX_KEY,
+                                       .drop_to_position =
+                                           has_keys(set) ? expired_position(node) : 0};
+#ifdef HF_BUG_MERGE_DROPS_IDS
+    rules.drop_kind = HF_INDEX_TRANSFER;
+#endif
+#ifdef HF_BUG_MERGE_DROPS_LIVE_KEYS
+    rules.drop_to_position = UINT64_MAX;
+#endif
+    if (hf_index_pick_merge(node->index, set, &pick) ||
+        hf_index_pick_expired(set, rules.drop_kind, rules.drop_to_position, &pick)) {
+        merge->err = hf_index_merge(node->index, set, &pick, &rules, &merge->error);
         merge->merged = merge->err == HF_ERR_OK;
     }
     hf_index_release(node->index, set);

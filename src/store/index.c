@@ -312,6 +312,21 @@ bool hf_index_pick_merge(const struct hf_index *index, const struct hf_index_set
     return true;
 }
 
+bool hf_index_pick_expired(const struct hf_index_set *set, uint8_t kind, uint64_t to_position,
+                           struct hf_index_pick *pick)
+{
+    for (size_t i = set->run_count; i-- > 0;) {
+        const struct hf_run_info *info = hf_run_info(set->runs[i]);
+        uint64_t count = hf_run_kind_count(set->runs[i], kind);
+        if (info->ref.to_position <= to_position && count > 0 &&
+            count >= info->record_count / HF_INDEX_DROP_PART) {
+            *pick = (struct hf_index_pick){.first = i, .count = 1};
+            return true;
+        }
+    }
+    return false;
+}
+
 /* `merged` in the place of what the pick says of `from`; in front of that there may be more runs by now. */
 static enum hf_err put_in_place(struct hf_index *index, const struct hf_index_set *from,
                                 const struct hf_index_pick *pick, struct hf_run *merged,
@@ -357,7 +372,7 @@ static void end_merge(struct hf_index *index)
 }
 
 enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_set *set,
-                           const struct hf_index_pick *pick, hf_run_merge_fn choose, void *context,
+                           const struct hf_index_pick *pick, const struct hf_run_merge_rules *rules,
                            struct hf_error *error)
 {
     HF_CHECK(pick->count >= 1 && pick->first + pick->count <= set->run_count);
@@ -365,7 +380,7 @@ enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_set *se
     struct hf_run *merged = NULL;
     announce(index, set, pick);
     enum hf_err err = hf_run_merge(index->outside, index->directory, set->runs + pick->first,
-                                   pick->count, index->block_bytes, choose, context, &info, error);
+                                   pick->count, index->block_bytes, rules, &info, error);
     if (err == HF_ERR_OK) {
         err =
             hf_run_open(index->outside, index->directory, index->space, &info.ref, &merged, error);

@@ -85,10 +85,17 @@ bool hf_index_pick_merge(const struct hf_index *index, const struct hf_index_set
 /* The policy alone: record counts, newest first. */
 struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count);
 
+/* If a run has records of a kind that are all of positions up to to_position, and they are at least one in
+ * HF_INDEX_DROP_PART of its records: true, and that it is to be written anew without them. The oldest such run. A run is
+ * picked so once, for then it has none. */
+#define HF_INDEX_DROP_PART 8u
+bool hf_index_pick_expired(const struct hf_index_set *set, uint8_t kind, uint64_t to_position,
+                           struct hf_index_pick *pick);
+
 /* Merges what pick says of an acquired set and replaces it in the present one. The old files stay (hf_index_clean
- * removes them once no kept checkpoint names them). On an error the set is unchanged. CLOSED: choose said stop. */
+ * removes them once no kept checkpoint names them). On an error the set is unchanged. CLOSED: rules->stops said so. */
 enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_set *set,
-                           const struct hf_index_pick *pick, hf_run_merge_fn choose, void *context,
+                           const struct hf_index_pick *pick, const struct hf_run_merge_rules *rules,
                            struct hf_error *error) HF_WARN_UNUSED;
 
 /* hf_store_clean of the index's directory: what the set has and what a merge is writing stays. No checkpoint and no run

@@ -12,21 +12,25 @@ static void run_free(struct hf_run *run)
     hf_free(run);
 }
 
+static enum hf_err page_accept(const struct hf_run *run, uint64_t number, uint32_t count,
+                               const uint8_t *page, struct hf_error *error)
+{
+    const char *wrong = hf_run_page_check(&run->layout, page, number, count);
+    if (wrong != NULL) {
+        uint64_t offset = hf_run_page_offset(&run->layout, number);
+        return hf_error_set(error, HF_ERR_CORRUPT, "%s: page at %llu: %s", run->name,
+                            (unsigned long long)offset, wrong);
+    }
+    return HF_ERR_OK;
+}
+
 enum hf_err hf_run_page_read(struct hf_run *run, uint64_t number, uint32_t count, uint8_t *page,
                              struct hf_error *error)
 {
     uint64_t offset = hf_run_page_offset(&run->layout, number);
     enum hf_err err = hf_store_read(run->outside, run->file, run->name, offset, page,
                                     run->layout.info.block_bytes, error);
-    if (err != HF_ERR_OK) {
-        return err;
-    }
-    const char *wrong = hf_run_page_check(&run->layout, page, number, count);
-    if (wrong != NULL) {
-        return hf_error_set(error, HF_ERR_CORRUPT, "%s: page at %llu: %s", run->name,
-                            (unsigned long long)offset, wrong);
-    }
-    return HF_ERR_OK;
+    return err != HF_ERR_OK ? err : page_accept(run, number, count, page, error);
 }
 
 static enum hf_err load_fences(struct hf_run *run, uint8_t *page, struct hf_error *error)
@@ -80,10 +84,11 @@ static enum hf_err load_filter(struct hf_run *run, uint8_t *page, struct hf_erro
     return HF_ERR_OK;
 }
 
-/* The last key of a kind, and the first one of the next kind; *more false: there is none. */
+/* The last key of a kind, the number of the record behind it, and the first key of the next kind; *more false: there is
+ * none. */
 static enum hf_err end_of_kind(struct hf_run *run, uint8_t kind, uint8_t *page,
-                               struct hf_index_key *last, struct hf_index_key *next, bool *more,
-                               struct hf_error *error)
+                               struct hf_index_key *last, uint64_t *end, struct hf_index_key *next,
+                               bool *more, struct hf_error *error)
 {
     const struct hf_run_layout *layout = &run->layout;
     struct hf_index_key behind = {.kind = (uint8_t)(kind + 1)};
@@ -102,6 +107,7 @@ static enum hf_err end_of_kind(struct hf_run *run, uint8_t kind, uint8_t *page,
         return hf_error_set(error, HF_ERR_CORRUPT, "%s: records are out of order", run->name);
     }
     *last = hf_get_index_key(records + (size_t)(at - 1) * HF_INDEX_RECORD_BYTES);
+    *end = block * layout->records_a_page + at;
     *more = at < count || block + 1 < layout->data_pages;
     if (at < count) {
         *next = hf_get_index_key(records + (size_t)at * HF_INDEX_RECORD_BYTES);
@@ -119,16 +125,20 @@ static enum hf_err load_ranges(struct hf_run *run, uint8_t *page, struct hf_erro
 {
     struct hf_index_key first = run->layout.info.first_key;
     bool more = run->layout.data_pages > 0;
+    uint64_t begin = 0;
     enum hf_err err = HF_ERR_OK;
     while (err == HF_ERR_OK && more && run->range_count < HF_RUN_KINDS_MAX) {
         struct hf_run_range *range = &run->ranges[run->range_count++];
+        uint64_t end = run->layout.info.record_count;
         range->first = first;
         if (first.kind == UINT8_MAX) {
             range->last = run->layout.info.last_key;
             more = false;
         } else {
-            err = end_of_kind(run, first.kind, page, &range->last, &first, &more, error);
+            err = end_of_kind(run, first.kind, page, &range->last, &end, &first, &more, error);
         }
+        range->count = end - begin;
+        begin = end;
     }
     run->ranges_known = !more;
     return err;
@@ -254,6 +264,16 @@ const struct hf_run_info *hf_run_info(const struct hf_run *run)
     return &run->layout.info;
 }
 
+uint64_t hf_run_kind_count(const struct hf_run *run, uint8_t kind)
+{
+    for (uint32_t i = 0; run->ranges_known && i < run->range_count; i++) {
+        if (run->ranges[i].first.kind == kind) {
+            return run->ranges[i].count;
+        }
+    }
+    return 0;
+}
+
 uint64_t hf_run_fence_search(const struct hf_run *run, const struct hf_index_key *key)
 {
     uint64_t low = 0; /* the answer is in [low, high) */
@@ -270,18 +290,28 @@ uint64_t hf_run_fence_search(const struct hf_run *run, const struct hf_index_key
     return low;
 }
 
-enum hf_err hf_run_block_read(struct hf_run *run, uint64_t block, uint8_t *page, uint32_t *count,
-                              struct hf_error *error)
+enum hf_err hf_run_block_accept(const struct hf_run *run, uint64_t block, const uint8_t *page,
+                                uint32_t *count, struct hf_error *error)
 {
     const struct hf_run_layout *layout = &run->layout;
     *count = hf_run_page_count(block, layout->info.record_count, layout->records_a_page);
-    enum hf_err err = hf_run_page_read(run, block, *count, page, error);
+    enum hf_err err = page_accept(run, block, *count, page, error);
     if (err == HF_ERR_OK &&
         hf_run_key_compare(page + HF_RUN_PAGE_HEAD_BYTES, &run->fences[block]) != 0) {
         err = hf_error_set(error, HF_ERR_CORRUPT, "%s: page %llu does not begin with its fence",
                            run->name, (unsigned long long)block);
     }
     return err;
+}
+
+enum hf_err hf_run_block_read(struct hf_run *run, uint64_t block, uint8_t *page, uint32_t *count,
+                              struct hf_error *error)
+{
+    const struct hf_run_layout *layout = &run->layout;
+    enum hf_err err =
+        hf_store_read(run->outside, run->file, run->name, hf_run_page_offset(layout, block), page,
+                      layout->info.block_bytes, error);
+    return err != HF_ERR_OK ? err : hf_run_block_accept(run, block, page, count, error);
 }
 
 uint32_t hf_run_block_search(const uint8_t *page, uint32_t count, const struct hf_index_key *key)

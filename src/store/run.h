@@ -49,10 +49,12 @@ struct hf_run_meta {
 };
 
 struct hf_run_info {
-    struct hf_run_ref ref;         /* name, size, hash */
-    uint32_t space;                /* of the meta */
-    uint32_t block_bytes;          /* of the meta */
-    uint64_t record_count;         /* records in it; may be 0 */
+    struct hf_run_ref ref; /* name, size, hash */
+    uint32_t space;        /* of the meta */
+    uint32_t block_bytes;  /* of the meta */
+    uint64_t record_count; /* records in it; may be 0 */
+    uint64_t
+        dropped_to; /* no record that merges have left out is of a later position; 0 = none was */
     struct hf_index_key first_key; /* zeros if record_count is 0 */
     struct hf_index_key last_key;  /* zeros if record_count is 0 */
 };
@@ -97,6 +99,8 @@ void hf_run_release(struct hf_run *run);           /* one less; the last closes;
 const struct hf_run_info *hf_run_info(const struct hf_run *run);
 /* Of memory: fences, and the filter if it is there. */
 uint64_t hf_run_memory_bytes(const struct hf_run *run);
+/* Its records of one kind. 0 also if it has too many kinds to know. */
+uint64_t hf_run_kind_count(const struct hf_run *run, uint8_t kind);
 
 /* Hash of a key for the filters, once a lookup over many runs. */
 uint64_t hf_run_key_hash(const struct hf_index_key *key);
@@ -135,26 +139,28 @@ void hf_run_iterator_release(struct hf_run_iterator *iterator);
 
 /* ---- Merge. ---- */
 
-enum hf_run_merge_choice {
-    HF_RUN_MERGE_KEEP, /* the record goes into the new run */
-    HF_RUN_MERGE_DROP, /* it is left out, together with older records of its key in these runs */
-    HF_RUN_MERGE_STOP, /* the merge ends with HF_ERR_CLOSED and leaves nothing behind */
+/* What a merge leaves out, and when it ends early. */
+struct hf_run_merge_rules {
+    /* Asked every now and then (each 64 KiB of a run); true: the merge ends with HF_ERR_CLOSED and leaves nothing
+     * behind. NULL: never. */
+    bool (*stops)(void *context);
+    void *context; /* of stops */
+    /* Records of drop_kind whose position is at most drop_to_position are left out, together with older records of
+     * their keys in these runs; 0: none is. A dropped key may come back by an older run that is not part of the
+     * merge: whoever drops must treat what is found with such a position as if it were not there. */
+    uint8_t drop_kind;
+    uint64_t drop_to_position;
 };
-
-/* Asked once for the newest record of each key. A dropped key may come back by an older run that is
- * not part of the merge: whoever drops must also look at what is found (is it expired?). */
-typedef enum hf_run_merge_choice (*hf_run_merge_fn)(void *context, const struct hf_index_key *key,
-                                                    const struct hf_index_value *value);
 
 /* The name that a merge of these runs gives its file: no size, no hash. */
 struct hf_run_ref hf_run_merged_ref(struct hf_run *const *runs, size_t run_count);
 
 /* Merges runs (newest first, each covering positions below the one before it, none missing between;
- * HF_CHECK) into one new run with block_bytes. choose may be NULL (keep all). RAM: one block a run,
+ * HF_CHECK) into one new run with block_bytes. rules may be NULL (keep all). RAM: 64 KiB a run,
  * and the new run's fence and filter. */
 enum hf_err hf_run_merge(struct hf_outside *outside, const char *directory,
                          struct hf_run *const *runs, size_t run_count, uint32_t block_bytes,
-                         hf_run_merge_fn choose, void *context, struct hf_run_info *info,
+                         const struct hf_run_merge_rules *rules, struct hf_run_info *info,
                          struct hf_error *error) HF_WARN_UNUSED;
 
 #endif

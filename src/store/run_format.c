@@ -24,12 +24,13 @@ enum {
     AT_LAST_KEY = 121,
     AT_KEYS_END = 146,
     AT_CONTENT_HASH = 160,
-    AT_END = 192,
+    AT_DROPPED_TO = 192, /* 0 in version 1 */
+    AT_END = 200,
 };
 
 _Static_assert(AT_FIRST_KEY + HF_INDEX_KEY_BYTES == AT_LAST_KEY, "keys do not overlap");
 _Static_assert(AT_LAST_KEY + HF_INDEX_KEY_BYTES == AT_KEYS_END, "keys end there");
-_Static_assert(AT_CONTENT_HASH + HF_SHA256_BYTES == AT_END, "the hash is last");
+_Static_assert(AT_CONTENT_HASH + HF_SHA256_BYTES == AT_DROPPED_TO, "the hash ends there");
 _Static_assert(HF_INDEX_KEY_BYTES <= HF_INDEX_RECORD_BYTES, "a record holds its key");
 _Static_assert(HF_RUN_BLOCK_BYTES_MIN >= HF_RUN_LINE_BYTES * 2, "a page holds a filter line");
 _Static_assert(HF_RUN_PAGE_HEAD_BYTES <= HF_RUN_LINE_BYTES, "lines begin behind the head");
@@ -142,7 +143,8 @@ void hf_run_header_encode(struct hf_run_layout *layout, uint8_t header[HF_STORE_
     hf_put_index_key(header + AT_FIRST_KEY, &layout->info.first_key);
     hf_put_index_key(header + AT_LAST_KEY, &layout->info.last_key);
     memcpy(header + AT_CONTENT_HASH, layout->content_hash.bytes, HF_SHA256_BYTES);
-    hf_store_header_seal(header, magic, HF_RUN_VERSION);
+    hf_put_u64(header + AT_DROPPED_TO, layout->info.dropped_to);
+    hf_store_header_seal(header, magic, layout->info.dropped_to == 0 ? 1 : HF_RUN_VERSION);
     layout->info.ref.hash = hf_sha256(header, HF_STORE_HEADER_BYTES);
 }
 
@@ -173,6 +175,10 @@ static const char *check_numbers(const struct hf_run_layout *layout, uint64_t fi
         info->ref.size_bytes != file_bytes) {
         return "its size is not what the header says";
     }
+    if (info->dropped_to > info->ref.to_position ||
+        (info->dropped_to != 0 && info->ref.generation == 0)) {
+        return "nothing can have been left out of it";
+    }
     int order = hf_index_key_compare(&info->first_key, &info->last_key);
     if (info->record_count < 2 ? order != 0 : order >= 0) {
         return "its first key is not below its last";
@@ -199,6 +205,7 @@ enum hf_err hf_run_header_decode(const uint8_t header[HF_STORE_HEADER_BYTES], ui
     info->record_count = hf_get_u64(header + AT_RECORDS);
     info->first_key = hf_get_index_key(header + AT_FIRST_KEY);
     info->last_key = hf_get_index_key(header + AT_LAST_KEY);
+    info->dropped_to = hf_get_u64(header + AT_DROPPED_TO);
     layout->data_pages = hf_get_u64(header + AT_DATA_PAGES);
     layout->fence_pages = hf_get_u64(header + AT_FENCE_PAGES);
     layout->filter_pages = hf_get_u64(header + AT_FILTER_PAGES);
@@ -213,6 +220,8 @@ enum hf_err hf_run_header_decode(const uint8_t header[HF_STORE_HEADER_BYTES], ui
                !hf_store_zero(header, AT_KEYS_END, AT_CONTENT_HASH) ||
                !hf_store_zero(header, AT_END, HF_STORE_HEADER_BYTES - 8)) {
         wrong = "a reserved byte of the header is not zero";
+    } else if ((info->dropped_to != 0) != (hf_store_header_version(header) == HF_RUN_VERSION)) {
+        wrong = "its format version is not that of what was left out of it";
     } else {
         hf_run_layout_derive(layout);
         wrong = check_numbers(layout, file_bytes);

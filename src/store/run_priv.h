@@ -22,7 +22,8 @@
 #include "store/run.h"
 #include "store/sink.h"
 
-#define HF_RUN_VERSION         1u
+#define HF_RUN_VERSION                                                                             \
+    2u /* of runs that a merge has left something out of; all others are still written as version 1 */
 #define HF_RUN_PAGE_HEAD_BYTES 24u
 #define HF_RUN_LINE_BYTES      64u
 #define HF_RUN_FILTER_BITS                                                                         \
@@ -91,9 +92,36 @@ static inline int hf_run_key_compare(const uint8_t *encoded, const struct hf_ind
     return sub < key->sub ? -1 : sub > key->sub;
 }
 
+/* The first 8 bytes of an encoded key: they order all but those that have the same. */
+static inline uint64_t hf_run_prefix(const uint8_t *encoded)
+{
+    return __builtin_bswap64(hf_get_u64(encoded));
+}
+
+/* Compares the keys of two encoded records: <0, 0, >0. */
+static inline int hf_run_record_compare(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t left = hf_run_prefix(a);
+    uint64_t right = hf_run_prefix(b);
+    if (left == right) {
+        left = hf_run_prefix(a + 8);
+        right = hf_run_prefix(b + 8);
+    }
+    if (left == right) {
+        left = a[16];
+        right = b[16];
+    }
+    if (left == right) {
+        left = hf_get_u64(a + 17);
+        right = hf_get_u64(b + 17);
+    }
+    return left < right ? -1 : left > right;
+}
+
 /* First and last key of a kind. */
 struct hf_run_range {
     struct hf_index_key first, last;
+    uint64_t count; /* of records from first to last */
 };
 
 struct hf_run {
@@ -109,9 +137,20 @@ struct hf_run {
     char name[HF_RUN_NAME_BYTES]; /* file name, for texts */
 };
 
+/* ---- Writer, for merges ---- */
+
+/* count encoded records that ascend; the first is above the last one that came (HF_CHECK). */
+enum hf_err hf_run_writer_add_records(struct hf_run_writer *writer, const uint8_t *records,
+                                      uint32_t count, struct hf_error *error) HF_WARN_UNUSED;
+/* A record of this position is left out, or was left out of what is merged; 0: none. */
+void hf_run_writer_dropped(struct hf_run_writer *writer, uint64_t position);
+
 /* Reads and compares one page. */
 enum hf_err hf_run_page_read(struct hf_run *run, uint64_t number, uint32_t count, uint8_t *page,
                              struct hf_error *error) HF_WARN_UNUSED;
+/* Is what was read as data page `block` that page? Also its first key must be the fence's. */
+enum hf_err hf_run_block_accept(const struct hf_run *run, uint64_t block, const uint8_t *page,
+                                uint32_t *count, struct hf_error *error) HF_WARN_UNUSED;
 /* Reads data page `block`; also its first key must be the fence's. */
 enum hf_err hf_run_block_read(struct hf_run *run, uint64_t block, uint8_t *page, uint32_t *count,
                               struct hf_error *error) HF_WARN_UNUSED;

@@ -1,6 +1,7 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/check.h"
+#include "base/checksum.h"
 #include "store/run_priv.h"
 
 #define FILTER_AHEAD 16u /* lines of the filter that are asked for before they are written */
@@ -112,20 +113,36 @@ static void finish_filter(struct hf_run_writer *writer)
     }
 }
 
-static enum hf_err add(struct hf_run_writer *writer, const struct hf_index_key *key,
-                       const struct hf_index_value *value, struct hf_error *error)
+/* Seals the page of records that is being filled. */
+static enum hf_err records_out(struct hf_run_writer *writer, struct hf_error *error)
+{
+    const uint8_t *last = writer->page + HF_RUN_PAGE_HEAD_BYTES +
+                          (size_t)(writer->page_entries - 1) * HF_INDEX_RECORD_BYTES;
+    writer->layout.info.last_key = hf_get_index_key(last);
+    return page_out(writer, error);
+}
+
+/* Is it above the last one that came? */
+static bool ascends(const struct hf_run_writer *writer, const uint8_t *record)
+{
+    if (writer->page_entries == 0) {
+        return writer->layout.info.record_count == 0 ||
+               hf_run_key_compare(record, &writer->layout.info.last_key) > 0;
+    }
+    const uint8_t *last = writer->page + HF_RUN_PAGE_HEAD_BYTES +
+                          (size_t)(writer->page_entries - 1) * HF_INDEX_RECORD_BYTES;
+    return hf_run_record_compare(last, record) < 0;
+}
+
+/* As many as there is room for in the page, which is begun if need be; *count of them. */
+static enum hf_err fill_page(struct hf_run_writer *writer, const uint8_t *records, uint32_t *count,
+                             struct hf_error *error)
 {
     struct hf_run_layout *layout = &writer->layout;
-    if (writer->page_entries == layout->records_a_page) {
-        enum hf_err err = page_out(writer, error);
-        if (err != HF_ERR_OK) {
-            return err;
-        }
-    }
     uint8_t *at = writer->page + HF_RUN_PAGE_HEAD_BYTES +
                   (size_t)writer->page_entries * HF_INDEX_RECORD_BYTES;
-    hf_put_index_key(at, key);
-    hf_put_index_value(at + HF_INDEX_KEY_BYTES, value);
+    *count = (uint32_t)hf_min_u64(*count, layout->records_a_page - writer->page_entries);
+    memcpy(at, records, (size_t)*count * HF_INDEX_RECORD_BYTES);
     if (writer->page_entries == 0) {
         hf_buffer_bytes(&writer->fences, at, HF_INDEX_KEY_BYTES);
         layout->data_pages++;
@@ -133,26 +150,52 @@ static enum hf_err add(struct hf_run_writer *writer, const struct hf_index_key *
             return hf_error_set(error, HF_ERR_NO_MEMORY, "write %s: memory is short", writer->name);
         }
     }
-    writer->page_entries++;
-    note_key(writer, hf_run_key_hash(key));
     if (layout->info.record_count == 0) {
-        layout->info.first_key = *key;
+        layout->info.first_key = hf_get_index_key(at);
     }
-    layout->info.last_key = *key;
-    layout->info.record_count++;
+    for (uint32_t i = 0; i < *count; i++, at += HF_INDEX_RECORD_BYTES) {
+        note_key(writer, hf_checksum(at, HF_INDEX_KEY_BYTES));
+    }
+    writer->page_entries += *count;
+    layout->info.record_count += *count;
     return HF_ERR_OK;
+}
+
+enum hf_err hf_run_writer_add_records(struct hf_run_writer *writer, const uint8_t *records,
+                                      uint32_t count, struct hf_error *error)
+{
+    HF_CHECK(!writer->failed);
+    HF_CHECK(count <= writer->record_count_max - writer->layout.info.record_count);
+    HF_CHECK(count == 0 || ascends(writer, records));
+    enum hf_err err = HF_ERR_OK;
+    while (count > 0 && err == HF_ERR_OK) {
+        uint32_t part = count;
+        if (writer->page_entries == writer->layout.records_a_page) {
+            err = records_out(writer, error);
+        }
+        if (err == HF_ERR_OK) {
+            err = fill_page(writer, records, &part, error);
+        }
+        records += (size_t)part * HF_INDEX_RECORD_BYTES;
+        count -= part;
+    }
+    writer->failed = err != HF_ERR_OK;
+    return err;
 }
 
 enum hf_err hf_run_writer_add(struct hf_run_writer *writer, const struct hf_index_key *key,
                               const struct hf_index_value *value, struct hf_error *error)
 {
-    HF_CHECK(!writer->failed);
-    HF_CHECK(writer->layout.info.record_count < writer->record_count_max);
-    HF_CHECK(writer->layout.info.record_count == 0 ||
-             hf_index_key_compare(&writer->layout.info.last_key, key) < 0);
-    enum hf_err err = add(writer, key, value, error);
-    writer->failed = err != HF_ERR_OK;
-    return err;
+    uint8_t record[HF_INDEX_RECORD_BYTES];
+    hf_put_index_key(record, key);
+    hf_put_index_value(record + HF_INDEX_KEY_BYTES, value);
+    return hf_run_writer_add_records(writer, record, 1, error);
+}
+
+void hf_run_writer_dropped(struct hf_run_writer *writer, uint64_t position)
+{
+    struct hf_run_info *info = &writer->layout.info;
+    info->dropped_to = hf_max_u64(info->dropped_to, position);
 }
 
 /* Writes entry_count entries as pages: `capacity` of entry_bytes each, from first_byte of a page. */
@@ -179,7 +222,7 @@ static enum hf_err finish(struct hf_run_writer *writer, struct hf_error *error)
     enum hf_err err = HF_ERR_OK;
     finish_filter(writer);
     if (writer->page_entries > 0) {
-        err = page_out(writer, error);
+        err = records_out(writer, error);
     }
     HF_CHECK(err != HF_ERR_OK || writer->page_number == layout->data_pages);
     if (err == HF_ERR_OK) {

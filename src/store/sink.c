@@ -178,7 +178,7 @@ void hf_store_header_seal(uint8_t header[HF_STORE_HEADER_BYTES], const char magi
 }
 
 enum hf_err hf_store_header_check(const uint8_t header[HF_STORE_HEADER_BYTES], const char magic[8],
-                                  uint32_t version, const char *name, struct hf_error *error)
+                                  uint32_t version_max, const char *name, struct hf_error *error)
 {
     if (memcmp(header, magic, 8) != 0) {
         return hf_error_set(error, HF_ERR_CORRUPT, "%s: it does not begin as such a file does",
@@ -187,16 +187,22 @@ enum hf_err hf_store_header_check(const uint8_t header[HF_STORE_HEADER_BYTES], c
     if (hf_get_u64(header + CHECKSUM_AT) != hf_checksum(header, CHECKSUM_AT)) {
         return hf_error_set(error, HF_ERR_CORRUPT, "%s: the header's checksum differs", name);
     }
-    if (hf_get_u32(header + 8) != version) {
+    uint32_t version = hf_store_header_version(header);
+    if (version == 0 || version > version_max) {
         return hf_error_set(error, HF_ERR_VERSION,
                             "%s: format version %u, this program knows %u: use a newer program",
-                            name, hf_get_u32(header + 8), version);
+                            name, version, version_max);
     }
     if (hf_get_u32(header + 12) != HF_STORE_HEADER_BYTES) {
         return hf_error_set(error, HF_ERR_CORRUPT, "%s: a header of %u bytes", name,
                             hf_get_u32(header + 12));
     }
     return HF_ERR_OK;
+}
+
+uint32_t hf_store_header_version(const uint8_t header[HF_STORE_HEADER_BYTES])
+{
+    return hf_get_u32(header + 8);
 }
 
 bool hf_store_zero(const uint8_t *data, size_t from, size_t to)

@@ -57,12 +57,15 @@ enum hf_err hf_store_read(struct hf_outside *outside, struct hf_file *file, cons
                           struct hf_error *error) HF_WARN_UNUSED;
 
 /* The frame that headers of both formats share: magic at 0, version at 8, HF_STORE_HEADER_BYTES at
- * 12, checksum of all before it in the last 8 bytes. seal fills it in; check compares it. */
+ * 12, checksum of all before it in the last 8 bytes. seal fills it in; check compares it; versions from 1 to
+ * version_max are known. */
 void hf_store_header_seal(uint8_t header[HF_STORE_HEADER_BYTES], const char magic[8],
                           uint32_t version);
 enum hf_err hf_store_header_check(const uint8_t header[HF_STORE_HEADER_BYTES], const char magic[8],
-                                  uint32_t version, const char *name,
+                                  uint32_t version_max, const char *name,
                                   struct hf_error *error) HF_WARN_UNUSED;
+/* Of a header that was checked. */
+uint32_t hf_store_header_version(const uint8_t header[HF_STORE_HEADER_BYTES]);
 /* Are bytes [from, to) of data zero? */
 bool hf_store_zero(const uint8_t *data, size_t from, size_t to);
 

@@ -563,6 +563,7 @@ static void count_merged(struct judge *judge, const struct hf_node *node)
                                 system->position < ref->to_position);
         }
         judge->run->report->merges += merged;
+        judge->run->report->key_merges += hf_run_info(set->runs[i])->dropped_to > 0;
     }
     hf_index_release(node->index, set);
 }

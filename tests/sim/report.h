@@ -82,7 +82,8 @@ struct report {
     uint64_t starts_torn;
     uint64_t replayed_commits;
     uint64_t checkpoint_errors;
-    uint64_t merges; /* index runs of more than one checkpoint that were met */
+    uint64_t merges;     /* index runs of more than one checkpoint that were met */
+    uint64_t key_merges; /* index runs that expired keys were left out of */
     struct hf_world_counters world;
     struct hf_log_sim_counters log;
     struct hf_model_counts model;

@@ -223,6 +223,7 @@ static void put_node(struct writing *w, const struct report *r)
     put(w, "node", "checkpoints recorded", r->system_commits[HF_EVENT_CHECKPOINT], ANY);
     put(w, "node", "checkpoints that failed", r->checkpoint_errors, 0);
     put(w, "node", "runs merged", r->merges, ANY);
+    put(w, "node", "runs that keys have left", r->key_merges, ANY);
     put(w, "node", "takeovers recorded", r->system_commits[HF_EVENT_TAKEOVER], ANY);
     put(w, "node", "torn tails recorded", r->system_commits[HF_EVENT_TAIL_CUT], FILES);
     for (int code = 1; code < REPORT_CODES; code++) {

@@ -165,10 +165,10 @@ static size_t refs_of(struct hf_index *index, struct hf_run_ref *refs)
 
 /* Merges what pick says of the present set. */
 static enum hf_err merge(struct hf_index *index, const struct hf_index_pick *pick,
-                         hf_run_merge_fn choose)
+                         const struct hf_run_merge_rules *rules)
 {
     struct hf_index_set *set = hf_index_acquire(index);
-    enum hf_err err = hf_index_merge(index, set, pick, choose, NULL, NULL);
+    enum hf_err err = hf_index_merge(index, set, pick, rules, NULL);
     hf_index_release(index, set);
     return err;
 }
@@ -181,7 +181,7 @@ static bool merge_by_policy(struct hf_index *index)
     bool needed = hf_index_pick_merge(index, set, &pick);
     if (needed) {
         assert_true(pick.count >= 2);
-        assert_int_equal(hf_index_merge(index, set, &pick, NULL, NULL, NULL), HF_ERR_OK);
+        assert_int_equal(hf_index_merge(index, set, &pick, NULL, NULL), HF_ERR_OK);
     }
     hf_index_release(index, set);
     return needed;
@@ -230,13 +230,6 @@ static void the_index_follows_a_model(void **state)
     hf_index_close(index);
 }
 
-static enum hf_run_merge_choice drop_flag_5(void *context, const struct hf_index_key *key,
-                                            const struct hf_index_value *value)
-{
-    (void)context, (void)key;
-    return value->flags % 5 == 0 ? HF_RUN_MERGE_DROP : HF_RUN_MERGE_KEEP;
-}
-
 static void a_merge_of_all_can_drop(void **state)
 {
     (void)state;
@@ -245,10 +238,11 @@ static void a_merge_of_all_can_drop(void **state)
         assert_int_equal(flush(index), HF_ERR_OK);
     }
     struct hf_index_pick all = {.first = 0, .count = 3};
-    assert_int_equal(merge(index, &all, drop_flag_5), HF_ERR_OK);
+    struct hf_run_merge_rules rules = {.drop_kind = 1, .drop_to_position = 20};
+    assert_int_equal(merge(index, &all, &rules), HF_ERR_OK);
     uint64_t count = 0;
     for (size_t number = 0; number < KEYS; number++) {
-        if (number % 5 == 0) {
+        if (key_of(number).kind == 1 && model[number] <= 20) {
             model[number] = 0;
         }
         count += model[number] != 0;
@@ -286,21 +280,19 @@ static enum hf_err write_checkpoint(struct hf_index *index)
 /* In the middle of a merge, what a checkpoint does: a new run, a checkpoint that names the set, a cleaning. */
 struct beside {
     struct hf_index *index;
-    uint64_t keys; /* asked about so far */
-    bool stops;    /* at the end */
+    unsigned asked; /* so often */
+    bool stops;     /* in the end */
 };
 
-static enum hf_run_merge_choice checkpoint_beside(void *context, const struct hf_index_key *key,
-                                                  const struct hf_index_value *value)
+static bool checkpoint_beside(void *context)
 {
     struct beside *beside = context;
-    (void)key, (void)value;
-    if (++beside->keys == 50 || beside->keys == 100) {
+    if (++beside->asked <= 2) {
         assert_int_equal(flush(beside->index), HF_ERR_OK);
         assert_int_equal(write_checkpoint(beside->index), HF_ERR_OK);
         check_all(beside->index);
     }
-    return beside->stops && beside->keys > 120 ? HF_RUN_MERGE_STOP : HF_RUN_MERGE_KEEP;
+    return beside->stops && beside->asked == 2;
 }
 
 /* The index of the newest checkpoint, as after a restart. */
@@ -331,10 +323,11 @@ static void checkpoints_go_on_beside_a_merge(void **state)
         struct beside beside = {.index = index, .stops = stops != 0};
         struct hf_index_pick pick = {.first = 1, .count = 2};
         struct hf_index_set *set = hf_index_acquire(index);
-        assert_int_equal(hf_index_merge(index, set, &pick, checkpoint_beside, &beside, NULL),
+        struct hf_run_merge_rules rules = {.stops = checkpoint_beside, .context = &beside};
+        assert_int_equal(hf_index_merge(index, set, &pick, &rules, NULL),
                          stops ? HF_ERR_CLOSED : HF_ERR_OK);
         hf_index_release(index, set);
-        assert_true(beside.keys > 100);
+        assert_int_equal(beside.asked, 2);
         assert_int_equal(refs_of(index, refs), stops ? 6 : 5);
         check_all(index);
         index = reopen(index); /* the checkpoints beside the merge know nothing of it */
@@ -565,7 +558,7 @@ static void *merge_all_the_time(void *context)
         struct hf_index_set *set = hf_index_acquire(shared);
         struct hf_index_pick pick;
         if (hf_index_pick_merge(shared, set, &pick)) {
-            *wrong_count += hf_index_merge(shared, set, &pick, NULL, NULL, NULL) != HF_ERR_OK;
+            *wrong_count += hf_index_merge(shared, set, &pick, NULL, NULL) != HF_ERR_OK;
         }
         hf_index_release(shared, set);
     }

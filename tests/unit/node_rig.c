@@ -89,15 +89,22 @@ static void done(struct hf_request *request)
     asked->done = true;
 }
 
-void node_rig_ask(struct node_rig *rig, struct node_asked *asked, const char *json)
+void node_rig_ask_keyed(struct node_rig *rig, struct node_asked *asked, const char *json,
+                        const char *key)
 {
     struct hf_malformed malformed = {0};
     *asked = (struct node_asked){.request = {.done = done}};
     hf_command_init(&asked->command, HF_COMMAND_COMMIT);
     assert_true(hf_commit_json_decode(hf_str_from(json), &asked->command, &malformed));
+    assert_true(key == NULL || hf_command_set_key(&asked->command, hf_str_from(key), &malformed));
     assert_true(hf_command_finish(&asked->command, &malformed));
     asked->request.command = &asked->command;
     assert_int_equal(hf_node_submit(rig->node, &asked->request), HF_ERR_OK);
+}
+
+void node_rig_ask(struct node_rig *rig, struct node_asked *asked, const char *json)
+{
+    node_rig_ask_keyed(rig, asked, json, NULL);
 }
 
 void node_asked_release(struct node_asked *asked)

@@ -46,6 +46,9 @@ void node_rig_drive_until(struct node_rig *rig, const bool *done);
 
 /* Submits a commit. `asked` must stay where it is until it is done, and be released. */
 void node_rig_ask(struct node_rig *rig, struct node_asked *asked, const char *json);
+/* The same under an idempotency key. */
+void node_rig_ask_keyed(struct node_rig *rig, struct node_asked *asked, const char *json,
+                        const char *key);
 void node_asked_release(struct node_asked *asked);
 /* Asks, waits, and tells the answer's code. */
 enum hf_err node_rig_try(struct node_rig *rig, const char *json);

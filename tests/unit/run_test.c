@@ -408,6 +408,9 @@ static void layers_init(struct layers *layers, size_t count)
     for (size_t i = 0; i < 3; i++) {
         layers->count[i] = i == 1 ? count / 2 : count;
         layers->records[i] = random_records(&layers->count[i], 5);
+        for (size_t k = 0; k < layers->count[i]; k++) {
+            layers->records[i][k].value.position = 100 - i * 10 + roll(10);
+        }
         all = realloc(all, (total + layers->count[i] + 1) * sizeof(*all));
         assert_non_null(all);
         for (size_t k = 0; k < layers->count[i]; k++) {
@@ -440,15 +443,47 @@ static void open_layers(const struct layers *layers, struct hf_run *runs[3])
     }
 }
 
-static enum hf_run_merge_choice drop_kind_1(void *context, const struct hf_index_key *key,
-                                            const struct hf_index_value *value)
+/* Once it was asked *context times. */
+static bool stop_then(void *context)
 {
-    (void)value;
     size_t *left = context;
-    if (left != NULL && (*left)-- == 0) {
-        return HF_RUN_MERGE_STOP;
+    return (*left)-- == 0;
+}
+
+/* Without the records of kind 1 up to a position, and again with nothing to drop: what was dropped is remembered. */
+static void merge_and_drop(struct layers *layers, struct hf_run *const runs[3], uint64_t position)
+{
+    struct hf_run *merged;
+    struct hf_run_info info;
+    struct hf_run_merge_rules rules = {.drop_kind = 1, .drop_to_position = position};
+    assert_int_equal(hf_run_merge(o, "d", runs, 3, 512, &rules, &info, NULL), HF_ERR_OK);
+    struct record *expected = calloc(layers->merged_count + 1, sizeof(*expected));
+    assert_non_null(expected);
+    size_t kept = 0;
+    size_t of_kind = 0;
+    uint64_t dropped_to = 0;
+    for (size_t k = 0; k < layers->merged_count; k++) {
+        const struct record *record = &layers->merged[k];
+        if (record->key.kind != 1 || record->value.position > position) {
+            expected[kept++] = *record;
+            of_kind += record->key.kind == 1;
+        } else {
+            dropped_to = hf_max_u64(dropped_to, record->value.position);
+        }
     }
-    return key->kind == 1 ? HF_RUN_MERGE_DROP : HF_RUN_MERGE_KEEP;
+    assert_int_equal(info.dropped_to, dropped_to);
+    assert_int_equal(info.record_count, kept);
+    assert_int_equal(hf_run_open(o, "d", 5, &info.ref, &merged, NULL), HF_ERR_OK);
+    check_walk(merged, expected, kept, NULL);
+    assert_int_equal(hf_run_verify(merged, NULL), HF_ERR_OK);
+    assert_int_equal(hf_run_info(merged)->dropped_to, dropped_to);
+    assert_int_equal(hf_run_kind_count(merged, 1), of_kind);
+    assert_int_equal(hf_run_kind_count(merged, 77), 0);
+    assert_int_equal(hf_run_merge(o, "d", &merged, 1, 4096, NULL, &info, NULL), HF_ERR_OK);
+    assert_int_equal(info.dropped_to, dropped_to);
+    assert_int_equal(info.record_count, kept);
+    hf_run_release(merged);
+    free(expected);
 }
 
 static void merges_keep_the_newest(void **state)
@@ -462,7 +497,7 @@ static void merges_keep_the_newest(void **state)
         struct hf_run_info info;
         layers_init(&layers, counts[i]);
         open_layers(&layers, runs);
-        assert_int_equal(hf_run_merge(o, "d", runs, 3, 128, NULL, NULL, &info, NULL), HF_ERR_OK);
+        assert_int_equal(hf_run_merge(o, "d", runs, 3, 128, NULL, &info, NULL), HF_ERR_OK);
         assert_int_equal(info.ref.from_position, 80);
         assert_int_equal(info.ref.to_position, 109);
         assert_int_equal(info.ref.generation, 3);
@@ -470,23 +505,16 @@ static void merges_keep_the_newest(void **state)
         check_walk(merged, layers.merged, layers.merged_count, NULL);
         assert_int_equal(hf_run_verify(merged, NULL), HF_ERR_OK);
         hf_run_release(merged);
-        /* The same without kind 1. */
-        assert_int_equal(hf_run_merge(o, "d", runs, 3, 4096, drop_kind_1, NULL, &info, NULL),
-                         HF_ERR_OK);
-        size_t kept = 0;
-        for (size_t k = 0; k < layers.merged_count; k++) {
-            if (layers.merged[k].key.kind != 1) {
-                layers.merged[kept++] = layers.merged[k];
-            }
-        }
-        assert_int_equal(hf_run_open(o, "d", 5, &info.ref, &merged, NULL), HF_ERR_OK);
-        check_walk(merged, layers.merged, kept, NULL);
-        assert_int_equal(hf_run_verify(merged, NULL), HF_ERR_OK);
-        hf_run_release(merged);
+        uint64_t middle =
+            layers.merged_count == 0 ? 1 : layers.merged[layers.merged_count / 2].value.position;
+        merge_and_drop(&layers, runs, 0);
+        merge_and_drop(&layers, runs, middle);
+        merge_and_drop(&layers, runs, 109);
         size_t files = store_outside_file_count(world);
-        size_t left = 3;
-        if (layers.merged_count > left) {
-            assert_int_equal(hf_run_merge(o, "d", runs, 3, 4096, drop_kind_1, &left, &info, NULL),
+        size_t left = 2;
+        struct hf_run_merge_rules rules = {.stops = stop_then, .context = &left};
+        if (layers.merged_count > 3) {
+            assert_int_equal(hf_run_merge(o, "d", runs, 3, 4096, &rules, &info, NULL),
                              HF_ERR_CLOSED);
             assert_int_equal(store_outside_file_count(world), files); /* nothing left behind */
         }
@@ -511,7 +539,7 @@ static enum hf_err scenario(const struct layers *layers, struct hf_run_ref *resu
         }
     }
     if (err == HF_ERR_OK) {
-        err = hf_run_merge(o, "d", runs, 3, 1024, NULL, NULL, &info, NULL);
+        err = hf_run_merge(o, "d", runs, 3, 1024, NULL, &info, NULL);
     }
     for (size_t i = 0; i < 3; i++) {
         hf_run_release(runs[i]);
