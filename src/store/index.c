@@ -285,31 +285,38 @@ enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
     return err;
 }
 
-struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count)
+bool hf_index_pick_from(const uint64_t *record_counts, size_t run_count, size_t runs_max,
+                        struct hf_index_pick *pick)
 {
-    HF_CHECK(run_count >= 2 && run_count <= HF_INDEX_RUNS_MAX);
-    struct hf_index_pick pick = {.first = 0, .count = 1};
-    hf_u128 newer_count = record_counts[0];
-    while (pick.count < run_count &&
-           (pick.count < 2 || record_counts[pick.count] <= 2 * newer_count)) {
-        newer_count += record_counts[pick.count++];
+    size_t mergeable = 0;
+    while (mergeable < run_count && record_counts[mergeable] <= HF_INDEX_MERGED_RECORDS_MAX / 2) {
+        mergeable++;
     }
-    return pick;
+    *pick = (struct hf_index_pick){0, 0};
+    if (mergeable <= runs_max) {
+        return false;
+    }
+    uint64_t newer_count = 0;
+    while (pick->count < mergeable) {
+        uint64_t count = record_counts[pick->count];
+        bool fits = count <= newer_count && count + newer_count <= HF_INDEX_MERGED_RECORDS_MAX;
+        if (pick->count >= 2 && !fits) {
+            break;
+        }
+        newer_count += count;
+        pick->count++;
+    }
+    return true;
 }
 
 bool hf_index_pick_merge(const struct hf_index *index, const struct hf_index_set *set,
                          struct hf_index_pick *pick)
 {
-    *pick = (struct hf_index_pick){0, 0};
-    if (set->run_count <= index->runs_max) {
-        return false;
-    }
     uint64_t record_counts[HF_INDEX_RUNS_MAX];
     for (size_t i = 0; i < set->run_count; i++) {
         record_counts[i] = hf_run_info(set->runs[i])->record_count;
     }
-    *pick = hf_index_pick_from(record_counts, set->run_count);
-    return true;
+    return hf_index_pick_from(record_counts, set->run_count, index->runs_max, pick);
 }
 
 bool hf_index_pick_expired(const struct hf_index_set *set, uint8_t kind, uint64_t to_position,

@@ -76,14 +76,18 @@ struct hf_index_pick {
     size_t count; /* 2 or more by the policy; 1 rewrites a run, to drop from it */
 };
 
-/* If the set has more than limits.index_runs_max runs: true, and what to merge: the newest two, and
- * the older ones after them as long as each has at most twice the records of all newer ones. With
- * runs of one size and at most 8 of them, a record is so merged about 5 times in 2,000 runs and 7
- * times in 10,000 (simulated; a binomial policy, which must count flushes, reaches 4.4 and 6.6). */
+/* No more records are merged into one run: the filter of more would not stay in RAM, and a merge takes a time. */
+#define HF_INDEX_MERGED_RECORDS_MAX (HF_RUN_FILTER_RAM_BYTES_MAX * 8 / HF_RUN_FILTER_BITS)
+
+/* If the set has more than limits.index_runs_max runs (not counting those that have more than half of
+ * HF_INDEX_MERGED_RECORDS_MAX, nor what is older: they stay as they are): true, and what to merge: the newest two, and the
+ * older ones after them as long as each has at most the records of all newer ones together. docs/adr/0014 has the
+ * figures. */
 bool hf_index_pick_merge(const struct hf_index *index, const struct hf_index_set *set,
                          struct hf_index_pick *pick);
 /* The policy alone: record counts, newest first. */
-struct hf_index_pick hf_index_pick_from(const uint64_t *record_counts, size_t run_count);
+bool hf_index_pick_from(const uint64_t *record_counts, size_t run_count, size_t runs_max,
+                        struct hf_index_pick *pick);
 
 /* If a run has records of a kind that are all of positions up to to_position, and they are at least one in
  * HF_INDEX_DROP_PART of its records: true, and that it is to be written anew without them. The oldest such run. A run is

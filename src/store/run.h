@@ -28,6 +28,8 @@
 #define HF_RUN_BLOCK_BYTES_MAX      16384u /* to this, a multiple of 64 */
 #define HF_RUN_NAME_BYTES           72     /* of a run's file name with its NUL */
 #define HF_RUN_FILTER_RAM_BYTES_MAX (256ull << 20)
+#define HF_RUN_FILTER_BITS                                                                         \
+    16u /* of the filter, for each record: one in 700 keys that are not there passes */
 
 /* What names a run and proves its content; kept in checkpoints. */
 struct hf_run_ref {

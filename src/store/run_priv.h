@@ -24,10 +24,8 @@
 
 #define HF_RUN_VERSION                                                                             \
     2u /* of runs that a merge has left something out of; all others are still written as version 1 */
-#define HF_RUN_PAGE_HEAD_BYTES 24u
-#define HF_RUN_LINE_BYTES      64u
-#define HF_RUN_FILTER_BITS                                                                         \
-    16u /* of the filter, for each record: one in 700 keys that are not there passes */
+#define HF_RUN_PAGE_HEAD_BYTES  24u
+#define HF_RUN_LINE_BYTES       64u
 #define HF_RUN_FILTER_BITS_MIN  10u /* as early runs have it */
 #define HF_RUN_KINDS_MAX        32u /* kinds of keys whose ranges are known */
 #define HF_RUN_RECORD_COUNT_MAX ((uint64_t)1 << 37)

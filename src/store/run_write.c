@@ -4,7 +4,12 @@
 #include "base/checksum.h"
 #include "store/run_priv.h"
 
-#define FILTER_AHEAD 16u /* lines of the filter that are asked for before they are written */
+/* Lines of a large filter lie all over the memory: keys wait by the part of it that they belong to, so that many of them
+ * meet the same pages and their lines can be asked for ahead. */
+#define FILTER_BYTES_DIRECT (1u << 20) /* a filter up to this is in the caches as it is */
+#define FILTER_PARTS        256u
+#define FILTER_WAITING      2048u /* keys of a part, at most */
+#define FILTER_AHEAD        16u   /* lines that are asked for before they are written */
 
 struct hf_run_writer {
     struct hf_sink sink;         /* the file */
@@ -13,13 +18,13 @@ struct hf_run_writer {
     uint64_t record_count_max;   /* of the meta */
     uint64_t page_number;        /* of the page that is being filled */
     uint8_t *filter;             /* all lines, owned; NULL if there is none */
-    uint64_t hashes
-        [FILTER_AHEAD]; /* ring of keys that are not in the filter yet: their lines were asked for */
-    uint64_t hash_count;          /* of all keys that came */
-    uint8_t *page;                /* block_bytes, owned: the page that is being filled */
-    uint32_t page_entries;        /* in it */
-    bool failed;                  /* only abort may follow */
-    char name[HF_RUN_NAME_BYTES]; /* final file name */
+    uint64_t *
+        waiting; /* hashes of keys that are not in the filter yet, FILTER_WAITING a part, owned; NULL: none waits */
+    uint32_t waiting_counts[FILTER_PARTS]; /* of them */
+    uint8_t *page;                         /* block_bytes, owned: the page that is being filled */
+    uint32_t page_entries;                 /* in it */
+    bool failed;                           /* only abort may follow */
+    char name[HF_RUN_NAME_BYTES];          /* final file name */
 };
 
 static void writer_free(struct hf_run_writer *writer)
@@ -27,6 +32,7 @@ static void writer_free(struct hf_run_writer *writer)
     hf_sink_release(&writer->sink);
     hf_buffer_release(&writer->fences);
     hf_free(writer->filter);
+    hf_free(writer->waiting);
     hf_free(writer->page);
     hf_free(writer);
 }
@@ -56,11 +62,16 @@ enum hf_err hf_run_writer_start(struct hf_outside *outside, const char *director
     hf_run_layout_derive(&new->layout);
     hf_run_name(&new->layout.info.ref, new->name);
     new->page = hf_calloc(1, meta->block_bytes);
+    bool waits = new->layout.filter_lines *HF_RUN_LINE_BYTES > FILTER_BYTES_DIRECT;
     enum hf_err err = HF_ERR_OK;
     if (new->layout.filter_lines > 0) {
         new->filter = hf_calloc(new->layout.filter_lines, HF_RUN_LINE_BYTES);
     }
-    if (new->page == NULL || (new->filter == NULL &&new->layout.filter_lines > 0)) {
+    if (waits) {
+        new->waiting = hf_malloc(FILTER_PARTS * FILTER_WAITING * sizeof(*new->waiting));
+    }
+    if (new->page == NULL || (waits && new->waiting == NULL) ||
+        (new->filter == NULL &&new->layout.filter_lines > 0)) {
         err = hf_error_set(error, HF_ERR_NO_MEMORY, "write %s: memory is short", new->name);
     } else {
         err = hf_sink_start(&new->sink, outside, directory, new->name, error);
@@ -93,23 +104,38 @@ static uint8_t *filter_line(const struct hf_run_writer *writer, uint64_t key_has
            hf_run_filter_line(key_hash, writer->layout.filter_lines) * HF_RUN_LINE_BYTES;
 }
 
-/* Into the filter, a little later: its lines lie all over the memory. */
+/* The keys of one part into the filter. */
+static void take_waiting(struct hf_run_writer *writer, uint32_t part)
+{
+    const uint64_t *hashes = writer->waiting + (size_t)part * FILTER_WAITING;
+    uint32_t count = writer->waiting_counts[part];
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + FILTER_AHEAD < count) {
+            __builtin_prefetch(filter_line(writer, hashes[i + FILTER_AHEAD]), 1);
+        }
+        hf_run_filter_set(filter_line(writer, hashes[i]), hashes[i]);
+    }
+    writer->waiting_counts[part] = 0;
+}
+
+/* Into the filter, perhaps later. The top of the hash says where in it the line is. */
 static void note_key(struct hf_run_writer *writer, uint64_t key_hash)
 {
-    uint64_t *slot = &writer->hashes[writer->hash_count % FILTER_AHEAD];
-    if (writer->hash_count >= FILTER_AHEAD) {
-        hf_run_filter_set(filter_line(writer, *slot), *slot);
+    if (writer->waiting == NULL) {
+        hf_run_filter_set(filter_line(writer, key_hash), key_hash);
+        return;
     }
-    __builtin_prefetch(filter_line(writer, key_hash), 1);
-    *slot = key_hash;
-    writer->hash_count++;
+    uint32_t part = (uint32_t)(key_hash >> 56);
+    if (writer->waiting_counts[part] == FILTER_WAITING) {
+        take_waiting(writer, part);
+    }
+    writer->waiting[(size_t)part * FILTER_WAITING + writer->waiting_counts[part]++] = key_hash;
 }
 
 static void finish_filter(struct hf_run_writer *writer)
 {
-    uint64_t left = hf_min_u64(writer->hash_count, FILTER_AHEAD);
-    for (uint64_t i = 0; i < left; i++) {
-        hf_run_filter_set(filter_line(writer, writer->hashes[i]), writer->hashes[i]);
+    for (uint32_t part = 0; writer->waiting != NULL && part < FILTER_PARTS; part++) {
+        take_waiting(writer, part);
     }
 }
 

@@ -71,7 +71,12 @@ static enum hf_err flush(struct hf_sink *sink, struct hf_error *error)
     }
     sink->offset += sink->used_bytes;
     sink->used_bytes = 0;
-    return HF_ERR_OK;
+    if (sink->offset - sink->synced < HF_STORE_SINK_SYNC_BYTES) {
+        return HF_ERR_OK;
+    }
+    sink->synced = sink->offset;
+    err = sink->outside->sync(sink->outside, sink->file, error);
+    return err == HF_ERR_OK ? err : hf_error_wrap(error, "write %s", sink->temporary_path);
 }
 
 enum hf_err hf_sink_append(struct hf_sink *sink, const void *data, size_t size_bytes,

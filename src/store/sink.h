@@ -6,6 +6,7 @@
  * Called by: the writers of runs and checkpoints. (Private to src/store.)
  *
  * A file has a header of HF_STORE_HEADER_BYTES at offset 0, which is known last and written last.
+ * What is synced before commit is worth nothing: it only keeps short what a sync of another file may have to wait for.
  * Order: append… → content hash → commit (header, sync, rename, sync of the directory).
  */
 #ifndef HF_STORE_SINK_H
@@ -18,11 +19,14 @@
 #define HF_STORE_HEADER_BYTES 4096u
 #define HF_STORE_PATH_BYTES   4096u
 #define HF_STORE_SINK_BYTES   (256u << 10) /* written in pieces of this */
+#define HF_STORE_SINK_SYNC_BYTES                                                                   \
+    (4u << 20) /* and synced in pieces of this: the log's syncs wait behind no more on their disk */
 
 struct hf_sink {
     struct hf_outside *outside;               /* borrowed */
     struct hf_file *file;                     /* the temporary file; NULL = closed */
     uint64_t offset;                          /* where the buffer's first byte belongs */
+    uint64_t synced;                          /* of the file, before the last commit of it */
     uint8_t *buffer;                          /* HF_STORE_SINK_BYTES, owned */
     size_t used_bytes;                        /* of the buffer */
     struct hf_sha256_stream sha;              /* of all behind the header; not running = finished */

@@ -368,50 +368,79 @@ static void bad_sets_are_refused(void **state)
     hf_index_close(index);
 }
 
-/* The policy writes few records again and keeps the count of runs bounded. */
-static void the_policy_is_cheap(void **state)
+/* Flushes of flush_records each; tells how often merges wrote a record. */
+static double simulate(uint64_t flushes, uint64_t flush_records, size_t *run_count,
+                       uint64_t *counts)
 {
-    (void)state;
-    uint64_t counts[9]; /* newest first */
-    size_t run_count = 0;
     uint64_t written = 0;
-    const uint64_t flushes = 2000;
+    *run_count = 0;
     for (uint64_t i = 0; i < flushes; i++) {
-        memmove(counts + 1, counts, run_count * sizeof(counts[0]));
-        counts[0] = 1;
-        run_count++;
-        if (run_count > 8) {
-            struct hf_index_pick pick = hf_index_pick_from(counts, run_count);
+        memmove(counts + 1, counts, *run_count * sizeof(counts[0]));
+        counts[0] = flush_records;
+        ++*run_count;
+        struct hf_index_pick pick;
+        if (hf_index_pick_from(counts, *run_count, 8, &pick)) {
             uint64_t sum = 0;
-            assert_true(pick.count >= 2 && pick.first + pick.count <= run_count);
+            assert_true(pick.count >= 2 && pick.first + pick.count <= *run_count);
             for (size_t k = 0; k < pick.count; k++) {
                 sum += counts[pick.first + k];
             }
+            assert_true(sum <= HF_INDEX_MERGED_RECORDS_MAX);
             written += sum;
             counts[pick.first] = sum;
             memmove(counts + pick.first + 1, counts + pick.first + pick.count,
-                    (run_count - pick.first - pick.count) * sizeof(counts[0]));
-            run_count -= pick.count - 1;
+                    (*run_count - pick.first - pick.count) * sizeof(counts[0]));
+            *run_count -= pick.count - 1;
         }
     }
     uint64_t total = 0;
-    for (size_t i = 0; i < run_count; i++) {
+    for (size_t i = 0; i < *run_count; i++) {
         total += counts[i];
     }
-    print_message("# each record was written %.1f times by merges, %zu runs\n",
-                  (double)written / (double)flushes, run_count);
-    assert_int_equal(total, flushes);
+    assert_int_equal(total, flushes * flush_records);
+    return (double)written / (double)total;
+}
+
+/* The policy writes few records again and keeps the count of runs bounded; a run that is large enough is left alone. */
+static void the_policy_is_cheap(void **state)
+{
+    (void)state;
+    static uint64_t counts[HF_INDEX_RUNS_MAX]; /* newest first */
+    size_t run_count;
+    double small = simulate(2000, 1, &run_count, counts);
     assert_true(run_count <= 8);
-    assert_true(written <= flushes * 6);
+    assert_true(small <= 5);
+    double million = simulate(100, 1000000, &run_count, counts);
+    assert_true(run_count <= 8);
+    assert_true(million <= 2);
+    double without_end = simulate(20000, 1000000, &run_count, counts);
+    size_t small_ones = 0;
+    while (counts[small_ones] <= HF_INDEX_MERGED_RECORDS_MAX / 2) {
+        small_ones++;
+    }
+    assert_true(small_ones <= 8);
+    assert_true(run_count >= 150 && run_count <= 300);
+    assert_true(without_end <= 5);
+    print_message(
+        "# merges wrote a record %.1f times in 2,000 flushes, %.1f in 100 million records, "
+        "%.1f in 20 billion\n",
+        small, million, without_end);
+    struct hf_index_pick pick;
     const uint64_t even[] = {1, 1, 1, 100};
-    struct hf_index_pick pick = hf_index_pick_from(even, 4);
+    assert_true(hf_index_pick_from(even, 4, 3, &pick));
     assert_true(pick.first == 0 && pick.count == 3);
-    const uint64_t large[] = {1, 50, 100, 400, 400};
-    pick = hf_index_pick_from(large, 5);
-    assert_true(pick.first == 0 && pick.count == 3);
+    assert_false(hf_index_pick_from(even, 4, 4, &pick));
+    const uint64_t large_ones[] = {1, 50, 100, 400, 400};
+    assert_true(hf_index_pick_from(large_ones, 5, 4, &pick));
+    assert_true(pick.first == 0 && pick.count == 2);
     const uint64_t empty[] = {0, 0, 0};
-    pick = hf_index_pick_from(empty, 3);
+    assert_true(hf_index_pick_from(empty, 3, 2, &pick));
     assert_true(pick.first == 0 && pick.count == 3);
+    const uint64_t full = HF_INDEX_MERGED_RECORDS_MAX / 2 + 1;
+    const uint64_t not_counted[] = {1, 1, full, 1, full};
+    assert_false(hf_index_pick_from(not_counted, 5, 2, &pick));
+    assert_true(hf_index_pick_from(not_counted, 5, 1, &pick));
+    assert_true(pick.first == 0 && pick.count == 2);
 }
 
 /* ---- Faults: one operation fails, the index stays what it was, a repetition works. ---- */
