@@ -7,7 +7,6 @@
     (4u << 10) /* of the log for one commit; a batch comes whole in any case… */
 #define FETCH_NEAR_BYTES (64u << 10) /* …and at once if it lies not far behind the one before */
 #define NEAR_COMMITS     256u
-#define LOOK_AHEAD       8u         /* keys whose filters are asked for early */
 #define RANGE_BYTES      (4u << 20) /* of a range's commits in one round */
 #define RANGE_READ_BYTES (1u << 20) /* of the log at once for them */
 /* Of commits for a read in one round: behind what a page decodes, by what it may look up beside. */
@@ -126,30 +125,43 @@ static struct hf_index_set *acquire_index(struct hf_node *node, struct hf_reques
     return set;
 }
 
+/* Notes those of the keys that may be there. false: most of them may be, or memory is short. */
+static bool note_maybe(const struct hf_index_set *set, const struct hf_index_key *keys,
+                       uint32_t count, uint32_t maybe_max, struct hf_records *records)
+{
+    static const struct hf_index_value maybe;
+    bool lacks[HF_INDEX_LACKS_MAX];
+    hf_index_set_lacks_each(set, keys, count, lacks);
+    for (uint32_t i = 0; i < count; i++) {
+        if (lacks[i]) {
+            continue;
+        }
+        if (records->maybe.count >= maybe_max || !hf_index_table_reserve(&records->maybe, 1)) {
+            return false;
+        }
+        hf_index_table_put(&records->maybe, &keys[i], &maybe);
+    }
+    return true;
+}
+
 /* Of eight thousand new ids nearly all are told by the filters: only what may be there is noted. false: there are no plain
  * records, or most of them may be there, or memory is short. */
 static bool sift_plain(const struct hf_index_set *set, struct hf_request *request)
 {
     const struct hf_command *command = request->command;
     struct hf_records *records = &request->records;
-    static const struct hf_index_value maybe;
     hf_index_table_clear(&records->maybe);
     records->lacks_ids = command != NULL && command->plain != NULL;
-    for (uint32_t i = 0; records->lacks_ids && i < command->op_count; i++) {
-        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = command->plain[i].id};
-        if (i + LOOK_AHEAD < command->op_count) {
-            struct hf_index_key ahead = {.kind = HF_INDEX_TRANSFER,
-                                         .id = command->plain[i + LOOK_AHEAD].id};
-            hf_index_set_prefetch(set, &ahead);
+    for (uint32_t done = 0; records->lacks_ids && done < command->op_count;) {
+        struct hf_index_key keys[HF_INDEX_LACKS_MAX];
+        uint32_t count = (uint32_t)hf_min_u64(command->op_count - done, HF_INDEX_LACKS_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            keys[i] =
+                (struct hf_index_key){.kind = HF_INDEX_TRANSFER, .id = command->plain[done + i].id};
         }
-        if (hf_index_set_lacks(set, &key)) {
-            continue;
-        }
-        records->lacks_ids = records->maybe.count < command->op_count / 4 + 1 &&
-                             hf_index_table_reserve(&records->maybe, 1);
-        if (records->lacks_ids) {
-            hf_index_table_put(&records->maybe, &key, &maybe);
-        }
+        records->lacks_ids =
+            note_maybe(set, keys, count, (uint32_t)command->op_count / 4 + 1, records);
+        done += count;
     }
     return records->lacks_ids;
 }

@@ -190,14 +190,6 @@ enum hf_err hf_index_set_get(const struct hf_index_set *set, const struct hf_ind
     return HF_ERR_OK;
 }
 
-void hf_index_set_prefetch(const struct hf_index_set *set, const struct hf_index_key *key)
-{
-    uint64_t key_hash = hf_run_key_hash(key);
-    for (size_t i = 0; i < set->run_count; i++) {
-        hf_run_prefetch(set->runs[i], key, key_hash);
-    }
-}
-
 bool hf_index_set_lacks(const struct hf_index_set *set, const struct hf_index_key *key)
 {
     uint64_t key_hash = hf_run_key_hash(key);
@@ -206,6 +198,20 @@ bool hf_index_set_lacks(const struct hf_index_set *set, const struct hf_index_ke
         lacks = hf_run_lacks(set->runs[i], key, key_hash);
     }
     return lacks;
+}
+
+void hf_index_set_lacks_each(const struct hf_index_set *set, const struct hf_index_key *keys,
+                             size_t count, bool *lacks)
+{
+    uint64_t key_hashes[HF_INDEX_LACKS_MAX];
+    HF_CHECK(count <= HF_INDEX_LACKS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        key_hashes[i] = hf_run_key_hash(&keys[i]);
+        lacks[i] = true;
+    }
+    for (size_t i = 0; i < set->run_count; i++) {
+        hf_run_lacks_each(set->runs[i], keys, key_hashes, count, lacks);
+    }
 }
 
 enum hf_err hf_index_get(struct hf_index *index, const struct hf_index_key *key, bool *found,

@@ -52,10 +52,13 @@ void hf_index_release(struct hf_index *index, struct hf_index_set *set);
 enum hf_err hf_index_set_get(const struct hf_index_set *set, const struct hf_index_key *key,
                              bool *found, struct hf_index_value *value,
                              struct hf_error *error) HF_WARN_UNUSED;
-/* Asks the CPU for what hf_index_set_lacks will look at: the filters are larger than its caches. */
-void hf_index_set_prefetch(const struct hf_index_set *set, const struct hf_index_key *key);
 /* true: no run has the key. false: one may. Without a look at the disk. */
 bool hf_index_set_lacks(const struct hf_index_set *set, const struct hf_index_key *key);
+
+/* The same of many keys (count <= HF_INDEX_LACKS_MAX): lacks[i] is told for each. Several times as quick. */
+#define HF_INDEX_LACKS_MAX 64u
+void hf_index_set_lacks_each(const struct hf_index_set *set, const struct hf_index_key *keys,
+                             size_t count, bool *lacks);
 
 /* Last log position that the set covers; 0 if it is empty. Thread-safe. */
 uint64_t hf_index_covered(struct hf_index *index);

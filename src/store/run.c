@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "store/run_priv.h"
 
+#define LINES_AHEAD 32u /* of the filter that are asked for together */
+
 static void run_free(struct hf_run *run)
 {
     run->outside->close(run->outside, run->file);
@@ -355,11 +357,30 @@ bool hf_run_lacks(const struct hf_run *run, const struct hf_index_key *key, uint
                 run->filter + hf_run_filter_line(key_hash, lines) * HF_RUN_LINE_BYTES, key_hash));
 }
 
-void hf_run_prefetch(const struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash)
+void hf_run_lacks_each(const struct hf_run *run, const struct hf_index_key *keys,
+                       const uint64_t *key_hashes, size_t count, bool *lacks)
 {
     uint64_t lines = run->layout.filter_lines;
-    if (lines > 0 && run->filter != NULL && !outside_ranges(run, key)) {
-        __builtin_prefetch(run->filter + hf_run_filter_line(key_hash, lines) * HF_RUN_LINE_BYTES);
+    for (size_t done = 0; lines > 0 && done < count; done += LINES_AHEAD) {
+        const uint8_t *line[LINES_AHEAD]; /* NULL: not to be looked at */
+        size_t part = count - done < LINES_AHEAD ? count - done : LINES_AHEAD;
+        for (size_t i = 0; i < part; i++) {
+            line[i] = NULL;
+            if (!lacks[done + i] || outside_ranges(run, &keys[done + i])) {
+                continue;
+            }
+            lacks[done + i] = run->filter != NULL;
+            if (run->filter != NULL) {
+                line[i] = run->filter +
+                          hf_run_filter_line(key_hashes[done + i], lines) * HF_RUN_LINE_BYTES;
+                __builtin_prefetch(line[i]);
+            }
+        }
+        for (size_t i = 0; i < part; i++) {
+            if (line[i] != NULL) {
+                lacks[done + i] = !hf_run_filter_test(line[i], key_hashes[done + i]);
+            }
+        }
     }
 }
 

@@ -108,8 +108,9 @@ uint64_t hf_run_kind_count(const struct hf_run *run, uint8_t kind);
 uint64_t hf_run_key_hash(const struct hf_index_key *key);
 /* true: the key is not there. false: it may be. Without a look at the disk. */
 bool hf_run_lacks(const struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash);
-/* Asks the CPU for what hf_run_lacks will look at. */
-void hf_run_prefetch(const struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash);
+/* The same of many keys: lacks[i] stays true if it was and key i is not there. Lines of the filter are asked for ahead. */
+void hf_run_lacks_each(const struct hf_run *run, const struct hf_index_key *keys,
+                       const uint64_t *key_hashes, size_t count, bool *lacks);
 /* found = false and OK: it is not there. On an error nothing is known. Errors: IO, CORRUPT. */
 enum hf_err hf_run_get(struct hf_run *run, const struct hf_index_key *key, uint64_t key_hash,
                        bool *found, struct hf_index_value *value,

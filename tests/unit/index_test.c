@@ -143,11 +143,32 @@ static enum hf_err check_key(struct hf_index *index, size_t number)
     return err;
 }
 
+/* Many keys at once are told as one after another. */
+static void check_lacks(struct hf_index *index)
+{
+    struct hf_index_set *set = hf_index_acquire(index);
+    for (size_t number = 0, count = 1; number < KEYS; number += count) {
+        struct hf_index_key keys[HF_INDEX_LACKS_MAX];
+        bool lacks[HF_INDEX_LACKS_MAX];
+        count = 1 + roll(HF_INDEX_LACKS_MAX);
+        for (size_t i = 0; i < count; i++) {
+            keys[i] = key_of((number + i) % KEYS);
+            keys[i].kind = (uint8_t)(keys[i].kind + roll(2));
+        }
+        hf_index_set_lacks_each(set, keys, count, lacks);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(lacks[i], hf_index_set_lacks(set, &keys[i]));
+        }
+    }
+    hf_index_release(index, set);
+}
+
 static void check_all(struct hf_index *index)
 {
     for (size_t number = 0; number < KEYS; number++) {
         assert_int_equal(check_key(index, number), HF_ERR_OK);
     }
+    check_lacks(index);
     assert_int_equal(hf_index_covered(index), position);
 }
 
