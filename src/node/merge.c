@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "node/node_priv.h"
 
+#define LAGS_BY 4u /* times limits.index_runs_max runs: a stop waits for the merge under way */
+
 static bool stops(void *context)
 {
     struct hf_merge_job *merge = context;
@@ -102,7 +104,22 @@ bool hf_node_poll_merge(struct hf_node *node)
     return true;
 }
 
+/* If each owner stopped its merge after a short time, runs would become more and more. */
+static bool lags(struct hf_node *node)
+{
+    if (node->index == NULL) {
+        return false;
+    }
+    struct hf_index_set *set = hf_index_acquire(node->index);
+    bool lags = set->run_count > LAGS_BY * node->limits.index_runs_max;
+    hf_index_release(node->index, set);
+    return lags;
+}
+
 void hf_node_stop_merging(struct hf_node *node)
 {
+    if (node->phase == HF_NODE_STOPPING && lags(node)) {
+        return;
+    }
     atomic_store_explicit(&node->merge.stop, true, memory_order_relaxed);
 }

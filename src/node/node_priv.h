@@ -252,7 +252,8 @@ bool hf_node_poll_checkpoint(struct hf_node *node);
 
 /* merge.c */
 bool hf_node_poll_merge(struct hf_node *node);
-/* None begins any more, and one that is under way ends soon. */
+/* The node does not lead any more: none begins, and one that is under way ends soon; a stop in order lets it end if there
+ * are far too many runs. */
 void hf_node_stop_merging(struct hf_node *node);
 
 #endif

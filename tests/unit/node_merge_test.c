@@ -225,6 +225,30 @@ static void a_stop_ends_a_merge(void **state)
     node_rig_end(&rig);
 }
 
+/* So that runs do not become more and more under owners that soon stop. */
+static void a_stop_waits_for_a_merge_that_is_overdue(void **state)
+{
+    (void)state;
+    struct node_rig rig = begin(8, 60000000);
+    struct told told[COMMITS];
+    commit_all(&rig, told);
+    checkpoint(&rig);
+    assert_int_equal(run_count(&rig), COMMITS / 3 + 1);
+    rig.limits.index_runs_max = 1;
+    node_rig_stop(&rig);
+    node_rig_make(&rig);
+    node_rig_start(&rig);
+    while (!rig.node->merge.running) {
+        assert_true(hf_node_step(rig.node));
+    }
+    hf_node_stop(rig.node);
+    node_rig_drive(&rig, 100000);
+    assert_int_equal(rig.node->phase, HF_NODE_STOPPED);
+    assert_int_equal(rig.node->merge.err, HF_ERR_OK);
+    assert_true(run_count(&rig) < COMMITS / 3 + 1);
+    node_rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +256,7 @@ int main(void)
         cmocka_unit_test(no_other_key_leaves),
         cmocka_unit_test(a_merge_tells_old_keys_from_young_ones),
         cmocka_unit_test(a_stop_ends_a_merge),
+        cmocka_unit_test(a_stop_waits_for_a_merge_that_is_overdue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
