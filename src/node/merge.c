@@ -66,6 +66,7 @@ static void run(struct hf_job *job)
         merge->merged = merge->err == HF_ERR_OK;
     }
     hf_index_release(node->index, set);
+    hf_index_free_unused(node->index);
     atomic_store_explicit(&merge->done, true, memory_order_release);
     node->outside->ring(node->outside);
 }

@@ -8,16 +8,17 @@
 #include "store/sink.h"
 
 struct hf_index {
-    struct hf_outside *outside; /* borrowed */
-    uint32_t space;             /* of all runs */
-    uint32_t block_bytes;       /* of merged runs */
-    size_t runs_max;            /* more are merged */
-    pthread_mutex_t mutex;      /* for set and every reference_count; held for moments only */
-    struct hf_index_set *set;   /* the present one; a reference of the index itself */
-    pthread_mutex_t changing;   /* for a change of set, so that none is lost; for moments, too */
-    pthread_mutex_t files;      /* for merged; by a cleaning all the time */
-    bool merging;               /* a merge is under way… */
-    struct hf_run_ref merged;   /* …and this is the file that it writes; no size nor hash */
+    struct hf_outside *outside;  /* borrowed */
+    uint32_t space;              /* of all runs */
+    uint32_t block_bytes;        /* of merged runs */
+    size_t runs_max;             /* more are merged */
+    pthread_mutex_t mutex;       /* for set and every reference_count; held for moments only */
+    struct hf_index_set *set;    /* the present one; a reference of the index itself */
+    struct hf_index_set *unused; /* sets without references, not freed yet; under the mutex, too */
+    pthread_mutex_t changing;    /* for a change of set, so that none is lost; for moments, too */
+    pthread_mutex_t files;       /* for merged; by a cleaning all the time */
+    bool merging;                /* a merge is under way… */
+    struct hf_run_ref merged;    /* …and this is the file that it writes; no size nor hash */
     char directory[HF_STORE_PATH_BYTES]; /* where the runs are */
 };
 
@@ -67,10 +68,23 @@ void hf_index_release(struct hf_index *index, struct hf_index_set *set)
 {
     lock(&index->mutex);
     HF_CHECK(set->reference_count > 0);
-    bool last = --set->reference_count == 0;
+    if (--set->reference_count == 0) {
+        set->next = index->unused;
+        index->unused = set;
+    }
     unlock(&index->mutex);
-    if (last) {
-        set_free(set); /* closes files: not under the mutex */
+}
+
+void hf_index_free_unused(struct hf_index *index)
+{
+    lock(&index->mutex);
+    struct hf_index_set *set = index->unused;
+    index->unused = NULL;
+    unlock(&index->mutex);
+    while (set != NULL) {
+        struct hf_index_set *next = set->next;
+        set_free(set);
+        set = next;
     }
 }
 
@@ -168,6 +182,7 @@ void hf_index_close(struct hf_index *index)
         return;
     }
     HF_CHECK(index->set->reference_count == 1 && !index->merging);
+    hf_index_free_unused(index);
     set_free(index->set);
     HF_CHECK(pthread_mutex_destroy(&index->files) == 0);
     HF_CHECK(pthread_mutex_destroy(&index->changing) == 0);
@@ -288,6 +303,7 @@ enum hf_err hf_index_add(struct hf_index *index, const struct hf_run_ref *ref,
     err = put_in_front(index, run, error);
     unlock(&index->changing);
     hf_run_release(run);
+    hf_index_free_unused(index);
     return err;
 }
 
@@ -407,6 +423,7 @@ enum hf_err hf_index_merge(struct hf_index *index, const struct hf_index_set *se
     }
     hf_run_release(merged);
     end_merge(index);
+    hf_index_free_unused(index);
     return err;
 }
 
@@ -432,5 +449,6 @@ enum hf_err hf_index_clean(struct hf_index *index, struct hf_store_cleaned *clea
     }
     hf_free(live);
     unlock(&index->files);
+    hf_index_free_unused(index);
     return err;
 }

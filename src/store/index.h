@@ -27,9 +27,10 @@ struct hf_index;
 
 /* An immutable set. */
 struct hf_index_set {
-    uint64_t reference_count; /* under the index's mutex */
-    size_t run_count;         /* of runs */
-    struct hf_run *runs[];    /* newest first; a reference each */
+    uint64_t reference_count;  /* under the index's mutex */
+    struct hf_index_set *next; /* of the sets that nobody has any more; the index's own */
+    size_t run_count;          /* of runs */
+    struct hf_run *runs[];     /* newest first; a reference each */
 };
 
 /* Opens the runs that a checkpoint names (newest first; run_count may be 0). directory is copied.
@@ -46,9 +47,12 @@ void hf_index_close(struct hf_index *index);
 enum hf_err hf_index_get(struct hf_index *index, const struct hf_index_key *key, bool *found,
                          struct hf_index_value *value, struct hf_error *error) HF_WARN_UNUSED;
 
-/* The present set, until release; for many lookups, listings, checkpoints. Thread-safe. */
+/* The present set, until release; for many lookups, listings, checkpoints. Thread-safe. Neither takes long: whoever
+ * releases a replaced set last leaves its files and filters to the next add, merge, cleaning or free_unused. */
 struct hf_index_set *hf_index_acquire(struct hf_index *index);
 void hf_index_release(struct hf_index *index, struct hf_index_set *set);
+/* Closing the files of large runs, and giving their filters back, takes milliseconds: on a worker. Thread-safe. */
+void hf_index_free_unused(struct hf_index *index);
 enum hf_err hf_index_set_get(const struct hf_index_set *set, const struct hf_index_key *key,
                              bool *found, struct hf_index_value *value,
                              struct hf_error *error) HF_WARN_UNUSED;
