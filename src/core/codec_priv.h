@@ -24,6 +24,7 @@ struct hf_codec {
     struct hf_arena *arena;        /* reading: what can't point into the record */
     const char *what;              /* first bad field, or NULL */
     bool short_memory;             /* reading: the arena could not grow */
+    bool glance;                   /* reading: of a strip only what finds its parts */
 };
 
 static inline bool hf_codec_writing(const struct hf_codec *codec)

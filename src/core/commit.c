@@ -543,15 +543,16 @@ static void read_events(struct hf_codec *codec, struct hf_commit *commit)
     }
 }
 
-enum hf_err hf_commit_decode_compact(const void *record, size_t record_bytes, const void *payload,
-                                     size_t payload_bytes, struct hf_arena *arena,
-                                     struct hf_commit *commit, struct hf_error *error)
+static enum hf_err decode(const void *record, size_t record_bytes, const void *payload,
+                          size_t payload_bytes, bool glance, struct hf_arena *arena,
+                          struct hf_commit *commit, struct hf_error *error)
 {
     *commit = (struct hf_commit){0};
     struct hf_codec codec = {
         .in = hf_reader_over(record, record_bytes),
         .in_payload = hf_reader_over(payload, payload_bytes),
         .arena = arena,
+        .glance = glance,
     };
     code_head(&codec, commit);
     /* An event has at least two bytes: a count beyond that is damage, not a reason to allocate. */
@@ -572,6 +573,20 @@ enum hf_err hf_commit_decode_compact(const void *record, size_t record_bytes, co
         return decode_failed(&codec, error);
     }
     return HF_ERR_OK;
+}
+
+enum hf_err hf_commit_decode_compact(const void *record, size_t record_bytes, const void *payload,
+                                     size_t payload_bytes, struct hf_arena *arena,
+                                     struct hf_commit *commit, struct hf_error *error)
+{
+    return decode(record, record_bytes, payload, payload_bytes, false, arena, commit, error);
+}
+
+enum hf_err hf_commit_glance(const void *record, size_t record_bytes, const void *payload,
+                             size_t payload_bytes, struct hf_arena *arena, struct hf_commit *commit,
+                             struct hf_error *error)
+{
+    return decode(record, record_bytes, payload, payload_bytes, true, arena, commit, error);
 }
 
 enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void *payload,

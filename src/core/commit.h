@@ -246,6 +246,12 @@ enum hf_err hf_commit_decode_compact(const void *record, size_t record_bytes, co
                                      struct hf_commit *commit,
                                      struct hf_error *error) HF_WARN_UNUSED;
 
+/* The same, but of a strip only what its parts are found by: for a few events of a stored commit, whose checksum vouches for
+ * the rest. Its accounts are read when an event is asked for; it can't be applied. */
+enum hf_err hf_commit_glance(const void *record, size_t record_bytes, const void *payload,
+                             size_t payload_bytes, struct hf_arena *arena, struct hf_commit *commit,
+                             struct hf_error *error) HF_WARN_UNUSED;
+
 /* Makes the events of the strip, if there is one, in its arena. false: memory is short, and nothing has changed. */
 bool hf_commit_expand(struct hf_commit *commit) HF_WARN_UNUSED;
 

@@ -8,9 +8,6 @@
 #define AHEAD_FIRST                                                                                \
     64u /* entries that a walk with an open end fetches first; then as many as it has seen */
 
-#define FEW_ENTRIES                                                                                \
-    8u /* of an account in a strip: each is made by a walk over its columns; more are made by one for all */
-
 /* The side of an event that belongs to the account with this version, or NULL. */
 static const struct hf_side *side_of(const struct hf_event *event, const struct hf_id *id,
                                      uint64_t version)
@@ -92,6 +89,18 @@ struct hf_entry_walk hf_entry_walk_begin(struct hf_read_work *r, const struct hf
     return walk;
 }
 
+/* Of a strip the entries that the walk will pass, all at once. false: memory is short. */
+static bool find_entries(struct hf_entry_walk *walk)
+{
+    const struct hf_commit *commit = walk->commit;
+    walk->entries = (struct hf_strip_entries){0};
+    bool ok = commit->strip == NULL || commit->expanded ||
+              hf_strip_entries(commit, &walk->account->name.id, walk->last, walk->version,
+                               &walk->entries);
+    walk->work->view->short_memory |= !ok;
+    return ok;
+}
+
 /* The walk's commit; if it is cold, it is needed together with those behind it. */
 static bool enter_commit(struct hf_entry_walk *walk)
 {
@@ -105,13 +114,9 @@ static bool enter_commit(struct hf_entry_walk *walk)
     }
     size_t before = needs->position_count;
     walk->commit = hf_view_compact(view, walk->position);
-    if (walk->commit != NULL && walk->commit->strip != NULL && !walk->commit->expanded &&
-        hf_strip_entries(walk->commit->strip, &walk->account->name.id) > FEW_ENTRIES) {
-        walk->commit = hf_view_commit(view, walk->position);
-    }
     if (walk->commit != NULL) {
         walk->event = walk->commit->event_count;
-        return true;
+        return find_entries(walk);
     }
     if (needs->position_count > before) {
         uint64_t seen = walk->start > walk->version ? walk->start - walk->version : 0;
@@ -131,14 +136,10 @@ static void find_item(struct hf_entry_walk *walk, struct hf_page_item *item)
 {
     const struct hf_commit *commit = walk->commit;
     const struct hf_id *account = &walk->account->name.id;
-    uint32_t number;
-    uint64_t previous;
-    if (commit->strip != NULL && !commit->expanded) {
-        if (hf_strip_find_entry(commit, account, walk->version, &number, &previous)) {
-            item->event = hf_strip_event(commit, number);
-            walk->work->view->short_memory |= item->event == NULL;
-            item->side = item->event == NULL ? NULL : side_of(item->event, account, walk->version);
-        }
+    const struct hf_strip_entries *entries = &walk->entries;
+    if (walk->version >= entries->first && walk->version - entries->first < entries->count) {
+        item->event = entries->events[walk->version - entries->first];
+        item->side = side_of(item->event, account, walk->version);
         return;
     }
     while (item->side == NULL && walk->event > 0) {

@@ -8,6 +8,7 @@
 #define HF_CORE_READ_PRIV_H
 
 #include "core/read.h"
+#include "core/strip.h"
 
 struct hf_read_work {
     struct hf_view *view;
@@ -51,8 +52,9 @@ struct hf_entry_walk {
     uint64_t version;  /* of the entry to look at next */
     uint64_t position; /* of its commit */
     bool all; /* every entry is wanted: cold ones are fetched in one go, else step by step */
-    const struct hf_commit *commit; /* the one looked at last… */
-    uint32_t event;                 /* …and the event in it */
+    const struct hf_commit *commit;  /* the one looked at last… */
+    uint32_t event;                  /* …and the event in it… */
+    struct hf_strip_entries entries; /* …or the entries of its strip */
 };
 
 /* The walk shows the versions start, start - 1, …, last (1 ≤ last; start < last: none). */

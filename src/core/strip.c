@@ -44,8 +44,8 @@ uint64_t hf_strip_size_bound(const struct hf_strip *strip)
            (uint64_t)strip->count * row_bytes(columns_of(strip));
 }
 
-static void code_account(struct hf_codec *codec, struct hf_strip_account *account,
-                         uint32_t asset_count)
+void hf_code_strip_account(struct hf_codec *codec, struct hf_strip_account *account,
+                           uint32_t asset_count)
 {
     hf_code_lean_name(codec, &account->name, &account->hex_name, "strip account");
     hf_code_u32(codec, &account->asset, asset_count - 1, "strip account's asset");
@@ -104,9 +104,12 @@ void hf_code_strip(struct hf_codec *codec, const struct hf_commit *commit)
         struct hf_asset asset = strip.assets[i];
         hf_code_asset(codec, &asset, "strip asset");
     }
-    for (uint32_t i = 0; i < strip.account_count; i++) {
+    if (strip.accounts == NULL) {
+        hf_buffer_bytes(codec->out, strip.stored, strip.offsets[strip.account_count]);
+    }
+    for (uint32_t i = 0; strip.accounts != NULL && i < strip.account_count; i++) {
         struct hf_strip_account account = strip.accounts[i];
-        code_account(codec, &account, strip.asset_count);
+        hf_code_strip_account(codec, &account, strip.asset_count);
     }
     code_columns(codec, &strip);
 }
@@ -210,6 +213,22 @@ static bool totals_fit(struct hf_codec *codec, const struct hf_strip *strip)
     return fit;
 }
 
+static bool read_accounts(struct hf_codec *codec, struct hf_strip *strip)
+{
+    struct hf_strip_account *accounts =
+        hf_arena_alloc(codec->arena, strip->account_count * sizeof(*accounts));
+    if (accounts == NULL) {
+        codec->short_memory = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < strip->account_count && hf_codec_ok(codec); i++) {
+        accounts[i] = (struct hf_strip_account){0};
+        hf_code_strip_account(codec, &accounts[i], strip->asset_count);
+    }
+    strip->accounts = accounts;
+    return hf_codec_ok(codec);
+}
+
 static bool read_head(struct hf_codec *codec, struct hf_strip *strip)
 {
     uint8_t mark = 0;
@@ -223,9 +242,7 @@ static bool read_head(struct hf_codec *codec, struct hf_strip *strip)
         return hf_codec_fail(codec, "strip");
     }
     struct hf_asset *assets = hf_arena_alloc(codec->arena, strip->asset_count * sizeof(*assets));
-    struct hf_strip_account *accounts =
-        hf_arena_alloc(codec->arena, strip->account_count * sizeof(*accounts));
-    if (assets == NULL || accounts == NULL) {
+    if (assets == NULL) {
         codec->short_memory = true;
         return false;
     }
@@ -233,13 +250,30 @@ static bool read_head(struct hf_codec *codec, struct hf_strip *strip)
         assets[i] = (struct hf_asset){0};
         hf_code_asset(codec, &assets[i], "strip asset");
     }
-    for (uint32_t i = 0; i < strip->account_count && hf_codec_ok(codec); i++) {
-        accounts[i] = (struct hf_strip_account){0};
-        code_account(codec, &accounts[i], strip->asset_count);
-    }
     strip->assets = assets;
-    strip->accounts = accounts;
-    return hf_codec_ok(codec);
+    return hf_codec_ok(codec) &&
+           (codec->glance ? hf_strip_find_accounts(codec, strip) : read_accounts(codec, strip));
+}
+
+/* Is it what an encoder writes? A glance leaves that to whoever applies or verifies the commit. */
+static bool is_canonical(struct hf_codec *codec, const struct hf_strip *strip,
+                         uint32_t operation_count)
+{
+    return in_order(strip) && totals_fit(codec, strip) &&
+           columns_say_something(strip, operation_count);
+}
+
+/* Do the columns name accounts that there are? */
+static bool accounts_exist(const struct hf_strip *strip)
+{
+    uint32_t most = 0;
+    for (uint32_t k = 0; k < strip->count; k++) {
+        uint32_t from = hf_strip_from(strip, k);
+        uint32_t to = hf_strip_to(strip, k);
+        most = from > most ? from : most;
+        most = to > most ? to : most;
+    }
+    return most < strip->account_count;
 }
 
 const struct hf_strip *hf_read_strip(struct hf_codec *codec, const struct hf_commit *commit,
@@ -261,211 +295,11 @@ const struct hf_strip *hf_read_strip(struct hf_codec *codec, const struct hf_com
             hf_codec_fail(codec, "event before a strip");
         }
     }
-    if (!hf_codec_ok(codec) || !commit->each || !in_order(strip) || !totals_fit(codec, strip) ||
-        !columns_say_something(strip, commit->operation_count)) {
+    if (!hf_codec_ok(codec) || !commit->each ||
+        !(codec->glance ? accounts_exist(strip)
+                        : is_canonical(codec, strip, commit->operation_count))) {
         hf_codec_fail(codec, "strip");
         return NULL;
     }
     return strip;
-}
-
-/* ---- its events ---- */
-
-/* An account on the way through the columns. */
-struct running {
-    struct hf_name name;
-    struct hf_totals totals;
-    uint64_t version;
-    uint64_t last_position;
-};
-
-static struct running begin_at(const struct hf_strip_account *account)
-{
-    return (struct running){account->name, account->totals, account->version,
-                            account->last_position};
-}
-
-/* A hex name gets its text when somebody wants to see it. */
-static bool spell_name(struct hf_arena *arena, struct hf_name *name)
-{
-    if (hf_str_present(name->text)) {
-        return true;
-    }
-    char *text = hf_arena_alloc(arena, HF_UUID_TEXT_BYTES);
-    if (text != NULL) {
-        hf_name_hex(&name->id, text);
-        name->text = (struct hf_str){text, HF_UUID_TEXT_BYTES};
-    }
-    return text != NULL;
-}
-
-static void write_entry(struct running *running, uint64_t position, struct hf_side *side)
-{
-    side->account = running->name;
-    side->previous_position = running->last_position;
-    running->version++;
-    running->last_position = position;
-    side->version = running->version;
-    side->totals = running->totals;
-}
-
-/* The event of transfer k, whose accounts have come so far and have their texts. */
-static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, struct running *from,
-                                   struct running *to)
-{
-    const struct hf_strip *strip = commit->strip;
-    struct hf_event *event = hf_arena_alloc_zero(strip->arena, 1, sizeof(*event));
-    if (event == NULL) {
-        return NULL;
-    }
-    struct hf_posting *posting = &event->posting;
-    struct hf_transfer *transfer = &posting->transfer;
-    event->type = HF_EVENT_TRANSFER_POSTED;
-    event->operation =
-        strip->operations == NULL ? k : hf_get_u16(strip->operations + 2 * (size_t)k);
-    transfer->name.id = hf_strip_id(strip, k);
-    transfer->from = from->name;
-    transfer->to = to->name;
-    transfer->asset = strip->assets[strip->accounts[hf_strip_from(strip, k)].asset];
-    transfer->kind = HF_TRANSFER_PLAIN;
-    transfer->amount = hf_strip_amount(strip, k);
-    transfer->requested = transfer->amount;
-    transfer->position = commit->position;
-    transfer->posted_at_us = commit->time_us;
-    if (strip->effective != NULL) {
-        transfer->effective_at_us = hf_get_u64(strip->effective + 8 * (size_t)k);
-        transfer->has_effective_at = transfer->effective_at_us != 0;
-    }
-    if (strip->user_data != NULL) {
-        memcpy(transfer->user_data, strip->user_data + HF_USER_DATA_BYTES * (size_t)k,
-               HF_USER_DATA_BYTES);
-    }
-    if (strip->codes != NULL) {
-        transfer->code = hf_get_u32(strip->codes + 4 * (size_t)k);
-    }
-    from->totals.debits_posted += transfer->amount;
-    to->totals.credits_posted += transfer->amount;
-    write_entry(from, commit->position, &posting->debit);
-    write_entry(to, commit->position, &posting->credit);
-    return spell_name(strip->arena, &transfer->name) ? event : NULL;
-}
-
-const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k)
-{
-    const struct hf_strip *strip = commit->strip;
-    uint32_t debited = hf_strip_from(strip, k);
-    uint32_t credited = hf_strip_to(strip, k);
-    struct running from = begin_at(&strip->accounts[debited]);
-    struct running to = begin_at(&strip->accounts[credited]);
-    if (!spell_name(strip->arena, &from.name) || !spell_name(strip->arena, &to.name)) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < k; i++) {
-        uint32_t a = hf_strip_from(strip, i);
-        uint32_t b = hf_strip_to(strip, i);
-        struct running *down = a == debited ? &from : (a == credited ? &to : NULL);
-        struct running *up = b == debited ? &from : (b == credited ? &to : NULL);
-        if (down != NULL) {
-            down->totals.debits_posted += hf_strip_amount(strip, i);
-            down->version++;
-            down->last_position = commit->position;
-        }
-        if (up != NULL) {
-            up->totals.credits_posted += hf_strip_amount(strip, i);
-            up->version++;
-            up->last_position = commit->position;
-        }
-    }
-    return make_event(commit, k, &from, &to);
-}
-
-/* The account's number; account_count: it is not there. */
-static uint32_t find_account(const struct hf_strip *strip, const struct hf_id *account)
-{
-    uint32_t at = 0;
-    while (at < strip->account_count && !hf_id_equal(&strip->accounts[at].name.id, account)) {
-        at++;
-    }
-    return at;
-}
-
-uint32_t hf_strip_entries(const struct hf_strip *strip, const struct hf_id *account)
-{
-    uint32_t at = find_account(strip, account);
-    uint32_t entries = 0;
-    for (uint32_t k = 0; at < strip->account_count && k < strip->count; k++) {
-        entries += hf_strip_from(strip, k) == at || hf_strip_to(strip, k) == at;
-    }
-    return entries;
-}
-
-bool hf_strip_find_entry(const struct hf_commit *commit, const struct hf_id *account,
-                         uint64_t version, uint32_t *number, uint64_t *previous)
-{
-    const struct hf_strip *strip = commit->strip;
-    uint32_t at = find_account(strip, account);
-    if (at == strip->account_count || version <= strip->accounts[at].version) {
-        return false;
-    }
-    uint64_t left = version - strip->accounts[at].version;
-    *previous = left == 1 ? strip->accounts[at].last_position : commit->position;
-    for (uint32_t k = 0; k < strip->count; k++) {
-        left -= hf_strip_from(strip, k) == at || hf_strip_to(strip, k) == at;
-        if (left == 0) {
-            *number = k;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool hf_commit_expand(struct hf_commit *commit)
-{
-    const struct hf_strip *strip = commit->strip;
-    if (strip == NULL || commit->expanded) {
-        return true;
-    }
-    uint32_t total = hf_commit_event_total(commit);
-    struct hf_event **events = hf_arena_alloc(strip->arena, total * sizeof(struct hf_event *));
-    struct running *running = hf_arena_alloc(strip->arena, strip->account_count * sizeof(*running));
-    if (events == NULL || running == NULL) {
-        return false;
-    }
-    if (commit->event_count > 0) {
-        memcpy(events, commit->events, commit->event_count * sizeof(struct hf_event *));
-    }
-    for (uint32_t i = 0; i < strip->account_count; i++) {
-        running[i] = begin_at(&strip->accounts[i]);
-        if (!spell_name(strip->arena, &running[i].name)) {
-            return false;
-        }
-    }
-    for (uint32_t k = 0; k < strip->count; k++) {
-        struct hf_event *event = make_event(commit, k, &running[hf_strip_from(strip, k)],
-                                            &running[hf_strip_to(strip, k)]);
-        if (event == NULL) {
-            return false;
-        }
-        events[commit->event_count + k] = event;
-    }
-    commit->events = events;
-    commit->event_count = total;
-    commit->expanded = true;
-    return true;
-}
-
-uint32_t hf_commit_event_total(const struct hf_commit *commit)
-{
-    bool more = commit->strip != NULL && !commit->expanded;
-    return commit->event_count + (more ? commit->strip->count : 0);
-}
-
-const struct hf_event *hf_commit_event(const struct hf_commit *commit, uint32_t number)
-{
-    if (number < commit->event_count) {
-        return commit->events[number];
-    }
-    return number < hf_commit_event_total(commit)
-               ? hf_strip_event(commit, number - commit->event_count)
-               : NULL;
 }

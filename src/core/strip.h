@@ -39,7 +39,9 @@ struct hf_strip {
     uint32_t count;         /* transfers; at least one */
     uint32_t account_count;
     uint32_t asset_count;
-    const struct hf_strip_account *accounts;
+    const struct hf_strip_account *accounts; /* NULL: a glance, they stay as they are stored… */
+    const uint8_t *stored;                   /* …here… */
+    const uint32_t *offsets; /* …each from its offset to the next one's; account_count + 1 */
     const struct hf_asset *assets;
     /* Columns of `count` values, little-endian, as stored. */
     const uint8_t *ids;        /* 16 bytes: a transfer's name is their hex text */
@@ -80,10 +82,19 @@ static inline struct hf_id hf_strip_id(const struct hf_strip *strip, uint32_t k)
 /* At most so many bytes in a commit's record. */
 uint64_t hf_strip_size_bound(const struct hf_strip *strip);
 
-/* Entries of the account that the strip writes. */
-uint32_t hf_strip_entries(const struct hf_strip *strip, const struct hf_id *account);
+/* The events of an account's entries in a commit, by version. */
+struct hf_strip_entries {
+    uint64_t first;                       /* version of the first… */
+    uint32_t count;                       /* …of so many */
+    const struct hf_event *const *events; /* in the strip's arena */
+};
 
-/* The one of this version: number of its transfer in the strip, and position of the entry before it. false: none has it. */
+/* Those from version `first` to `last` that the strip has. Costs a walk over the columns, however many there are. false: memory
+ * is short. */
+bool hf_strip_entries(const struct hf_commit *commit, const struct hf_id *account, uint64_t first,
+                      uint64_t last, struct hf_strip_entries *entries) HF_WARN_UNUSED;
+
+/* The account's entry of this version: number of its transfer in the strip, and position of the entry before it. false: none has it. */
 bool hf_strip_find_entry(const struct hf_commit *commit, const struct hf_id *account,
                          uint64_t version, uint32_t *number, uint64_t *previous) HF_WARN_UNUSED;
 

@@ -5,6 +5,10 @@
 #include "core/codec_priv.h"
 #include "core/strip.h"
 
+void hf_code_strip_account(struct hf_codec *codec, struct hf_strip_account *account,
+                           uint32_t asset_count);
+/* Steps over the accounts, which stay as they are stored; false: the codec tells what was wrong. */
+bool hf_strip_find_accounts(struct hf_codec *codec, struct hf_strip *strip);
 /* Appends the commit's strip. */
 void hf_code_strip(struct hf_codec *codec, const struct hf_commit *commit);
 /* Does a strip come next, where otherwise an event would? */

@@ -236,8 +236,8 @@ static struct hf_commit *decode(struct hf_view *view, uint64_t position,
     size_t payload_bytes = hf_get_u32(frame->data + 4);
     HF_CHECK(frame->size_bytes == 8 + record_bytes + payload_bytes);
     enum hf_err err =
-        hf_commit_decode_compact(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
-                                 payload_bytes, &view->arena, commit, NULL);
+        hf_commit_glance(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
+                         payload_bytes, &view->arena, commit, NULL);
     if (err == HF_ERR_NO_MEMORY) {
         view->short_memory = true;
         return NULL;

@@ -200,9 +200,9 @@ static enum hf_err decode_frame(const struct hf_shared_bytes *frame, struct hf_a
 {
     size_t record = hf_get_u32(frame->data);
     const uint8_t *payload = frame->data + HF_COMMIT_FRAME_BYTES + record;
-    return hf_commit_decode_compact(frame->data + HF_COMMIT_FRAME_BYTES, record, payload,
-                                    frame->size_bytes - HF_COMMIT_FRAME_BYTES - record, arena,
-                                    commit, error);
+    return hf_commit_glance(frame->data + HF_COMMIT_FRAME_BYTES, record, payload,
+                            frame->size_bytes - HF_COMMIT_FRAME_BYTES - record, arena, commit,
+                            error);
 }
 
 /* The commits of a run of entries, each found through the one before it, while *left_bytes last. */

@@ -20,6 +20,8 @@
 #define EARLIER_IDS    4000u
 #define START_US       1700000000000000ull
 #define HEX_ACCOUNT(i) ((i) % 3 != 0)
+#define LONG_ACCOUNT   9u
+#define NAME_BYTES     (HF_NAME_BYTES_MAX + 1)
 
 struct pair {
     struct core_rig quick;   /* decides strips */
@@ -42,18 +44,20 @@ static bool chance(struct pair *pair, uint32_t percent)
     return below(pair, 100) < percent;
 }
 
-static void account_name(uint32_t i, char text[64])
+static void account_name(uint32_t i, char text[NAME_BYTES])
 {
     if (HEX_ACCOUNT(i)) {
-        (void)snprintf(text, 64, "00000000-0000-4000-8000-%012x", i + 1);
+        (void)snprintf(text, NAME_BYTES, "00000000-0000-4000-8000-%012x", i + 1);
     } else {
-        (void)snprintf(text, 64, "users:%u", i);
+        /* The longest name takes a length of two bytes. */
+        int wide = i == LONG_ACCOUNT ? HF_NAME_BYTES_MAX - 6 : 0;
+        (void)snprintf(text, NAME_BYTES, "users:%0*u", wide, i);
     }
 }
 
 static struct hf_id account_id(uint32_t i)
 {
-    char text[64];
+    char text[NAME_BYTES];
     struct hf_name name;
     struct hf_arena arena;
     hf_arena_init(&arena);
@@ -83,7 +87,7 @@ static void ask_both(struct pair *pair, const char *text, int status)
 /* World, people with floors, a ceiling, another asset, one frozen, one closed. */
 static void open_accounts(struct pair *pair)
 {
-    char name[64], json[512];
+    char name[NAME_BYTES], json[512];
     for (uint32_t i = 0; i < OPENED; i++) {
         account_name(i, name);
         const char *limits = i == 0   ? ",\"floor\":null"
@@ -227,7 +231,7 @@ static void compare_read(struct pair *pair, const char *text)
 
 static void compare_reads(struct pair *pair)
 {
-    char name[64], text[160];
+    char name[NAME_BYTES], text[NAME_BYTES + 64];
     for (uint32_t i = 0; i < OPENED; i++) {
         account_name(i, name);
         (void)snprintf(text, sizeof(text), "get entries %s %u %u", name, below(pair, 40),
@@ -247,7 +251,7 @@ static void compare_reads(struct pair *pair)
 /* Reversals, holds and JSON repetitions find what strips have made. */
 static void act_on_strips(struct pair *pair)
 {
-    char hex[HF_UUID_TEXT_BYTES], json[512], from[64], to[64];
+    char hex[HF_UUID_TEXT_BYTES], json[768], from[NAME_BYTES], to[NAME_BYTES];
     hf_name_hex(&pair->ids[below(pair, pair->id_count)], hex);
     (void)snprintf(json, sizeof(json),
                    "{\"do\":[{\"op\":\"reverse\",\"transfer\":\"%.*s\",\"id\":\"r%llu\"}]}",
