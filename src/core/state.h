@@ -71,7 +71,7 @@ struct hf_state {
     struct hf_account *
         *strip_accounts; /* owned; strip_apply.c: the accounts of the strip under way */
     size_t strip_capacity;
-    bool only_stored; /* hf_state_only_store was called */
+    bool only_stored;       /* hf_state_only_store was called */
     uint64_t account_bytes; /* of memory: accounts with their names… */
     uint64_t named_bytes;   /* …streams and documents */
 };
