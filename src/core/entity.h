@@ -68,24 +68,25 @@ static inline hf_i128 hf_totals_incoming(const struct hf_totals *t)
     return (hf_i128)(t->credits_posted + t->credits_pending) - (hf_i128)t->debits_posted;
 }
 
+/* What deciding looks at comes first: it lies in three cache lines (core/account_pool.h). */
 struct hf_account {
     struct hf_name name;
-    struct hf_asset asset;
     enum hf_account_state state;
     bool has_floor;   /* false: none */
     bool has_ceiling; /* false: none */
-    bool hex_name;   /* name.text is the hex form of name.id: told by what the state stores alone */
+    bool hex_name; /* name.text is the hex form of name.id: told by what the state stores alone */
+    uint32_t mark; /* scratch of whoever works on a strip: where its list has this account. Checked
+                        against the list, never stored */
+    uint64_t version;       /* entries written */
+    uint64_t last_position; /* commit of the last entry; 0 = none */
+    struct hf_totals totals;
     hf_i128 floor;   /* least available that a debit may leave */
     hf_i128 ceiling; /* most posted + incoming that a credit may leave */
-    struct hf_totals totals;
-    uint64_t version;         /* entries written */
+    struct hf_asset asset;
+    uint64_t modified_at_us;  /* time of the last entry, or of opening */
     uint64_t opened_position; /* commit that opened it */
     uint64_t opened_at_us;
-    uint64_t modified_at_us;    /* time of the last entry, or of opening */
-    uint64_t last_position;     /* commit of the last entry; 0 = none */
     uint64_t metadata_position; /* commit whose payload is the metadata; 0 = none */
-    uint32_t
-        mark; /* scratch of whoever works on a strip: where its list has this account. Checked against the list, never stored */
 };
 
 struct hf_hold {

@@ -35,7 +35,8 @@ void hf_state_only_store(struct hf_state *state)
 
 void hf_state_release(struct hf_state *state)
 {
-    release_table(&state->accounts);
+    hf_table_release(&state->accounts);
+    hf_account_pool_release(&state->account_pool);
     release_table(&state->holds);
     release_table(&state->streams);
     release_table(&state->documents);
@@ -275,8 +276,8 @@ struct hf_state_bytes hf_state_bytes(const struct hf_state *state)
     uint64_t other_nodes = names * node - account_nodes;
     const struct hf_recent *recent = &state->recent;
     return (struct hf_state_bytes){
-        .accounts = state->account_bytes - account_nodes + hf_table_bytes(&state->accounts) +
-                    hf_table_bytes(&state->assets.places) +
+        .accounts = hf_account_pool_bytes(&state->account_pool) - account_nodes +
+                    hf_table_bytes(&state->accounts) + hf_table_bytes(&state->assets.places) +
                     state->assets.capacity * sizeof(*state->assets.items),
         .names = names * node,
         .things = state->named_bytes - other_nodes + hf_table_bytes(&state->streams) +

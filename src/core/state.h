@@ -21,6 +21,7 @@
 
 #include "base/buffer.h"
 #include "base/limits.h"
+#include "core/account_pool.h"
 #include "core/alert.h"
 #include "core/asset_sums.h"
 #include "core/commit.h"
@@ -50,13 +51,14 @@ struct hf_state {
     uint64_t feature_level;         /* highest recorded */
     uint64_t checkpoint_position;   /* newest recorded checkpoint; 0 = none */
     struct hf_hash checkpoint_hash; /* of its canonical state */
-    struct hf_table accounts;       /* struct hf_account, owned */
-    struct hf_table holds;          /* struct hf_hold, open ones, owned */
-    struct hf_table streams;        /* struct hf_stream, owned */
-    struct hf_table documents;      /* struct hf_document, owned */
-    struct hf_table leases;         /* struct hf_lease, held ones, owned */
-    struct hf_names account_names;  /* in byte order; the nodes lie behind the things… */
-    struct hf_names stream_names;   /* …in their memory (state_new.c) */
+    struct hf_account_pool account_pool;
+    struct hf_table accounts;      /* struct hf_account, which the pool owns */
+    struct hf_table holds;         /* struct hf_hold, open ones, owned */
+    struct hf_table streams;       /* struct hf_stream, owned */
+    struct hf_table documents;     /* struct hf_document, owned */
+    struct hf_table leases;        /* struct hf_lease, held ones, owned */
+    struct hf_names account_names; /* in byte order; the nodes lie behind the things… */
+    struct hf_names stream_names;  /* …in their memory (state_new.c) */
     struct hf_names document_names;
     struct hf_assets assets; /* sums over all accounts */
     struct hf_queue queue;   /* delayed messages, subscriptions */
@@ -71,9 +73,8 @@ struct hf_state {
     struct hf_account *
         *strip_accounts; /* owned; strip_apply.c: the accounts of the strip under way */
     size_t strip_capacity;
-    bool only_stored;       /* hf_state_only_store was called */
-    uint64_t account_bytes; /* of memory: accounts with their names… */
-    uint64_t named_bytes;   /* …streams and documents */
+    bool only_stored;     /* hf_state_only_store was called */
+    uint64_t named_bytes; /* of memory: streams and documents with their names */
 };
 
 void hf_state_init(struct hf_state *state, uint64_t seed);

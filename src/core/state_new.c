@@ -1,13 +1,12 @@
 /* Things on the heap, each in one allocation: the struct, its node in the ordered names if it has one, its
- * texts. */
+ * texts. Accounts are in a pool (core/account_pool.h). */
 #include "base/alloc.h"
 #include "base/check.h"
 #include "core/state_priv.h"
 
 #define NODE_BYTES sizeof(struct hf_names_node)
 
-_Static_assert(sizeof(struct hf_account) % _Alignof(struct hf_names_node) == 0 &&
-                   sizeof(struct hf_stream) % _Alignof(struct hf_names_node) == 0 &&
+_Static_assert(sizeof(struct hf_stream) % _Alignof(struct hf_names_node) == 0 &&
                    sizeof(struct hf_document) % _Alignof(struct hf_names_node) == 0,
                "a node may stand right behind them");
 
@@ -39,18 +38,6 @@ static void *copy_with_texts(const void *from, size_t size, size_t node_size,
         memcpy(copy + text_offsets[i], &text, sizeof(text));
     }
     return copy;
-}
-
-struct hf_account *hf_account_new(const struct hf_account *from)
-{
-    static const size_t texts[] = {offsetof(struct hf_account, name.text)};
-    struct hf_account *account =
-        copy_with_texts(from, sizeof(*from), NODE_BYTES, texts, HF_ARRAY_COUNT(texts));
-    if (account != NULL) {
-        account->hex_name = account->name.text.len == HF_UUID_TEXT_BYTES &&
-                            hf_name_is_hex_of(account->name.text, &account->name.id);
-    }
-    return account;
 }
 
 struct hf_hold *hf_hold_new(const struct hf_hold *from)
@@ -113,11 +100,8 @@ static struct named named_of(struct hf_state *state, enum hf_kind kind)
 
 void hf_state_count_thing(struct hf_state *state, enum hf_kind kind, const void *thing)
 {
-    uint64_t bytes = hf_alloc_block_bytes(thing);
-    if (kind == HF_KIND_ACCOUNT) {
-        state->account_bytes += bytes;
-    } else {
-        state->named_bytes += bytes;
+    if (kind != HF_KIND_ACCOUNT) {
+        state->named_bytes += hf_alloc_block_bytes(thing);
     }
 }
 

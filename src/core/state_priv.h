@@ -41,14 +41,13 @@ void hf_state_push_due(struct hf_state *state, enum hf_kind kind, const struct h
 void hf_due_compact(struct hf_state *state); /* drops outdated entries if they are the most */
 
 /* A copy of a thing with its texts behind it, in one allocation; NULL if memory is short. */
-struct hf_account *hf_account_new(const struct hf_account *from) HF_WARN_UNUSED;
 struct hf_hold *hf_hold_new(const struct hf_hold *from) HF_WARN_UNUSED;
 struct hf_stream *hf_stream_new(const struct hf_stream *from) HF_WARN_UNUSED;
 struct hf_document *hf_document_new(const struct hf_document *from) HF_WARN_UNUSED;
 struct hf_lease *hf_lease_new(const struct hf_lease *from) HF_WARN_UNUSED;
 struct hf_delayed *hf_delayed_new(const struct hf_delayed *from) HF_WARN_UNUSED;
 
-/* An account, stream or document is the state's now: its memory counts. */
+/* A stream or document is the state's now: its memory counts. An account's is the pool's. */
 void hf_state_count_thing(struct hf_state *state, enum hf_kind kind, const void *thing);
 /* An account, stream or document just made, into its table and ordered names (an account into its asset's sums,
  * too). Room is reserved. false: its text is there under another id, which is damage; the state is then

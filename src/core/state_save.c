@@ -70,7 +70,7 @@ static const struct hf_table *table_of(const struct hf_state *state, enum stage 
 {
     const struct hf_table *tables[] = {&state->accounts, &state->holds, &state->streams,
                                        &state->documents, &state->leases};
-    return tables[stage];
+    return stage == STAGE_DELAYED ? &state->queue.delayed : tables[stage];
 }
 
 static void code_delayed(struct hf_codec *codec, struct hf_delayed *delayed)
@@ -172,21 +172,67 @@ static int compare_delayed(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-static bool save_table(struct hf_saving *saving, const struct hf_table *table, enum stage stage)
+/* Those of a table, in any order. */
+static void collect_table(const struct hf_table *table, void **things)
 {
-    void **things = hf_malloc(table->count * sizeof(*things));
+    size_t at = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        things[i] = hf_table_next(table, &at);
+    }
+}
+
+/* Those that came out of a checkpoint are in order, others follow them. */
+static void collect_accounts(const struct hf_state *state, void **things)
+{
+    struct hf_account_walk walk = hf_account_pool_walk(&state->account_pool);
+    HF_CHECK(state->account_pool.count == state->accounts.count);
+    for (size_t i = 0; i < state->accounts.count; i++) {
+        things[i] = hf_account_pool_next(&walk);
+    }
+}
+
+/* Sorts what follows things in order, and merges it with them. false: memory is short. */
+static bool sort_things(void **things, size_t count, int (*compare)(const void *, const void *))
+{
+    size_t ordered = count == 0 ? 0 : 1;
+    while (ordered < count && compare(&things[ordered - 1], &things[ordered]) < 0) {
+        ordered++;
+    }
+    size_t left = count - ordered;
+    if (left == 0) {
+        return true;
+    }
+    void **others = hf_malloc(left * sizeof(*others));
+    if (others == NULL) {
+        return false;
+    }
+    memcpy(others, things + ordered, left * sizeof(*others));
+    qsort(others, left, sizeof(*others), compare);
+    for (size_t to = count; left > 0; to--) {
+        bool is_ordered = ordered > 0 && compare(&things[ordered - 1], &others[left - 1]) > 0;
+        things[to - 1] = is_ordered ? things[--ordered] : others[--left];
+    }
+    hf_free(others);
+    return true;
+}
+
+static bool save_table(struct hf_saving *saving, const struct hf_state *state, enum stage stage)
+{
+    const struct hf_table *table = table_of(state, stage);
+    size_t count = table->count;
+    void **things = hf_malloc(count * sizeof(*things));
     if (things == NULL) {
         return false;
     }
-    size_t at = 0;
-    size_t count = 0;
-    void *thing;
-    while ((thing = hf_table_next(table, &at)) != NULL) {
-        things[count++] = thing;
+    if (stage == STAGE_ACCOUNTS) {
+        collect_accounts(state, things);
+    } else {
+        collect_table(table, things);
     }
-    HF_CHECK(count == table->count);
-    qsort(things, count, sizeof(*things),
-          stage == STAGE_DELAYED ? compare_delayed : compare_things);
+    if (!sort_things(things, count, stage == STAGE_DELAYED ? compare_delayed : compare_things)) {
+        hf_free(things);
+        return false;
+    }
     uint8_t head[8];
     hf_put_u64(head, count);
     bool ok = saving->sink(saving->context, head, sizeof(head));
@@ -204,7 +250,7 @@ static bool save_table(struct hf_saving *saving, const struct hf_table *table, e
 static bool save_queue(struct hf_saving *saving, const struct hf_state *state)
 {
     uint8_t head[8];
-    bool ok = save_table(saving, &state->queue.delayed, STAGE_DELAYED);
+    bool ok = save_table(saving, state, STAGE_DELAYED);
     hf_put_u64(head, hf_subscription_records(state));
     return ok && saving->sink(saving->context, head, sizeof(head)) &&
            hf_subscription_save(state, saving);
@@ -240,7 +286,7 @@ bool hf_state_save(const struct hf_state *state, hf_state_sink sink, void *conte
     uint32_t sections = sections_of(state);
     bool ok = true;
     for (enum stage stage = STAGE_ACCOUNTS; ok && stage < STAGE_NUMBERS; stage++) {
-        ok = save_table(&saving, table_of(state, stage), stage);
+        ok = save_table(&saving, state, stage);
     }
     if (ok) {
         struct hf_codec codec = hf_saving_begin(&saving);
@@ -299,7 +345,11 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
     }
     struct hf_due due = {0};
     if (stage == STAGE_ACCOUNTS) {
-        stored = hf_account_new(thing);
+        const struct hf_account *account = thing;
+        hf_account_pool_begin(&state->account_pool);
+        stored = hf_account_pool_reserve(&state->account_pool, &account->name)
+                     ? hf_account_pool_put(&state->account_pool, account)
+                     : NULL;
     } else if (stage == STAGE_HOLDS) {
         const struct hf_hold *hold = thing;
         stored = hf_hold_new(hold);
