@@ -8,6 +8,7 @@
 #define KEY_BYTES    24u /* of an id and a sub, big-endian: they compare like the key */
 #define PREFIX_BYTES 7u
 #define KINDS        256u
+#define FEW          64u /* are sorted by comparing */
 
 struct sorting {
     const struct hf_index_table *table;
@@ -48,6 +49,13 @@ static size_t zero_bytes(const uint64_t words[3])
     return KEY_BYTES;
 }
 
+/* How many leading bytes to leave out if the first that differ are these. */
+static size_t skip_of(const uint64_t different[3])
+{
+    size_t skip = zero_bytes(different);
+    return skip > KEY_BYTES - PREFIX_BYTES ? KEY_BYTES - PREFIX_BYTES : skip;
+}
+
 /* Ids that ascend have the first bytes in common for a while: those say nothing. */
 static void find_skips(struct sorting *sorting)
 {
@@ -69,16 +77,14 @@ static void find_skips(struct sorting *sorting)
         }
     }
     for (size_t kind = 0; kind < KINDS; kind++) {
-        size_t skip = zero_bytes(different[kind]);
-        sorting->skip[kind] = skip > KEY_BYTES - PREFIX_BYTES ? KEY_BYTES - PREFIX_BYTES : skip;
+        sorting->skip[kind] = skip_of(different[kind]);
     }
 }
 
-static uint64_t prefix_of(const struct sorting *sorting, const struct hf_index_key *key)
+static uint64_t prefix_of(const struct hf_index_key *key, size_t skip)
 {
     uint64_t words[3];
     key_words(key, words);
-    size_t skip = sorting->skip[key->kind];
     size_t word = skip / 8;
     unsigned bits = (unsigned)(skip % 8) * 8;
     uint64_t bytes = words[word] << bits;
@@ -137,8 +143,39 @@ static bool same_key(const struct hf_index_table *table, const struct hf_index_s
                                                         &hf_index_table_at(table, b->number)->key);
 }
 
-/* Those of one prefix by their whole keys. */
-static void sort_equal_prefixes(struct hf_index_sorted *sorted, size_t count)
+static void sort_equal_prefixes(const struct hf_index_table *table, struct hf_index_sorted *sorted,
+                                struct hf_index_sorted *scratch, size_t count);
+
+/* Those of one prefix, by the next bytes in which they differ. */
+static void sort_many(const struct hf_index_table *table, struct hf_index_sorted *group,
+                      struct hf_index_sorted *scratch, size_t count)
+{
+    uint64_t first[3];
+    uint64_t different[3] = {0};
+    key_words(&hf_index_table_at(table, group[0].number)->key, first);
+    for (size_t i = 1; i < count; i++) {
+        uint64_t words[3];
+        key_words(&hf_index_table_at(table, group[i].number)->key, words);
+        for (size_t word = 0; word < 3; word++) {
+            different[word] |= words[word] ^ first[word];
+        }
+    }
+    if (zero_bytes(different) == KEY_BYTES) {
+        return; /* one key, in the order of its puts */
+    }
+    size_t skip = skip_of(different);
+    for (size_t i = 0; i < count; i++) {
+        group[i].prefix = prefix_of(&hf_index_table_at(table, group[i].number)->key, skip);
+    }
+    if (sort_prefixes(group, scratch, count) == scratch) {
+        memcpy(group, scratch, count * sizeof(*group));
+    }
+    sort_equal_prefixes(table, group, scratch, count);
+}
+
+/* Those of one prefix by their whole keys. At most as deep as a key has bytes. */
+static void sort_equal_prefixes(const struct hf_index_table *table, struct hf_index_sorted *sorted,
+                                struct hf_index_sorted *scratch, size_t count)
 {
     for (size_t first = 0; first < count;) {
         size_t end = first + 1;
@@ -146,7 +183,9 @@ static void sort_equal_prefixes(struct hf_index_sorted *sorted, size_t count)
         for (; end < count && sorted[end].prefix == sorted[first].prefix; end++) {
             in_order = in_order && compare(&sorted[end - 1], &sorted[end]) < 0;
         }
-        if (!in_order) {
+        if (!in_order && end - first > FEW) {
+            sort_many(table, sorted + first, scratch + first, end - first);
+        } else if (!in_order) {
             qsort(sorted + first, end - first, sizeof(*sorted), compare);
         }
         first = end;
@@ -164,12 +203,13 @@ struct hf_index_sorted *hf_index_sort(const struct hf_index_table *table, size_t
     size_t at = 0;
     const struct hf_index_slot *slot;
     while ((slot = hf_index_table_next(table, &at)) != NULL) {
-        memory[at - 1] =
-            (struct hf_index_sorted){prefix_of(&sorting, &slot->key), (uint32_t)(at - 1)};
+        memory[at - 1] = (struct hf_index_sorted){
+            prefix_of(&slot->key, sorting.skip[slot->key.kind]), (uint32_t)(at - 1)};
     }
     struct hf_index_sorted *sorted = sort_prefixes(memory, memory + table->count, table->count);
     sorted_table = table;
-    sort_equal_prefixes(sorted, table->count);
+    sort_equal_prefixes(table, sorted, sorted == memory ? memory + table->count : memory,
+                        table->count);
     *count = 0;
     for (size_t i = 0; i < table->count;
          i++) { /* forwards, from either half: never onto what is still to come */

@@ -11,6 +11,7 @@ enum shape {
     FEW,     /* few different keys, put again and again */
     LATE,    /* they differ in the last byte of id, or in sub, alone */
     SHUFFLE, /* as ASCEND, in another order */
+    WRITERS, /* some ids of others, and many that agree for long behind the byte in which the writers differ */
 };
 
 static uint64_t random_state;
@@ -41,6 +42,11 @@ static struct hf_index_key key_of(enum shape shape, uint64_t i)
         high = 7;
         low = next_random() % 4;
         key.sub = next_random() % 4 == 0 ? UINT64_MAX : next_random() % 300;
+        break;
+    case WRITERS:
+        high = next_random() % 3 << 56 | (uint64_t)(next_random() % 5 == 0 ? 9 : 0);
+        low = next_random() % 2000 << 8 | next_random() % 2;
+        key.sub = next_random() % 2;
         break;
     case ASCEND:
     case SHUFFLE:
@@ -108,7 +114,7 @@ static void sorts_what_was_put_last(void **state)
 {
     (void)state;
     random_state = 17;
-    for (enum shape shape = ANY; shape <= SHUFFLE; shape++) {
+    for (enum shape shape = ANY; shape <= WRITERS; shape++) {
         for (uint32_t count = 0; count < 40; count++) {
             check(shape, count);
         }
