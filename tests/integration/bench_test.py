@@ -6,9 +6,11 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -65,6 +67,61 @@ def open_loop(tap, port):
     tap.result(code == 0 and got.get("open_loop") is True and 380 <= got["requests"] <= 401, "so many requests as were due", got)
 
 
+class Impatient:
+    """Passes bytes on to a server, and closes a connection over which nothing came for so many seconds."""
+
+    def __init__(self, port, seconds):
+        self.target, self.seconds = port, seconds
+        self.closed = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near = self.listener.accept()[0]
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.target))
+            near.settimeout(self.seconds)
+            threading.Thread(target=self.forward, args=(near, far), daemon=True).start()
+            threading.Thread(target=self.backward, args=(far, near), daemon=True).start()
+
+    def forward(self, near, far):
+        try:
+            while data := near.recv(65536):
+                far.sendall(data)
+        except socket.timeout:
+            self.closed += 1
+        except OSError:
+            pass
+        for end in (near, far):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    @staticmethod
+    def backward(far, near):
+        try:
+            while data := far.recv(65536):
+                near.sendall(data)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+def long_load(tap, port):
+    """A load that lasts longer than a server keeps an idle connection."""
+    proxy = Impatient(port, 1)
+    code, out, err = bench(proxy.port, "--json", "--workload=single", "--seconds=4", "--accounts=20", "--connections=2")
+    tap.result(code == 0 and json.loads(out)["totals_equal"] is True, "totals are told behind a load of some length", out + err)
+    proxy.close()
+
+
 def refused(tap, port):
     """Accounts that spend more than they have are told as refused, and the totals are still equal."""
     json_request(port, "PATCH", "/v1/accounts/62656e63-6800-0000-0000-000000000000", {"floor": "90000000000000000000"},
@@ -104,6 +161,7 @@ def main():
         port = server.port
         workloads(tap, port)
         open_loop(tap, port)
+        long_load(tap, port)
         refused(tap, port)
         told(tap, port, work)
         tap.result(server.stop() == 0, "a clean stop")
