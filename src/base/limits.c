@@ -17,6 +17,7 @@ struct hf_limits hf_limits_default(void)
         .queue_lines_max = 4000000,
         .checkpoint_every_bytes = 256u << 20,
         .checkpoint_every_records = 1000000,
+        .checkpoint_records_max = 8000000,
         .segment_bytes_first = 16u << 20,
         .segment_bytes_max = 128u << 20,
         .key_retention_us = 7ull * 86400 * 1000000,

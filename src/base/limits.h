@@ -58,6 +58,7 @@ struct hf_limits {
     /* Between checkpoints; a large state waits for more (node/checkpoint.c). */
     uint64_t checkpoint_every_bytes;   /* of log */
     uint64_t checkpoint_every_records; /* recent index records */
+    uint64_t checkpoint_records_max;   /* of a large state, too: 60 bytes of RAM each, twice while one is made */
     uint64_t segment_bytes_first;      /* size of the first log segment */
     uint64_t segment_bytes_max;        /* sizes double up to this */
     uint64_t key_retention_us;         /* log time that an idempotency key is kept */

@@ -36,7 +36,6 @@ static enum hf_err load_from(struct storing *s)
 
 #define LOG_BYTES_PER_STORED_BYTE 4u /* a stored byte costs about as much as a replayed one */
 #define STORED_BYTES_PER_RECORD   32u
-#define RECORDS_MAX               8000000u /* of RAM: 60 bytes each, twice while a checkpoint is made */
 #define LOOK_AHEAD                16u /* records that are asked for early: they lie in the order of the log */
 
 static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
@@ -224,7 +223,8 @@ static bool is_due(const struct hf_node *node)
                                 node->stored_bytes * LOG_BYTES_PER_STORED_BYTE);
     uint64_t records =
         hf_max_u64(node->limits.checkpoint_every_records,
-                   hf_min_u64(node->stored_bytes / STORED_BYTES_PER_RECORD, RECORDS_MAX));
+                   hf_min_u64(node->stored_bytes / STORED_BYTES_PER_RECORD,
+                              node->limits.checkpoint_records_max));
     return node->checkpoint.wanted ||
            (node->checkpoints && (node->log_bytes_since_checkpoint >= bytes ||
                                   node->state.recent.current.count >= records));

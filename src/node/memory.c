@@ -50,8 +50,9 @@ void hf_memory_shape(struct hf_limits *limits, uint64_t max_bytes)
     limits->run_ahead_bytes_max =
         hf_min_u64(limits->run_ahead_bytes_max, hf_max_u64(max_bytes / 32, HF_COMMIT_BYTES_MAX));
     limits->queue_lines_max = hf_min_u64(limits->queue_lines_max, max_bytes / 1024);
-    limits->checkpoint_every_records =
-        hf_min_u64(limits->checkpoint_every_records, max_bytes / 6 / INDEX_RECORD_BYTES);
+    uint64_t records = max_bytes / 6 / INDEX_RECORD_BYTES;
+    limits->checkpoint_every_records = hf_min_u64(limits->checkpoint_every_records, records);
+    limits->checkpoint_records_max = hf_min_u64(limits->checkpoint_records_max, records);
 }
 
 /* ---- what is refused ---- */

@@ -51,6 +51,7 @@ static struct hf_limits small_limits(struct run *run)
     limits.expiries_per_batch_max = (uint32_t)choose(run, expiries, HF_ARRAY_COUNT(expiries));
     limits.checkpoint_every_bytes = hf_sim_random_between(&run->random, 40000, 400000);
     limits.checkpoint_every_records = choose(run, records, HF_ARRAY_COUNT(records));
+    limits.checkpoint_records_max = 2 * limits.checkpoint_every_records;
     limits.segment_bytes_first = 64u << 10;
     limits.segment_bytes_max = 64u << (10 + hf_sim_random_below(&run->random, 3));
     limits.key_retention_us = choose(run, retention_us, HF_ARRAY_COUNT(retention_us));

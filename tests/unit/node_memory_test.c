@@ -101,6 +101,9 @@ static void limits_get_shares_and_are_never_raised(void **state)
     hf_memory_shape(&limits, HF_MEMORY_MAX_LEAST);
     assert_true(limits.recent_bytes_max <= HF_MEMORY_MAX_LEAST / 16);
     assert_true(limits.checkpoint_every_records < whole.checkpoint_every_records);
+    /* A large state waits for more records, but not for more than there is memory for. */
+    assert_true(limits.checkpoint_records_max >= limits.checkpoint_every_records);
+    assert_true(limits.checkpoint_records_max * 60 < HF_MEMORY_MAX_LEAST / 4);
     assert_true(limits.queue_bytes_max >= HF_COMMIT_BYTES_MAX); /* one request has room */
     assert_true(limits.queue_commands_max > 0 && limits.queue_lines_max > 0);
 }
