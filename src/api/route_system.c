@@ -3,6 +3,7 @@
 
 #include "api/door_priv.h"
 #include "api/json_write.h"
+#include "api/log_json.h"
 #include "api/openapi.h"
 #include "api/queue_body.h"
 
@@ -219,14 +220,6 @@ static void put_disk(struct hf_call *call, struct hf_json_writer *w)
     hf_json_end_object(w);
 }
 
-static void put_form(struct hf_json_writer *w, const char *name, uint64_t segments, uint64_t bytes)
-{
-    hf_json_begin_object(w, name);
-    hf_json_put_number(w, "segments", segments);
-    hf_json_put_number(w, "bytes", bytes);
-    hf_json_end_object(w);
-}
-
 /* Where the log's bytes are; null until they were looked at. */
 static void put_log(struct hf_json_writer *w, const struct hf_door_options *options)
 {
@@ -235,11 +228,7 @@ static void put_log(struct hf_json_writer *w, const struct hf_door_options *opti
         hf_json_put_null(w, "log");
         return;
     }
-    hf_json_begin_object(w, "log");
-    put_form(w, "plain", bytes.plain_segments, bytes.plain_bytes);
-    put_form(w, "compressed", bytes.compressed_segments, bytes.compressed_bytes);
-    put_form(w, "archived", bytes.archived_segments, bytes.archived_bytes);
-    hf_json_end_object(w);
+    hf_json_put_log_bytes(w, "log", &bytes);
 }
 
 enum hf_progress hf_route_status(struct hf_call *call)

@@ -1,4 +1,5 @@
 /* holdfast compact DIR: sealed segments of the log compressed and archived by hand, while nobody owns the directory. */
+#include "api/log_json.h"
 #include "base/alloc.h"
 #include "cli/walk.h"
 #include "log/log_keep.h"
@@ -100,30 +101,17 @@ static enum hf_err run(const char *directory, struct compact *compact, struct hf
     return code;
 }
 
-static void put_form(struct hf_json_writer *w, const char *name, uint64_t segments, uint64_t bytes)
-{
-    hf_json_begin_object(w, name);
-    hf_json_put_number(w, "segments", segments);
-    hf_json_put_number(w, "bytes", bytes);
-    hf_json_end_object(w);
-}
-
 static void print_json(const struct compact *compact, struct hf_buffer *out)
 {
     struct hf_json_writer w = hf_json_writer_over(out);
     const struct hf_log_kept *kept = &compact->kept;
-    const struct hf_log_bytes *bytes = &compact->bytes;
     hf_json_begin_object(&w, NULL);
     hf_json_put_number(&w, "compressed", kept->compressed);
     hf_json_put_number(&w, "from_bytes", kept->from_bytes);
     hf_json_put_number(&w, "to_bytes", kept->to_bytes);
     hf_json_put_number(&w, "archived", kept->archived);
     hf_json_put_number(&w, "followed", kept->followed);
-    hf_json_begin_object(&w, "log");
-    put_form(&w, "plain", bytes->plain_segments, bytes->plain_bytes);
-    put_form(&w, "compressed", bytes->compressed_segments, bytes->compressed_bytes);
-    put_form(&w, "archived", bytes->archived_segments, bytes->archived_bytes);
-    hf_json_end_object(&w);
+    hf_json_put_log_bytes(&w, "log", &compact->bytes);
     hf_json_end_object(&w);
 }
 

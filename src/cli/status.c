@@ -1,4 +1,5 @@
 /* holdfast status [DIR]: of a server; or what is in a directory and how it was left, without taking it over. */
+#include "api/log_json.h"
 #include "base/alloc.h"
 #include "base/time_text.h"
 #include "cli/remote.h"
@@ -123,14 +124,6 @@ static void print_text(const struct status *status, struct hf_buffer *out)
         (unsigned long long)disk->all);
 }
 
-static void put_form(struct hf_json_writer *w, const char *name, uint64_t segments, uint64_t bytes)
-{
-    hf_json_begin_object(w, name);
-    hf_json_put_number(w, "segments", segments);
-    hf_json_put_number(w, "bytes", bytes);
-    hf_json_end_object(w);
-}
-
 static void print_json(const struct status *status, struct hf_buffer *out)
 {
     struct hf_json_writer w = hf_json_writer_over(out);
@@ -149,11 +142,7 @@ static void print_json(const struct status *status, struct hf_buffer *out)
     hf_cli_put_hash(&w, "hash", &status->head.hash);
     hf_json_put_number(&w, "checkpoint_stored", status->checkpoint_file);
     hf_json_put_number(&w, "checkpoint_recorded", status->checkpoint_position);
-    hf_json_begin_object(&w, "log");
-    put_form(&w, "plain", status->bytes.plain_segments, status->bytes.plain_bytes);
-    put_form(&w, "compressed", status->bytes.compressed_segments, status->bytes.compressed_bytes);
-    put_form(&w, "archived", status->bytes.archived_segments, status->bytes.archived_bytes);
-    hf_json_end_object(&w);
+    hf_json_put_log_bytes(&w, "log", &status->bytes);
     hf_json_begin_object(&w, "disk");
     hf_json_put_number(&w, "log_bytes", status->disk.log);
     hf_json_put_number(&w, "index_bytes", status->disk.index);
