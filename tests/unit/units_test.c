@@ -248,14 +248,97 @@ static void test_many_commits_at_once(void **state)
     told(rig, SINGLES - 1, HF_ERR_OK, HF_OUTCOME_REPLAYED);
 }
 
+/* ---- lines ---- */
+
+/* A line: `amount` between accounts by their names. */
+static struct hf_op *add_line(struct rig *rig, const char *id, const char *from, const char *to,
+                              uint64_t amount)
+{
+    struct hf_malformed malformed;
+    rig->command.packed = false;
+    struct hf_op *op = hf_command_new_op(&rig->command, &malformed);
+    assert_non_null(op);
+    op->type = HF_OP_TRANSFER;
+    op->has_id = true;
+    op->id = bits(rig, id, true);
+    assert_true(hf_name_make(hf_str_from(from), &rig->command.arena, &op->subject));
+    assert_true(hf_name_make(hf_str_from(to), &rig->command.arena, &op->to));
+    assert_true(hf_asset_parse(HF_STR("USD/2"), &op->asset));
+    op->has_amount = true;
+    op->amount = amount;
+    return op;
+}
+
+/* A name whose bits are those of the account and whose text is another. */
+static const char *hex_of(struct rig *rig, const char *account)
+{
+    char *hex = hf_arena_alloc_zero(&rig->command.arena, 1, HF_UUID_TEXT_BYTES + 1);
+    assert_non_null(hex);
+    struct hf_name name = bits(rig, account, false);
+    hf_name_hex(&name.id, hex);
+    return hex;
+}
+
+static void test_plain_lines_are_a_strip(void **state)
+{
+    struct rig *rig = *state;
+    add_line(rig, "x", "a", "b", 5);
+    add_line(rig, "y", "b", "a", 2);
+    send(rig, HF_DECISION_COMMIT);
+    told(rig, 0, HF_ERR_OK, 0);
+    told(rig, 1, HF_ERR_OK, 0);
+    assert_non_null(rig->core.draft.commit.strip);
+}
+
+static void test_line_from_a_name_with_the_same_bits(void **state)
+{
+    struct rig *rig = *state;
+    add_line(rig, "x", "a", "b", 5);
+    add_line(rig, "y", hex_of(rig, "a"), "b", 5);
+    send(rig, HF_DECISION_COMMIT);
+    told(rig, 0, HF_ERR_OK, 0);
+    told(rig, 1, HF_ERR_ID_COLLISION, 0);
+    assert_null(rig->core.draft.commit.strip);
+}
+
+static void test_line_to_a_name_with_the_same_bits(void **state)
+{
+    struct rig *rig = *state;
+    add_line(rig, "x", "a", hex_of(rig, "b"), 5);
+    add_line(rig, "y", "a", "b", 5);
+    send(rig, HF_DECISION_COMMIT);
+    told(rig, 0, HF_ERR_ID_COLLISION, 0);
+    told(rig, 1, HF_ERR_OK, 0);
+    assert_null(rig->core.draft.commit.strip);
+}
+
+/* A line's refusal shows what stands in the way, which a strip does not. */
+static void test_refused_lines_are_no_strip(void **state)
+{
+    struct rig *rig = *state;
+    add_line(rig, "x", "a", "b", 5);
+    add_line(rig, "y", "b", "a", 6);
+    send(rig, HF_DECISION_COMMIT);
+    told(rig, 0, HF_ERR_OK, 0);
+    told(rig, 1, HF_ERR_INSUFFICIENT_FUNDS, 0);
+    assert_null(rig->core.draft.commit.strip);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_id_before_amount),      TEST(test_id_before_amount_in_a_chain),
-        TEST(test_id_of_another_name),    TEST(test_first_known_id_of_a_commit),
-        TEST(test_account_with_metadata), TEST(test_long_chain_in_other_words),
+        TEST(test_id_before_amount),
+        TEST(test_id_before_amount_in_a_chain),
+        TEST(test_id_of_another_name),
+        TEST(test_first_known_id_of_a_commit),
+        TEST(test_account_with_metadata),
+        TEST(test_long_chain_in_other_words),
         TEST(test_many_commits_at_once),
+        TEST(test_plain_lines_are_a_strip),
+        TEST(test_line_from_a_name_with_the_same_bits),
+        TEST(test_line_to_a_name_with_the_same_bits),
+        TEST(test_refused_lines_are_no_strip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
