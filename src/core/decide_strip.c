@@ -80,14 +80,8 @@ static void find_pair(struct strip_draft *s, uint32_t i)
     struct hf_account *to = hf_table_get(accounts, &s->plain[i].to);
     s->pairs[2 * (size_t)i] = from;
     s->pairs[2 * (size_t)i + 1] = to;
-    for (size_t at = 0; at < sizeof(struct hf_account); at += 64) {
-        if (from != NULL) {
-            __builtin_prefetch((const char *)from + at);
-        }
-        if (to != NULL) {
-            __builtin_prefetch((const char *)to + at);
-        }
-    }
+    hf_account_prefetch(from);
+    hf_account_prefetch(to);
 }
 
 static void look_ahead(struct strip_draft *s, uint32_t i)

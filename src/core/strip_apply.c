@@ -8,14 +8,6 @@
 #define PREFETCH_AHEAD 8u
 #define SLOTS_AHEAD    8u /* slots of the table of accounts, before that */
 
-/* What takes part in a transfer: asked for before it is looked at. */
-static void prefetch_account(const struct hf_account *account)
-{
-    __builtin_prefetch(account, 1);
-    __builtin_prefetch((const char *)account + 64, 1);
-    __builtin_prefetch((const char *)account + 128, 1);
-}
-
 bool hf_strip_reserve(struct hf_state *state, const struct hf_strip *strip, size_t *records)
 {
     size_t entries = 2 * (size_t)strip->count / HF_ENTRY_STRIDE + strip->account_count;
@@ -38,16 +30,14 @@ static void find_account(struct hf_state *state, const struct hf_strip *strip, u
 {
     if (strip->found_in == state) {
         state->strip_accounts[i] = strip->found[i];
-        prefetch_account(strip->found[i]);
+        hf_account_prefetch(strip->found[i]);
         return;
     }
     if (i + SLOTS_AHEAD < strip->account_count) {
         hf_table_prefetch(&state->accounts, &strip->accounts[i + SLOTS_AHEAD].name.id);
     }
     state->strip_accounts[i] = hf_state_account(state, &strip->accounts[i].name.id);
-    if (state->strip_accounts[i] != NULL) {
-        prefetch_account(state->strip_accounts[i]);
-    }
+    hf_account_prefetch(state->strip_accounts[i]);
 }
 
 /* A hex text follows from the bits, so it need not be looked at. */
@@ -151,8 +141,8 @@ bool hf_strip_apply(struct hf_applying *a, const struct hf_strip *strip)
             struct hf_index_key ahead = {.kind = HF_INDEX_TRANSFER,
                                          .id = hf_strip_id(strip, k + PREFETCH_AHEAD)};
             hf_index_table_prefetch(&state->recent.current, &ahead);
-            prefetch_account(state->strip_accounts[hf_strip_from(strip, k + PREFETCH_AHEAD)]);
-            prefetch_account(state->strip_accounts[hf_strip_to(strip, k + PREFETCH_AHEAD)]);
+            hf_account_prefetch(state->strip_accounts[hf_strip_from(strip, k + PREFETCH_AHEAD)]);
+            hf_account_prefetch(state->strip_accounts[hf_strip_to(strip, k + PREFETCH_AHEAD)]);
         }
         struct hf_account *from = state->strip_accounts[hf_strip_from(strip, k)];
         struct hf_account *to = state->strip_accounts[hf_strip_to(strip, k)];
