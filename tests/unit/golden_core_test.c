@@ -3,7 +3,7 @@
  *
  * tests/golden/core.txt holds a line a commit (record and payload in hex, the chain's hash behind it) and the
  * SHA-256 of the canonical state at the end; core_queue.txt the same of messages (feature level 2), core_units.txt of commits
- * of units (feature level 4; transfers alone, which are stored as strips, are left out). The test decides the
+ * of units (feature level 4), core_strips.txt of transfers alone, which are stored as columns. The test decides the
  * script anew and compares; and it replays the golden lines alone, as a later version must. GOLDEN_WRITE=1 writes the file
  * (only before a release). core.txt is of versions whose changes of accounts did not tell the asset: it is only replayed, to
  * the same state; core_asset.txt is what the script gives now.
@@ -159,6 +159,45 @@ static const struct step units_script[] = {
     {NULL, "{\"do\":[{\"op\":\"capture\",\"hold\":\"0b000000-0000-0000-0000-000000000014\"}]}"},
 };
 
+static const struct record_spec strip_accounts[] = {
+    {.id = 1, .kind = RECORD_ACCOUNT, .no_floor = true},
+    {.id = 2, .kind = RECORD_ACCOUNT},
+    {.id = 3, .kind = RECORD_ACCOUNT},
+    {.id = 4, .kind = RECORD_ACCOUNT, .asset = "BTC/8", .no_floor = true},
+    {.id = 5, .kind = RECORD_ACCOUNT, .asset = "BTC/8"},
+    {0},
+};
+
+/* Nothing but what each has. */
+static const struct record_spec strip_lean[] = {
+    {TRANSFER, .id = 1, .from = 1, .to = 2, .amount = 1000},
+    {TRANSFER, .id = 2, .from = 2, .to = 3, .amount = 1},
+    {TRANSFER, .id = 3, .from = 1, .to = 2, .amount = 70000},
+    {0},
+};
+
+/* Every column, two assets, and refused ones between them, which stand in front. */
+static const struct record_spec strip_full[] = {
+    {TRANSFER, .id = 10, .from = 3, .to = 2, .amount = 2},
+    {.kind = RECORD_TRANSFER,
+     .id = 11,
+     .from = 4,
+     .to = 5,
+     .asset = "BTC/8",
+     .amount = UINT64_MAX,
+     .code = 7},
+    {TRANSFER, .id = 12, .from = 2, .to = 1, .amount = 500, .effective_us = 1000000},
+    {TRANSFER, .id = 13, .from = 2, .to = 77, .amount = 1},
+    {TRANSFER, .id = 14, .from = 2, .to = 3, .amount = 3, .user_data = 9, .code = UINT32_MAX},
+    {0},
+};
+
+static const struct step strips_script[] = {
+    {.records = strip_accounts},
+    {.records = strip_lean},
+    {.records = strip_full},
+};
+
 struct golden {
     const char *file; /* environment variable with its path */
     const struct step *steps;
@@ -170,6 +209,7 @@ static struct golden goldens[] = {
     {"GOLDEN_QUEUE", queue_script, HF_ARRAY_COUNT(queue_script)},
     {"GOLDEN_CORE_ASSET", script, HF_ARRAY_COUNT(script)},
     {"GOLDEN_UNITS", units_script, HF_ARRAY_COUNT(units_script)},
+    {"GOLDEN_STRIPS", strips_script, HF_ARRAY_COUNT(strips_script)},
 };
 
 struct core {
@@ -446,11 +486,13 @@ static void the_state_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        OF(these_bytes_give_the_state, 0), OF(the_script_gives_these_bytes, 1),
-        OF(these_bytes_give_the_state, 1), OF(the_script_gives_these_bytes, 2),
-        OF(these_bytes_give_the_state, 2), OF(the_state_comes_back, 0),
-        OF(the_state_comes_back, 1),       OF(the_script_gives_these_bytes, 3),
-        OF(these_bytes_give_the_state, 3), OF(the_state_comes_back, 3),
+        OF(these_bytes_give_the_state, 0),   OF(the_script_gives_these_bytes, 1),
+        OF(these_bytes_give_the_state, 1),   OF(the_script_gives_these_bytes, 2),
+        OF(these_bytes_give_the_state, 2),   OF(the_state_comes_back, 0),
+        OF(the_state_comes_back, 1),         OF(the_script_gives_these_bytes, 3),
+        OF(these_bytes_give_the_state, 3),   OF(the_state_comes_back, 3),
+        OF(the_script_gives_these_bytes, 4), OF(these_bytes_give_the_state, 4),
+        OF(the_state_comes_back, 4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
