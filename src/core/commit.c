@@ -163,10 +163,42 @@ static void code_whole_transfer(struct hf_codec *codec, struct hf_transfer *tran
     hf_code_u64(codec, &transfer->posted_at_us, UINT64_MAX, "transfer posted at");
 }
 
+#define CURRENT_EXTRAS                                                                             \
+    0x80u /* beside the kind of a transfer: its user data and code stand behind it */
+
+static bool has_extras(const struct hf_transfer *transfer)
+{
+    static const uint8_t zero[HF_USER_DATA_BYTES];
+    return transfer->code != 0 || memcmp(transfer->user_data, zero, sizeof(zero)) != 0;
+}
+
+static void code_current_transfer(struct hf_codec *codec, struct hf_transfer *transfer, bool extras)
+{
+    code_whole_transfer(codec, transfer);
+    if (extras) {
+        hf_code_bytes(codec, transfer->user_data, sizeof(transfer->user_data), "user data");
+        hf_code_u32(codec, &transfer->code, UINT32_MAX, "code");
+    } else if (!hf_codec_writing(codec)) {
+        memset(transfer->user_data, 0, sizeof(transfer->user_data));
+        transfer->code = 0;
+    }
+    if (has_extras(transfer) != extras) {
+        hf_codec_fail(codec, "current extras");
+    }
+}
+
 static void code_entity(struct hf_codec *codec, struct hf_entity *entity)
 {
-    uint32_t kind = (uint32_t)entity->kind + 1;
-    hf_code_enum_number(codec, &kind, HF_KIND_COUNT, "current kind");
+    bool extras = hf_codec_writing(codec) && entity->kind == HF_KIND_TRANSFER &&
+                  has_extras(&entity->transfer);
+    uint8_t byte = (uint8_t)((unsigned)entity->kind + 1 + (extras ? CURRENT_EXTRAS : 0));
+    hf_code_bytes(codec, &byte, 1, "current kind");
+    extras = (byte & CURRENT_EXTRAS) != 0;
+    unsigned kind = byte & ~CURRENT_EXTRAS;
+    if (kind == 0 || kind > HF_KIND_COUNT || (extras && kind != HF_KIND_TRANSFER + 1)) {
+        hf_codec_fail(codec, "current kind");
+        return;
+    }
     entity->kind = (enum hf_kind)(kind - 1);
     entity->last_change_key = hf_codec_writing(codec) ? entity->last_change_key : HF_STR_NONE;
     switch (entity->kind) {
@@ -176,7 +208,7 @@ static void code_entity(struct hf_codec *codec, struct hf_entity *entity)
         hf_code_account(codec, &entity->account);
         return;
     case HF_KIND_TRANSFER:
-        code_whole_transfer(codec, &entity->transfer);
+        code_current_transfer(codec, &entity->transfer, extras);
         return;
     case HF_KIND_HOLD:
         hf_code_hold(codec, &entity->hold);

@@ -73,9 +73,10 @@ enum hf_event_type {
 /* "holdfast.transfer.posted", "system.…"; a stream event's and a message's own type is the user's. */
 const char *hf_event_wire(enum hf_event_type type);
 
-#define HF_FEATURE_LEVEL                                                                           \
-    4 /* of this binary: 1 at first, 2 topics and subscriptions, 3 sagas and alerts, 4 commits of units */
-#define HF_NO_OPERATION UINT32_MAX /* event of no operation: expiry, system */
+/* Of this binary: 1 at first, 2 topics and subscriptions, 3 sagas and alerts, 4 commits of units, 5 the alert
+ * memory_low and what a packed record said in a refusal's current transfer. */
+#define HF_FEATURE_LEVEL 5
+#define HF_NO_OPERATION  UINT32_MAX /* event of no operation: expiry, system */
 
 /* An account behind a change: its entry. */
 struct hf_side {

@@ -21,6 +21,7 @@
  * ones, R replayed, C chain), or a question as core_rig_ask takes it, with ' for ". */
 struct row {            /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *ask;    /* or NULL */
+    const char *key;    /* of ask, or NULL */
     int status;         /* of the answer to ask */
     const char *part;   /* in it, or NULL */
     const char *absent; /* not in it, or NULL */
@@ -118,7 +119,9 @@ static void ask(struct running *r, const struct row *row, size_t number)
 {
     char text[2048];
     unquote(row->ask, text, sizeof(text));
-    core_rig_ask(&r->rig, &(struct core_rig_ask){.text = text, .now_us = r->now_us}, &r->answer);
+    core_rig_ask(&r->rig,
+                 &(struct core_rig_ask){.text = text, .key = row->key, .now_us = r->now_us},
+                 &r->answer);
     if (r->answer.status != row->status || r->answer.replayed != row->replayed ||
         (row->part != NULL && !is_in(r, row->part)) ||
         (row->absent != NULL && is_in(r, row->absent))) {
@@ -466,6 +469,14 @@ static void what_is_shown(void **state)
         {.wanted = "1+0", .records = {T(7, WORLD, A, 1)}}, /* a reversal shows nothing of it */
         {.ask = DO("{'op':'reverse','transfer':'" ID("02") "','id':'back','amount':'2'}"), .status = 201, .absent = "user_data"},
         {.ask = "get transfer " ID("02"), .status = 200, .part = "'reversed':'2'"},
+        /* What stands in the way is told whole, and again out of the log. */
+        {.ask = DO(MOVE(ID("02"), "2", "3", "6", "")), .key = "k", .status = 409, .part = "'user_data':'a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5','code':4294967295"},
+        {.ask = DO(MOVE(ID("02"), "2", "3", "6", "")), .key = "k", .status = 409, .replayed = true,
+         .part = "'user_data':'a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5','code':4294967295"},
+        {.ask = DO(MOVE(ID("05"), "2", "3", "6", "")), .key = "l", .status = 409, .part = "'user_data':'5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a'"},
+        {.ask = DO(MOVE(ID("05"), "2", "3", "6", "")), .key = "l", .status = 409, .replayed = true, .part = "'user_data':'5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a'"},
+        {.ask = DO(MOVE(ID("03"), "2", "3", "6", "")), .key = "m", .status = 409, .absent = "user_data"},
+        {.ask = DO(MOVE(ID("03"), "2", "3", "6", "")), .key = "m", .status = 409, .replayed = true, .absent = "user_data"},
     };
     RUN(rows);
 }
