@@ -103,13 +103,70 @@ static void gives_back_what_was_hardly_used(void **state)
     assert_true(hf_index_table_reserve(&table, 1000));
     put(&table, 1, 1);
     hf_index_table_clear(&table);
-    assert_int_equal(table.capacity, 0);
+    assert_int_equal(table.places.capacity, 0);
     assert_true(hf_index_table_reserve(&table, 1000));
     for (uint32_t i = 0; i < 1000; i++) {
         put(&table, i, i);
     }
     hf_index_table_clear(&table);
-    assert_true(table.capacity >= 1000 && table.count == 0);
+    assert_true(table.places.capacity >= 1000 && table.count == 0);
+    hf_index_table_release(&table);
+}
+
+/* Behind every growth each key is found, moved or not, and none that was cleared. */
+static void finds_what_has_not_moved_yet(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    static uint64_t positions[COUNT];
+    struct hf_index_table table;
+    hf_index_table_init(&table, 3);
+    bool grown = false;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_true(hf_index_table_reserve(&table, 1));
+        positions[i] = i;
+        put(&table, i, i);
+        if (table.before.capacity > 0) {
+            grown = true;
+            put(&table, i / 3, i); /* known, perhaps not moved */
+            positions[i / 3] = i;
+            assert_holds(&table, positions, i + 1);
+        }
+    }
+    assert_true(grown);
+    assert_true(hf_index_table_reserve(&table, 2 * COUNT)); /* the growth is under way… */
+    assert_true(table.before.capacity > 0);
+    assert_holds(&table, positions, COUNT);
+    assert_true(hf_index_table_reserve(&table, 20 * COUNT)); /* …when it must grow again */
+    assert_holds(&table, positions, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        put(&table, COUNT + i, 1); /* so that it is not given back */
+    }
+    hf_index_table_clear(&table);
+    assert_holds(&table, positions, 0);
+    hf_index_table_release(&table);
+}
+
+/* The numbers of records begin anew before they run out. */
+static void is_cleared_without_end(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    static uint64_t positions[COUNT];
+    struct hf_index_table table;
+    hf_index_table_init(&table, 3);
+    table.base = UINT32_MAX / 2 - 3 * COUNT;
+    for (uint32_t round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < COUNT; i++) {
+            assert_true(hf_index_table_reserve(&table, 1));
+            positions[i] = i + round;
+            put(&table, i, positions[i]);
+        }
+        assert_holds(&table, positions, COUNT);
+        hf_index_table_clear(&table);
+        assert_holds(&table, positions, 0);
+    }
+    assert_true(table.base < 10 * COUNT);
     hf_index_table_release(&table);
 }
 
@@ -119,6 +176,8 @@ int main(void)
         cmocka_unit_test(grows_and_keeps_its_records),
         cmocka_unit_test(keeps_what_it_has_when_memory_is_short),
         cmocka_unit_test(gives_back_what_was_hardly_used),
+        cmocka_unit_test(finds_what_has_not_moved_yet),
+        cmocka_unit_test(is_cleared_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
