@@ -3,9 +3,11 @@
  *
  * Owns: its slots, not what they point to. Must never: shrink by itself, depend on the order of
  * its slots in anything that is stored or answered (walks are for sums and for collecting what is
- * sorted afterwards). Called by: core's state, drafts, caches.
+ * sorted afterwards), let a put or a reserve take longer the larger the table is. Called by: core's state, drafts,
+ * caches.
  *
- * Open addressing with linear probing and backward-shift deletion; the load stays under 3/4.
+ * Open addressing with linear probing and backward-shift deletion; the load stays under 3/4. A table that has grown
+ * moves a few slots with each put, and finds what has not moved where it was before.
  * After hf_table_reserve(table, n) the next n inserts cannot fail.
  * The hash is seeded, so that clients who choose ids cannot choose slots.
  */
@@ -50,8 +52,12 @@ struct hf_table_slot {
 struct hf_table {
     struct hf_table_slot *slots; /* owned; NULL if capacity is 0 */
     size_t capacity;             /* power of two, or 0 */
-    size_t count;                /* used slots */
-    uint64_t seed;               /* of the hash */
+    size_t count;                /* things */
+    /* While they move: the slots of before it grew, owned. Those below `moved` count no more. */
+    struct hf_table_slot *before;
+    size_t before_capacity;
+    size_t moved;
+    uint64_t seed; /* of the hash */
 };
 
 void hf_table_init(struct hf_table *table, uint64_t seed);
@@ -64,7 +70,7 @@ bool hf_table_reserve(struct hf_table *table, size_t more) HF_WARN_UNUSED;
 /* Of memory, without what the slots point to. */
 static inline uint64_t hf_table_bytes(const struct hf_table *table)
 {
-    return table->capacity * sizeof(*table->slots);
+    return (table->capacity + table->before_capacity) * sizeof(*table->slots);
 }
 
 /* NULL if it is not there. */

@@ -125,6 +125,69 @@ static void table_equals_a_plain_array(void **state)
     hf_table_release(&table);
 }
 
+/* A table that grows again and again, while things are taken out and put again that have not moved yet. */
+static void table_grows_a_few_slots_a_put(void **state)
+{
+    (void)state;
+    enum { COUNT = 4000 };
+    static int things[COUNT];
+    static bool there[COUNT];
+    struct hf_table table;
+    hf_table_init(&table, 7);
+    uint64_t random = 3;
+    size_t count = 0;
+    size_t moving = 0;
+    for (size_t n = 0; n < COUNT; n++) {
+        struct hf_id id = id_of(n);
+        assert_true(hf_table_reserve(&table, 1));
+        assert_null(hf_table_put(&table, &id, &things[n]));
+        there[n] = true;
+        count++;
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        size_t other = (size_t)(random >> 33) % (n + 1);
+        id = id_of(other);
+        if ((random >> 60) < 6) {
+            assert_ptr_equal(hf_table_remove(&table, &id), there[other] ? &things[other] : NULL);
+            count -= there[other];
+            there[other] = false;
+            assert_null(hf_table_remove(&table, &id));
+        } else if ((random >> 60) < 9) { /* replaced, or there again */
+            assert_true(hf_table_reserve(&table, 1));
+            assert_ptr_equal(hf_table_put(&table, &id, &things[other]),
+                             there[other] ? &things[other] : NULL);
+            count += !there[other];
+            there[other] = true;
+        }
+        assert_int_equal(table.count, count);
+        if (table.before_capacity == 0 || n % 5 != 0) {
+            continue;
+        }
+        moving++;
+        hf_table_verify(&table);
+        size_t seen = 0;
+        size_t at = 0;
+        int *thing;
+        while ((thing = hf_table_next(&table, &at)) != NULL) {
+            assert_true(there[thing - things]);
+            seen++;
+        }
+        assert_int_equal(seen, count);
+        for (size_t i = 0; i <= n; i++) {
+            id = id_of(i);
+            assert_ptr_equal(hf_table_get(&table, &id), there[i] ? &things[i] : NULL);
+        }
+    }
+    assert_true(moving > 100);
+    assert_true(hf_table_reserve(&table, 4 * COUNT)); /* a growth while… */
+    assert_true(table.before_capacity > 0);
+    assert_true(hf_table_reserve(&table, 16 * COUNT)); /* …one is under way */
+    hf_table_verify(&table);
+    assert_int_equal(table.count, count);
+    hf_table_clear(&table);
+    hf_table_verify(&table);
+    hf_table_release(&table);
+}
+
 static void short_memory_leaves_things_as_they_were(void **state)
 {
     (void)state;
@@ -244,6 +307,7 @@ int main(void)
         cmocka_unit_test(varints_have_one_encoding),
         cmocka_unit_test(amounts_are_strict_decimals),
         cmocka_unit_test(table_equals_a_plain_array),
+        cmocka_unit_test(table_grows_a_few_slots_a_put),
         cmocka_unit_test(short_memory_leaves_things_as_they_were),
         cmocka_unit_test(errors_wrap_outward_and_codes_are_unique),
         cmocka_unit_test(sha256_vector),
