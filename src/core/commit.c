@@ -633,6 +633,18 @@ enum hf_err hf_commit_decode(const void *record, size_t record_bytes, const void
     return err;
 }
 
+uint64_t hf_commit_time(const void *record, size_t record_bytes, const void *payload,
+                        size_t payload_bytes)
+{
+    struct hf_commit commit = {0};
+    struct hf_codec codec = {
+        .in = hf_reader_over(record, record_bytes),
+        .in_payload = hf_reader_over(payload, payload_bytes),
+    };
+    code_head(&codec, &commit);
+    return hf_codec_ok(&codec) ? commit.time_us : 0;
+}
+
 unsigned hf_commit_only_event(const void *record, size_t record_bytes, const void *payload,
                               size_t payload_bytes)
 {

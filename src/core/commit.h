@@ -261,6 +261,10 @@ uint32_t hf_commit_event_total(const struct hf_commit *commit);
 /* One of them; NULL: there is none of this number, or memory is short. */
 const struct hf_event *hf_commit_event(const struct hf_commit *commit, uint32_t number);
 
+/* The time of a commit, without decoding it; 0: it can't be read. */
+uint64_t hf_commit_time(const void *record, size_t record_bytes, const void *payload,
+                        size_t payload_bytes);
+
 /* The type of the only event of a commit, without decoding it; 0: there are more or none, or that can't be read. */
 unsigned hf_commit_only_event(const void *record, size_t record_bytes, const void *payload,
                               size_t payload_bytes);

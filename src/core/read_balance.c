@@ -1,4 +1,5 @@
-/* Balances at some point: found by binary search over the indexed entries, then a few steps of a walk. */
+/* Balances at some point: a time is turned into a position, then the entry is found (read_point.c), and its commit alone is
+ * read. */
 #include "core/decide_priv.h"
 #include "core/read_priv.h"
 
@@ -33,92 +34,28 @@ static struct hf_balance after_entry(const struct hf_page_item *item)
     };
 }
 
-static bool within(const struct hf_entry_bound *bound, uint64_t position, uint64_t time_us)
-{
-    return (bound->by_time ? time_us : position) <= bound->most;
-}
-
-/* Is the indexed entry number × stride within the bound? false: something is needed. */
-static bool probe(struct hf_read_work *r, const struct hf_account *account,
-                  const struct hf_entry_bound *bound, uint64_t number, bool *is_within)
-{
-    struct hf_index_value value;
-    enum hf_lookup lookup = hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id,
-                                           number * HF_ENTRY_STRIDE, &value);
-    r->view->damaged = r->view->damaged || lookup == HF_LOOKUP_ABSENT;
-    if (lookup != HF_LOOKUP_PRESENT) {
-        return false;
-    }
-    if (!bound->by_time) {
-        *is_within = within(bound, value.position, 0);
-        return true;
-    }
-    const struct hf_commit *commit = hf_view_commit(r->view, value.position);
-    if (commit == NULL) {
-        return false;
-    }
-    *is_within = within(bound, 0, commit->time_us);
-    return true;
-}
-
-/* The numbers of the indexed entries between which the bound lies: *low is within (0: as opened), *high is not or
- * does not exist. A step that lacks something asks for both next ones, too: half as many rounds of fetching. */
-static bool search(struct hf_read_work *r, const struct hf_account *account,
-                   const struct hf_entry_bound *bound, uint64_t *low, uint64_t *high)
-{
-    *low = 0;
-    *high = account->version / HF_ENTRY_STRIDE + 1;
-    while (*high - *low > 1) {
-        uint64_t middle = *low + (*high - *low) / 2;
-        bool is_within;
-        if (!probe(r, account, bound, middle, &is_within)) {
-            uint64_t below = *low + (middle - *low) / 2;
-            uint64_t above = middle + (*high - middle) / 2;
-            bool ignored;
-            (void)(below > *low && probe(r, account, bound, below, &ignored));
-            (void)(above > middle && probe(r, account, bound, above, &ignored));
-            return false;
-        }
-        *(is_within ? low : high) = middle;
-    }
-    return true;
-}
-
-/* The balance after entry `version`, or after the newest below it that is within the bound (NULL: it itself). */
-static bool walk_down(struct hf_read_work *r, const struct hf_account *account, uint64_t version,
-                      uint64_t last, const struct hf_entry_bound *bound, struct hf_balance *balance)
-{
-    struct hf_entry_walk walk = hf_entry_walk_begin(r, account, version, last, true);
-    struct hf_page_item item;
-    enum hf_entry_walk_step step;
-    while ((step = hf_entry_walk_next(&walk, &item)) == HF_WALK_ENTRY) {
-        if (bound == NULL || within(bound, item.commit->position, item.commit->time_us)) {
-            *balance = after_entry(&item);
-            return true;
-        }
-    }
-    if (step == HF_WALK_OVER) {
-        hf_read_refuse(r, HF_ERR_TOO_LARGE, "The commits around that point are too large to read.");
-    }
-    *balance = as_opened(account);
-    return step == HF_WALK_END;
-}
-
 bool hf_balance_find(struct hf_read_work *r, const struct hf_account *account,
                      const struct hf_entry_bound *bound, struct hf_balance *balance)
 {
-    struct hf_balance now = as_now(account);
-    if (account->version == 0 || within(bound, now.position, now.time_us)) {
-        *balance = now;
+    struct hf_entry_place place;
+    *balance = as_now(account);
+    if (balance->version <= bound->version && balance->position <= bound->position) {
         return true;
     }
-    uint64_t low, high;
-    if (!search(r, account, bound, &low, &high)) {
+    if (!hf_entry_locate(r, account, bound, &place)) {
         return false;
     }
-    uint64_t start = hf_min_u64(high * HF_ENTRY_STRIDE, account->version);
-    uint64_t last = hf_max_u64(low * HF_ENTRY_STRIDE, 1);
-    return walk_down(r, account, start, last, bound, balance);
+    *balance = as_opened(account);
+    if (place.version == 0) {
+        return true;
+    }
+    struct hf_entry_walk walk = hf_entry_walk_at(r, account, &place);
+    struct hf_page_item item;
+    if (hf_entry_walk_next(&walk, &item) != HF_WALK_ENTRY) {
+        return false;
+    }
+    *balance = after_entry(&item);
+    return true;
 }
 
 bool hf_entry_posting(const struct hf_page_item *item, uint64_t *effective_us, bool *debit)
@@ -165,25 +102,30 @@ static void read_effective(struct hf_read_work *r, const struct hf_account *acco
 
 static void read_at_version(struct hf_read_work *r, const struct hf_account *account)
 {
-    uint64_t version = r->query->version;
-    if (version > account->version) {
+    if (r->query->version > account->version) {
         hf_read_refuse(r, HF_ERR_INVALID_REQUEST, "The account has no such version yet.");
-    } else if (version == account->version) {
-        r->out->balance = as_now(account);
-    } else if (version == 0) {
-        r->out->balance = as_opened(account);
+        return;
+    }
+    struct hf_entry_bound bound = {.version = r->query->version, .position = UINT64_MAX};
+    (void)hf_balance_find(r, account, &bound, &r->out->balance);
+}
+
+static void read_at_position(struct hf_read_work *r, const struct hf_account *account,
+                             uint64_t position)
+{
+    struct hf_entry_bound bound = {.version = UINT64_MAX, .position = position};
+    if (position < account->opened_position) {
+        hf_read_refuse(r, HF_ERR_ACCOUNT_NOT_FOUND, "The account was not open yet at that point.");
     } else {
-        (void)walk_down(r, account, version, version, NULL, &r->out->balance);
+        (void)hf_balance_find(r, account, &bound, &r->out->balance);
     }
 }
 
-static void read_within(struct hf_read_work *r, const struct hf_account *account,
-                        const struct hf_entry_bound *bound)
+static void read_at_time(struct hf_read_work *r, const struct hf_account *account)
 {
-    if (!within(bound, account->opened_position, account->opened_at_us)) {
-        hf_read_refuse(r, HF_ERR_ACCOUNT_NOT_FOUND, "The account was not open yet at that point.");
-    } else {
-        (void)hf_balance_find(r, account, bound, &r->out->balance);
+    uint64_t position;
+    if (hf_view_position_at(r->view, r->query->at_us, &position) == HF_LOOKUP_PRESENT) {
+        read_at_position(r, account, position);
     }
 }
 
@@ -193,7 +135,6 @@ void hf_read_balance(struct hf_read_work *r)
     if (account == NULL) {
         return;
     }
-    struct hf_entry_bound bound = {.by_time = true, .most = r->query->at_us};
     switch (r->query->at) {
     case HF_AT_NOW:
         r->out->balance = as_now(account);
@@ -202,7 +143,7 @@ void hf_read_balance(struct hf_read_work *r)
         if (r->query->clock == HF_CLOCK_EFFECTIVE) {
             read_effective(r, account);
         } else {
-            read_within(r, account, &bound);
+            read_at_time(r, account);
         }
         return;
     case HF_AT_VERSION:
@@ -214,8 +155,7 @@ void hf_read_balance(struct hf_read_work *r)
                            "There is no such position yet; min_position waits for it.");
             return;
         }
-        bound = (struct hf_entry_bound){.most = r->query->position};
-        read_within(r, account, &bound);
+        read_at_position(r, account, r->query->position);
         return;
     }
 }

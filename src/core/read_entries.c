@@ -89,6 +89,20 @@ struct hf_entry_walk hf_entry_walk_begin(struct hf_read_work *r, const struct hf
     return walk;
 }
 
+struct hf_entry_walk hf_entry_walk_at(struct hf_read_work *r, const struct hf_account *account,
+                                      const struct hf_entry_place *place)
+{
+    return (struct hf_entry_walk){
+        .work = r,
+        .account = account,
+        .start = place->version,
+        .last = place->version,
+        .version = place->version,
+        .position = place->position,
+        .all = true,
+    };
+}
+
 /* Of a strip the entries that the walk will pass, all at once. false: memory is short. */
 static bool find_entries(struct hf_entry_walk *walk)
 {

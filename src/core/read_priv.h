@@ -35,6 +35,22 @@ const struct hf_hold *hf_read_find_hold(struct hf_read_work *r, const struct hf_
 void hf_read_take_transfer(struct hf_read_work *r, const struct hf_event *event,
                            struct hf_entity *entity);
 
+/* read_point.c */
+/* What lies within: entries up to a version, in commits up to a position. */
+struct hf_entry_bound {
+    uint64_t version;  /* UINT64_MAX: any */
+    uint64_t position; /* UINT64_MAX: any */
+};
+
+struct hf_entry_place {
+    uint64_t version;  /* 0: there is no such entry */
+    uint64_t position; /* of its commit */
+};
+
+/* The account's newest entry within the bound. false: something is needed. */
+bool hf_entry_locate(struct hf_read_work *r, const struct hf_account *account,
+                     const struct hf_entry_bound *bound, struct hf_entry_place *place);
+
 /* read_entries.c */
 enum hf_entry_walk_step {
     HF_WALK_ENTRY, /* here is one */
@@ -60,6 +76,9 @@ struct hf_entry_walk {
 /* The walk shows the versions start, start - 1, …, last (1 ≤ last; start < last: none). */
 struct hf_entry_walk hf_entry_walk_begin(struct hf_read_work *r, const struct hf_account *account,
                                          uint64_t start, uint64_t last, bool all);
+/* The walk shows this entry alone. */
+struct hf_entry_walk hf_entry_walk_at(struct hf_read_work *r, const struct hf_account *account,
+                                      const struct hf_entry_place *place);
 enum hf_entry_walk_step hf_entry_walk_next(struct hf_entry_walk *walk, struct hf_page_item *item);
 /* The page of entries below query->from into out->items. */
 void hf_read_entry_page(struct hf_read_work *r);
@@ -67,12 +86,6 @@ void hf_read_transfers(struct hf_read_work *r);
 void hf_read_holds(struct hf_read_work *r);
 
 /* read_balance.c */
-/* What lies within: entries of commits of a time or position up to `most`. */
-struct hf_entry_bound {
-    bool by_time; /* else by position */
-    uint64_t most;
-};
-
 /* The account's balance after its newest entry within the bound (as opened if there is none). false: something
  * is needed. */
 bool hf_balance_find(struct hf_read_work *r, const struct hf_account *account,

@@ -1,7 +1,7 @@
 /*
  * Statements: opening balance, the transfers of a period, closing balance.
  *
- * By the recorded clock the period is a run of versions, found by two binary searches; by the effective
+ * By the recorded clock the period is a run of versions, between the entries at its two ends; by the effective
  * clock it is whatever of all the account's transfers counts within.
  */
 #include "base/check.h"
@@ -77,15 +77,14 @@ static bool collect(struct hf_read_work *r, const struct hf_account *account, ui
 static bool balance_before(struct hf_read_work *r, const struct hf_account *account,
                            uint64_t time_us, struct hf_balance *balance)
 {
-    struct hf_entry_bound bound = {.by_time = true, .most = time_us};
-    if (time_us == 0) {
+    struct hf_entry_bound bound = {.version = UINT64_MAX, .position = UINT64_MAX};
+    if (time_us <= account->opened_at_us) {
         *balance = (struct hf_balance){.has_pending = true};
         return true;
     }
-    bound.most -= time_us != UINT64_MAX;
-    if (bound.most < account->opened_at_us) {
-        *balance = (struct hf_balance){.has_pending = true};
-        return true;
+    if (time_us != UINT64_MAX &&
+        hf_view_position_at(r->view, time_us - 1, &bound.position) != HF_LOOKUP_PRESENT) {
+        return false;
     }
     return hf_balance_find(r, account, &bound, balance);
 }

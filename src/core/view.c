@@ -8,6 +8,20 @@
 #define EVENT_BYTES                                                                                \
     100u /* in a frame, as decoded_bytes counts them, of a transfer that came out of a strip */
 
+/* `items` with room for one more behind its first `count`; NULL: memory is short. */
+static void *grown(void *items, size_t count, size_t *capacity, size_t item_bytes)
+{
+    if (count < *capacity) {
+        return items;
+    }
+    size_t wanted = *capacity == 0 ? 4 : *capacity * 2;
+    void *more = hf_realloc(items, wanted * item_bytes);
+    if (more != NULL) {
+        *capacity = wanted;
+    }
+    return more;
+}
+
 void hf_records_init(struct hf_records *records)
 {
     *records = (struct hf_records){0};
@@ -23,6 +37,8 @@ void hf_records_release(struct hf_records *records)
     hf_table_release(&records->frames);
     hf_index_table_release(&records->index);
     hf_index_table_release(&records->maybe);
+    hf_index_table_release(&records->links);
+    hf_free(records->times);
 }
 
 static struct hf_id position_id(uint64_t position)
@@ -54,6 +70,30 @@ bool hf_records_add_frame(struct hf_records *records, uint64_t position,
     return true;
 }
 
+bool hf_records_add_link(struct hf_records *records, const struct hf_id *account, uint64_t version,
+                         uint64_t position)
+{
+    struct hf_index_key key = {.kind = HF_INDEX_ENTRY, .id = *account, .sub = version};
+    struct hf_index_value value = {.position = position};
+    if (!hf_index_table_reserve(&records->links, 1)) {
+        return false;
+    }
+    hf_index_table_put(&records->links, &key, &value);
+    return true;
+}
+
+bool hf_records_add_time(struct hf_records *records, const struct hf_time_answer *answer)
+{
+    struct hf_time_answer *times =
+        grown(records->times, records->time_count, &records->time_capacity, sizeof(*times));
+    if (times == NULL) {
+        return false;
+    }
+    records->times = times;
+    records->times[records->time_count++] = *answer;
+    return true;
+}
+
 struct hf_shared_bytes *hf_records_frame(const struct hf_records *records, uint64_t position)
 {
     struct hf_id id = position_id(position);
@@ -71,6 +111,8 @@ void hf_needs_release(struct hf_needs *needs)
     hf_free(needs->positions);
     hf_free(needs->chains);
     hf_free(needs->ranges);
+    hf_free(needs->descents);
+    hf_free(needs->times);
     hf_needs_init(needs);
 }
 
@@ -80,19 +122,18 @@ void hf_needs_clear(struct hf_needs *needs)
     needs->position_count = 0;
     needs->chain_count = 0;
     needs->range_count = 0;
+    needs->descent_count = 0;
+    needs->time_count = 0;
 }
 
 bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key)
 {
-    if (needs->key_count == needs->key_capacity) {
-        size_t capacity = needs->key_capacity == 0 ? 8 : needs->key_capacity * 2;
-        struct hf_index_key *keys = hf_realloc(needs->keys, capacity * sizeof(*keys));
-        if (keys == NULL) {
-            return false;
-        }
-        needs->keys = keys;
-        needs->key_capacity = capacity;
+    struct hf_index_key *keys =
+        grown(needs->keys, needs->key_count, &needs->key_capacity, sizeof(*keys));
+    if (keys == NULL) {
+        return false;
     }
+    needs->keys = keys;
     needs->keys[needs->key_count++] = *key;
     return true;
 }
@@ -102,46 +143,61 @@ bool hf_needs_add_position(struct hf_needs *needs, uint64_t position)
     if (needs->position_count > 0 && needs->positions[needs->position_count - 1] == position) {
         return true;
     }
-    if (needs->position_count == needs->position_capacity) {
-        size_t capacity = needs->position_capacity == 0 ? 8 : needs->position_capacity * 2;
-        uint64_t *positions = hf_realloc(needs->positions, capacity * sizeof(*positions));
-        if (positions == NULL) {
-            return false;
-        }
-        needs->positions = positions;
-        needs->position_capacity = capacity;
+    uint64_t *positions = grown(needs->positions, needs->position_count, &needs->position_capacity,
+                                sizeof(*positions));
+    if (positions == NULL) {
+        return false;
     }
+    needs->positions = positions;
     needs->positions[needs->position_count++] = position;
     return true;
 }
 
 bool hf_needs_add_chain(struct hf_needs *needs, const struct hf_entry_chain *chain)
 {
-    if (needs->chain_count == needs->chain_capacity) {
-        size_t capacity = needs->chain_capacity == 0 ? 4 : needs->chain_capacity * 2;
-        struct hf_entry_chain *chains = hf_realloc(needs->chains, capacity * sizeof(*chains));
-        if (chains == NULL) {
-            return false;
-        }
-        needs->chains = chains;
-        needs->chain_capacity = capacity;
+    struct hf_entry_chain *chains =
+        grown(needs->chains, needs->chain_count, &needs->chain_capacity, sizeof(*chains));
+    if (chains == NULL) {
+        return false;
     }
+    needs->chains = chains;
     needs->chains[needs->chain_count++] = *chain;
     return true;
 }
 
 bool hf_needs_add_range(struct hf_needs *needs, const struct hf_commit_range *range)
 {
-    if (needs->range_count == needs->range_capacity) {
-        size_t capacity = needs->range_capacity == 0 ? 2 : needs->range_capacity * 2;
-        struct hf_commit_range *ranges = hf_realloc(needs->ranges, capacity * sizeof(*ranges));
-        if (ranges == NULL) {
-            return false;
-        }
-        needs->ranges = ranges;
-        needs->range_capacity = capacity;
+    struct hf_commit_range *ranges =
+        grown(needs->ranges, needs->range_count, &needs->range_capacity, sizeof(*ranges));
+    if (ranges == NULL) {
+        return false;
     }
+    needs->ranges = ranges;
     needs->ranges[needs->range_count++] = *range;
+    return true;
+}
+
+bool hf_needs_add_descent(struct hf_needs *needs, const struct hf_entry_descent *descent)
+{
+    struct hf_entry_descent *descents =
+        grown(needs->descents, needs->descent_count, &needs->descent_capacity, sizeof(*descents));
+    if (descents == NULL) {
+        return false;
+    }
+    needs->descents = descents;
+    needs->descents[needs->descent_count++] = *descent;
+    return true;
+}
+
+bool hf_needs_add_time(struct hf_needs *needs, const struct hf_time_need *need)
+{
+    struct hf_time_need *times =
+        grown(needs->times, needs->time_count, &needs->time_capacity, sizeof(*times));
+    if (times == NULL) {
+        return false;
+    }
+    needs->times = times;
+    needs->times[needs->time_count++] = *need;
     return true;
 }
 
@@ -159,6 +215,12 @@ bool hf_needs_add_all(struct hf_needs *needs, const struct hf_needs *more)
     }
     for (size_t i = 0; ok && i < more->range_count; i++) {
         ok = hf_needs_add_range(needs, &more->ranges[i]);
+    }
+    for (size_t i = 0; ok && i < more->descent_count; i++) {
+        ok = hf_needs_add_descent(needs, &more->descents[i]);
+    }
+    for (size_t i = 0; ok && i < more->time_count; i++) {
+        ok = hf_needs_add_time(needs, &more->times[i]);
     }
     return ok;
 }
@@ -252,8 +314,7 @@ static struct hf_commit *decode(struct hf_view *view, uint64_t position,
     return commit;
 }
 
-/* In RAM or fetched; NULL: neither. */
-static const struct hf_shared_bytes *frame_at(const struct hf_view *view, uint64_t position)
+const struct hf_shared_bytes *hf_view_frame(const struct hf_view *view, uint64_t position)
 {
     const struct hf_shared_bytes *frame = hf_recent_frame(&view->state->recent, position);
     return frame != NULL || view->records == NULL ? frame
@@ -262,12 +323,12 @@ static const struct hf_shared_bytes *frame_at(const struct hf_view *view, uint64
 
 bool hf_view_has_commit(const struct hf_view *view, uint64_t position)
 {
-    return frame_at(view, position) != NULL;
+    return hf_view_frame(view, position) != NULL;
 }
 
 bool hf_view_brings_nothing(const struct hf_view *view, uint64_t position)
 {
-    const struct hf_shared_bytes *frame = frame_at(view, position);
+    const struct hf_shared_bytes *frame = hf_view_frame(view, position);
     if (frame == NULL) {
         return false;
     }
@@ -285,7 +346,7 @@ static struct hf_commit *find_commit(struct hf_view *view, uint64_t position)
     if (commit != NULL) {
         return commit;
     }
-    const struct hf_shared_bytes *frame = frame_at(view, position);
+    const struct hf_shared_bytes *frame = hf_view_frame(view, position);
     if (frame != NULL) {
         return decode(view, position, frame);
     }

@@ -15,11 +15,22 @@
 
 #include "core/state.h"
 
+/* The newest commit of this time or before: 0 = there is none. */
+struct hf_time_answer {
+    uint64_t time_us;
+    uint64_t position;
+};
+
 /* Cold records, filled by the node off the writer. */
 struct hf_records {
     uint64_t as_of;              /* the index answered for all positions up to here */
     struct hf_index_table index; /* answers; flag HF_RECORD_ABSENT = looked up, not there */
     struct hf_table frames;      /* by position: struct hf_shared_bytes, owned references */
+    struct hf_index_table
+        links; /* account, version -> position of an entry's commit; never outdated */
+    struct hf_time_answer *times; /* owned; never outdated either */
+    size_t time_count;
+    size_t time_capacity;
     bool
         lacks_ids; /* of plain packed records: all ids are not there as of as_of, but for those in `maybe`… */
     struct hf_index_table maybe; /* …which may be there */
@@ -35,6 +46,11 @@ bool hf_records_add_answer(struct hf_records *records, const struct hf_index_key
 /* Keeps a reference of its own. */
 bool hf_records_add_frame(struct hf_records *records, uint64_t position,
                           struct hf_shared_bytes *frame) HF_WARN_UNUSED;
+
+bool hf_records_add_link(struct hf_records *records, const struct hf_id *account, uint64_t version,
+                         uint64_t position) HF_WARN_UNUSED;
+bool hf_records_add_time(struct hf_records *records,
+                         const struct hf_time_answer *answer) HF_WARN_UNUSED;
 
 /* Borrowed; NULL if it was not fetched. */
 struct hf_shared_bytes *hf_records_frame(const struct hf_records *records, uint64_t position);
@@ -54,7 +70,23 @@ struct hf_commit_range {
     uint64_t count; /* commits wanted */
 };
 
-/* What to fetch: index keys, whole commits, chains of entries, ranges of commits. */
+/* Entries that are only passed on the way down to the newest one of at most to_version, in a commit up to to_position: of
+ * those before it a fetch tells where the next one is, and keeps its commit alone. */
+struct hf_entry_descent {
+    struct hf_id account;
+    uint64_t version;  /* of the entry to begin with */
+    uint64_t position; /* of its commit */
+    uint64_t to_version;
+    uint64_t to_position;
+};
+
+/* The newest commit of this time or before is wanted. */
+struct hf_time_need {
+    uint64_t time_us;
+    uint64_t below; /* position of a commit that is later, and durable all those before it */
+};
+
+/* What to fetch: index keys, whole commits, chains of entries, ranges of commits, points of the past. */
 struct hf_needs {
     struct hf_index_key *keys; /* owned */
     size_t key_count;
@@ -68,6 +100,12 @@ struct hf_needs {
     struct hf_commit_range *ranges; /* owned */
     size_t range_count;
     size_t range_capacity;
+    struct hf_entry_descent *descents; /* owned */
+    size_t descent_count;
+    size_t descent_capacity;
+    struct hf_time_need *times; /* owned */
+    size_t time_count;
+    size_t time_capacity;
 };
 
 void hf_needs_init(struct hf_needs *needs);
@@ -77,13 +115,16 @@ bool hf_needs_add_key(struct hf_needs *needs, const struct hf_index_key *key) HF
 bool hf_needs_add_position(struct hf_needs *needs, uint64_t position) HF_WARN_UNUSED;
 bool hf_needs_add_chain(struct hf_needs *needs, const struct hf_entry_chain *chain) HF_WARN_UNUSED;
 bool hf_needs_add_range(struct hf_needs *needs, const struct hf_commit_range *range) HF_WARN_UNUSED;
+bool hf_needs_add_descent(struct hf_needs *needs,
+                          const struct hf_entry_descent *descent) HF_WARN_UNUSED;
+bool hf_needs_add_time(struct hf_needs *needs, const struct hf_time_need *need) HF_WARN_UNUSED;
 /* Everything that `more` needs, too. */
 bool hf_needs_add_all(struct hf_needs *needs, const struct hf_needs *more) HF_WARN_UNUSED;
 
 static inline bool hf_needs_any(const struct hf_needs *needs)
 {
     return needs->key_count > 0 || needs->position_count > 0 || needs->chain_count > 0 ||
-           needs->range_count > 0;
+           needs->range_count > 0 || needs->descent_count > 0 || needs->time_count > 0;
 }
 
 enum hf_lookup {
@@ -116,6 +157,8 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position);
 /* The same, but its strip may be one still: for a few of its events (hf_commit_event). */
 const struct hf_commit *hf_view_compact(struct hf_view *view, uint64_t position);
+/* Its frame, in RAM or fetched; NULL: neither. */
+const struct hf_shared_bytes *hf_view_frame(const struct hf_view *view, uint64_t position);
 /* Is it in RAM or fetched? */
 bool hf_view_has_commit(const struct hf_view *view, uint64_t position);
 /* Does nothing of it arrive anywhere, as can be told without decoding it? Scans read past thousands of such ones, each
@@ -124,6 +167,12 @@ bool hf_view_brings_nothing(const struct hf_view *view, uint64_t position);
 /* An event of it, of one of the wanted types (HF_EVENT_BIT); NULL as above. */
 const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index_value *at,
                                      uint64_t wanted_types);
+/* view_point.c: points of the past. UNKNOWN also if something is damaged or memory is short. */
+/* Position of the newest commit of this time or before, 0 = there is none. Never ABSENT. */
+enum hf_lookup hf_view_position_at(struct hf_view *view, uint64_t time_us, uint64_t *position);
+/* Position of the entry before the one that the descent begins with (whose version is above 1). Never ABSENT. */
+enum hf_lookup hf_view_entry_before(struct hf_view *view, const struct hf_entry_descent *descent,
+                                    uint64_t *position);
 /* true while nothing is missing: no needs, memory, no damage. */
 bool hf_view_complete(const struct hf_view *view);
 

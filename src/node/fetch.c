@@ -1,115 +1,12 @@
 /* Cold records: looked up off the writer's thread. */
 #include "base/bytes.h"
 #include "base/check.h"
-#include "node/node_priv.h"
+#include "node/fetch_priv.h"
 
-#define FETCH_READ_BYTES                                                                           \
-    (4u << 10) /* of the log for one commit; a batch comes whole in any case… */
-#define FETCH_NEAR_BYTES (64u << 10) /* …and at once if it lies not far behind the one before */
-#define NEAR_COMMITS     256u
 #define RANGE_BYTES      (4u << 20) /* of a range's commits in one round */
 #define RANGE_READ_BYTES (1u << 20) /* of the log at once for them */
 /* Of commits for a read in one round: behind what a page decodes, by what it may look up beside. */
 #define READ_FETCH_BYTES_MAX (2ull * HF_QUERY_BYTES_MAX)
-
-/* Into the request's records; false: memory is short. */
-static bool keep_frame(struct hf_request *request, uint64_t position,
-                       const struct hf_commit_frame *frame, uint64_t *left_bytes)
-{
-    HF_CHECK(frame->record != NULL);
-    size_t size = HF_COMMIT_FRAME_BYTES + frame->record_bytes + frame->payload_bytes;
-    struct hf_shared_bytes *bytes = hf_shared_bytes_new(size);
-    if (bytes == NULL) {
-        return false;
-    }
-    memcpy(bytes->data, frame->record - HF_COMMIT_FRAME_BYTES, size);
-    bool added = hf_records_add_frame(&request->records, position, bytes);
-    *left_bytes -= hf_min_u64(*left_bytes, size);
-    hf_shared_bytes_unref(bytes);
-    return added;
-}
-
-/* A piece of the log, and the batch in it that was looked at last: positions mostly ascend, so the next one is often in
- * the same batch or in one behind it. */
-struct piece {
-    struct hf_buffer bytes;
-    size_t at; /* behind `batch` */
-    struct hf_log_batch batch;
-    bool has_batch;
-};
-
-static bool in_batch(const struct piece *piece, uint64_t position)
-{
-    return piece->has_batch && position >= piece->batch.first_position &&
-           position - piece->batch.first_position < piece->batch.commit_count;
-}
-
-/* Not far behind what was read? Then there is likely more of it. */
-static bool is_near(const struct piece *piece, uint64_t position)
-{
-    return piece->has_batch && position > piece->batch.first_position &&
-           position - piece->batch.first_position < NEAR_COMMITS;
-}
-
-/* Walks on in what was read. */
-static bool find_ahead(struct piece *piece, uint64_t position)
-{
-    while (piece->has_batch && !in_batch(piece, position) &&
-           position > piece->batch.first_position && piece->at < piece->bytes.size_bytes) {
-        piece->has_batch = hf_log_batch_decode(piece->bytes.data, piece->bytes.size_bytes,
-                                               &piece->at, &piece->batch, NULL) == HF_ERR_OK;
-    }
-    return in_batch(piece, position);
-}
-
-static enum hf_err find_batch(struct hf_node *node, struct piece *piece, uint64_t position,
-                              struct hf_error *error)
-{
-    const struct hf_log_driver *driver = node->log->driver;
-    uint64_t seq;
-    uint32_t batches;
-    if (find_ahead(piece, position)) {
-        return HF_ERR_OK;
-    }
-    size_t read_bytes = is_near(piece, position) ? FETCH_NEAR_BYTES : FETCH_READ_BYTES;
-    hf_buffer_clear(&piece->bytes);
-    piece->at = 0;
-    piece->has_batch = false;
-    enum hf_err err = driver->seek(node->log, position, &seq, error);
-    if (err == HF_ERR_OK) {
-        err = driver->read(node->log, seq, read_bytes, &piece->bytes, &batches, error);
-    }
-    if (err == HF_ERR_OK) {
-        err = hf_log_batch_decode(piece->bytes.data, piece->bytes.size_bytes, &piece->at,
-                                  &piece->batch, error);
-    }
-    piece->has_batch = err == HF_ERR_OK;
-    if (err == HF_ERR_OK && !in_batch(piece, position)) {
-        return hf_error_set(error, HF_ERR_CORRUPT, "batch %llu does not hold position %llu",
-                            (unsigned long long)seq, (unsigned long long)position);
-    }
-    return err;
-}
-
-/* One commit's frame out of the log; its size is taken from *left_bytes. */
-static enum hf_err fetch_frame(struct hf_node *node, struct hf_request *request, uint64_t position,
-                               uint64_t *left_bytes, struct piece *piece, struct hf_error *error)
-{
-    if (hf_records_frame(&request->records, position) != NULL) {
-        return HF_ERR_OK; /* several keys may lead to one commit */
-    }
-    enum hf_err err = find_batch(node, piece, position, error);
-    if (err != HF_ERR_OK) {
-        return err;
-    }
-    struct hf_commit_frame frame = {0};
-    size_t at = 0;
-    for (uint64_t i = piece->batch.first_position; i <= position; i++) {
-        HF_CHECK(hf_commit_frame_next(piece->batch.body, piece->batch.body_bytes, &at, &frame));
-    }
-    bool added = keep_frame(request, position, &frame, left_bytes);
-    return added ? HF_ERR_OK : hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
-}
 
 /* The index as it is now; the request's answers of an older one are dropped. */
 static struct hf_index_set *acquire_index(struct hf_node *node, struct hf_request *request)
@@ -208,7 +105,7 @@ static enum hf_err decode_frame(const struct hf_shared_bytes *frame, struct hf_a
 /* The commits of a run of entries, each found through the one before it, while *left_bytes last. */
 static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
                                const struct hf_entry_chain *chain, uint64_t *left_bytes,
-                               struct piece *piece, struct hf_error *error)
+                               struct hf_fetch_piece *piece, struct hf_error *error)
 {
     uint64_t position = chain->position;
     struct hf_commit commit = {0};
@@ -223,7 +120,7 @@ static enum hf_err fetch_chain(struct hf_node *node, struct hf_request *request,
             }
             hf_arena_clear(&arena);
             if (frame == NULL) {
-                err = fetch_frame(node, request, position, left_bytes, piece, error);
+                err = hf_fetch_frame(node, request, position, left_bytes, piece, error);
                 frame = hf_records_frame(&request->records, position);
             }
             err = err == HF_ERR_OK ? decode_frame(frame, &arena, &commit, error) : err;
@@ -254,7 +151,7 @@ static enum hf_err take_range(struct hf_request *request, const struct hf_log_ba
         if (i < *position) {
             continue;
         }
-        if (!keep_frame(request, i, &frame, left_bytes)) {
+        if (!hf_fetch_keep(request, i, &frame, left_bytes)) {
             return hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
         }
         *position = i + 1;
@@ -293,7 +190,8 @@ static enum hf_err fetch_range(struct hf_node *node, struct hf_request *request,
     return err;
 }
 
-static void fetch_request(struct hf_node *node, struct hf_request *request, struct piece *piece)
+static void fetch_request(struct hf_node *node, struct hf_request *request,
+                          struct hf_fetch_piece *piece)
 {
     struct hf_error error = {0};
     struct hf_needs *needs = &request->needs;
@@ -301,10 +199,16 @@ static void fetch_request(struct hf_node *node, struct hf_request *request, stru
     uint64_t left_bytes = request->query_count > 0 ? READ_FETCH_BYTES_MAX : UINT64_MAX;
     enum hf_err err = look_up(node, request, &error);
     for (size_t i = 0; err == HF_ERR_OK && i < needs->position_count && left_bytes > 0; i++) {
-        err = fetch_frame(node, request, needs->positions[i], &left_bytes, piece, &error);
+        err = hf_fetch_frame(node, request, needs->positions[i], &left_bytes, piece, &error);
     }
     for (size_t i = 0; err == HF_ERR_OK && i < needs->chain_count; i++) {
         err = fetch_chain(node, request, &needs->chains[i], &left_bytes, piece, &error);
+    }
+    for (size_t i = 0; err == HF_ERR_OK && i < needs->descent_count; i++) {
+        err = hf_fetch_descent(node, request, &needs->descents[i], &left_bytes, piece, &error);
+    }
+    for (size_t i = 0; err == HF_ERR_OK && i < needs->time_count; i++) {
+        err = hf_fetch_time(node, request, &needs->times[i], piece, &error);
     }
     for (size_t i = 0; err == HF_ERR_OK && i < needs->range_count; i++) {
         piece->has_batch = false; /* its bytes are overwritten */
@@ -318,7 +222,7 @@ static void run(struct hf_job *job)
 {
     struct hf_fetch_job *fetch = HF_CONTAINER_OF(job, struct hf_fetch_job, job);
     struct hf_node *node = fetch->node;
-    struct piece piece = {.has_batch = false};
+    struct hf_fetch_piece piece = {.has_batch = false};
     hf_buffer_init(&piece.bytes);
     for (struct hf_request *r = fetch->requests.first; r != NULL; r = r->next) {
         fetch_request(node, r, &piece);

@@ -76,7 +76,10 @@ struct hf_node *hf_node_new(const struct hf_node_options *options)
     node->directory = copy_text(options->directory);
     node->name = copy_text(options->name);
     node->tail = hf_tail_new(options->log, options->limits.tail_bytes_max);
-    if (node->directory == NULL || node->name == NULL || node->tail == NULL) {
+    node->time_marks = hf_time_marks_new(HF_TIME_MARKS_MAX);
+    if (node->directory == NULL || node->name == NULL || node->tail == NULL ||
+        node->time_marks == NULL) {
+        hf_time_marks_free(node->time_marks);
         hf_tail_free(node->tail);
         hf_free(node->directory);
         hf_free(node->name);
@@ -531,6 +534,7 @@ void hf_node_free(struct hf_node *node)
     hf_inner_fetch_release(&node->tick);
     hf_inner_fetch_release(&node->scan);
     hf_tail_free(node->tail);
+    hf_time_marks_free(node->time_marks);
     hf_waits_release(&node->waits);
     node->log->driver->close(node->log);
     hf_index_close(node->index);

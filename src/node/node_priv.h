@@ -10,6 +10,7 @@
 #include "node/clock.h"
 #include "node/node.h"
 #include "node/replay.h"
+#include "node/time_marks.h"
 #include "node/wait.h"
 #include "store/index.h"
 
@@ -140,8 +141,9 @@ struct hf_node {
     struct hf_request_list to_fetch;
     struct hf_request_list waiting; /* decided; order ascends, seen_position does not fall */
 
-    struct hf_tail *tail;   /* thread-safe itself */
-    struct hf_index *index; /* thread-safe itself; NULL until started */
+    struct hf_tail *tail;             /* thread-safe itself */
+    struct hf_index *index;           /* thread-safe itself; NULL until started */
+    struct hf_time_marks *time_marks; /* thread-safe itself */
     struct hf_fetch_job fetch;
     struct hf_inner_fetch tick; /* timers */
     struct hf_inner_fetch scan; /* scans for subscriptions… */

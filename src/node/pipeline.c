@@ -170,6 +170,7 @@ static struct hf_shared_bytes *record(struct hf_node *node, bool asked)
     evolve(node);
     node->memory.state_bytes += hf_alloc_thread_bytes() - bytes_before;
     note_outward(node);
+    hf_time_marks_note(node->time_marks, node->state.position, node->state.time_us);
     hf_recent_add_frame(&node->state.recent, node->state.position, frame);
     if (batch->commit_count == 0) {
         batch->first_position = node->state.position;

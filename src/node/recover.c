@@ -20,6 +20,7 @@ static enum hf_err count_commit(void *context, const struct hf_commit *commit,
     (void)hash;
     (void)error;
     recovering->node->counts.recovered_commits++;
+    hf_time_marks_note(recovering->node->time_marks, commit->position, commit->time_us);
     if (recovering->progress != NULL && commit->position % 4096 == 0) {
         recovering->progress(recovering->context, commit->position, recovering->total);
     }
@@ -199,6 +200,7 @@ void hf_node_rebuild(struct hf_node *node)
     hf_node_clear_batch(&node->building);
     hf_node_clear_batch(&node->flight);
     node->checkpoint.waits = false;
+    hf_time_marks_clear(node->time_marks); /* they may be of commits that are not to be */
     hf_state_release(&node->state);
     hf_state_init(&node->state, node->seed);
     enum hf_err err = load(node, &recovering, &error);

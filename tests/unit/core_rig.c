@@ -78,6 +78,43 @@ static void fetch_chain(struct core_rig *rig, struct hf_records *records,
     hf_arena_release(&arena);
 }
 
+/* Tells the entries on the way as the node's fetches do. */
+static void fetch_descent(struct core_rig *rig, struct hf_records *records,
+                          const struct hf_entry_descent *descent)
+{
+    struct hf_entry_chain chain = {.account = descent->account};
+    uint64_t version = descent->version;
+    uint64_t position = descent->position;
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    while (version > 1 && (version > descent->to_version || position > descent->to_position)) {
+        struct hf_commit commit;
+        hf_arena_clear(&arena);
+        decode(rig->frames[position - 1], &arena, &commit);
+        HF_CHECK(hf_chain_follow(&commit, &chain, version--, &position));
+        HF_CHECK(hf_records_add_link(records, &descent->account, version, position));
+    }
+    HF_CHECK(hf_records_add_frame(records, position, rig->frames[position - 1]));
+    hf_arena_release(&arena);
+}
+
+static void fetch_time(struct core_rig *rig, struct hf_records *records,
+                       const struct hf_time_need *need)
+{
+    struct hf_time_answer answer = {.time_us = need->time_us};
+    HF_CHECK(need->below <= rig->state.position);
+    for (uint64_t position = 1; position < need->below; position++) {
+        const struct hf_shared_bytes *frame = rig->frames[position - 1];
+        size_t record_bytes = hf_get_u32(frame->data);
+        uint64_t time_us =
+            hf_commit_time(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
+                           frame->size_bytes - 8 - record_bytes);
+        HF_CHECK(time_us > 0);
+        answer.position = time_us <= need->time_us ? position : answer.position;
+    }
+    HF_CHECK(hf_records_add_time(records, &answer));
+}
+
 static void fetch(struct core_rig *rig, struct hf_records *records)
 {
     const struct hf_needs *needs = &rig->draft.view.needs;
@@ -94,6 +131,12 @@ static void fetch(struct core_rig *rig, struct hf_records *records)
     }
     for (size_t i = 0; i < needs->chain_count; i++) {
         fetch_chain(rig, records, &needs->chains[i]);
+    }
+    for (size_t i = 0; i < needs->descent_count; i++) {
+        fetch_descent(rig, records, &needs->descents[i]);
+    }
+    for (size_t i = 0; i < needs->time_count; i++) {
+        fetch_time(rig, records, &needs->times[i]);
     }
     for (size_t i = 0; i < needs->range_count; i++) {
         const struct hf_commit_range *range = &needs->ranges[i];

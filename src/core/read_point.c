@@ -1,0 +1,95 @@
+/* An account's entry at a point: a binary search over those in the index, then down to it from the next one above. */
+#include "base/check.h"
+#include "core/decide_priv.h"
+#include "core/read_priv.h"
+
+static bool within(const struct hf_entry_bound *bound, uint64_t version, uint64_t position)
+{
+    return version <= bound->version && position <= bound->position;
+}
+
+/* Is the indexed entry number × stride within the bound? false: something is needed. */
+static bool probe(struct hf_read_work *r, const struct hf_account *account,
+                  const struct hf_entry_bound *bound, uint64_t number, bool *is_within)
+{
+    uint64_t version = number * HF_ENTRY_STRIDE;
+    if (version > bound->version || bound->position >= account->last_position) {
+        *is_within = version <= bound->version;
+        return true;
+    }
+    struct hf_index_value value;
+    enum hf_lookup lookup =
+        hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id, version, &value);
+    r->view->damaged = r->view->damaged || lookup == HF_LOOKUP_ABSENT;
+    *is_within = lookup == HF_LOOKUP_PRESENT && value.position <= bound->position;
+    return lookup == HF_LOOKUP_PRESENT;
+}
+
+/* The number of the lowest indexed entry above the bound (it may not exist). A step that lacks something asks for both next
+ * ones, too: half as many rounds of fetching. */
+static bool search(struct hf_read_work *r, const struct hf_account *account,
+                   const struct hf_entry_bound *bound, uint64_t *above)
+{
+    uint64_t low = 0;
+    uint64_t high = account->version / HF_ENTRY_STRIDE + 1;
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        bool is_within;
+        if (!probe(r, account, bound, middle, &is_within)) {
+            uint64_t below = low + (middle - low) / 2;
+            uint64_t behind = middle + (high - middle) / 2;
+            bool ignored;
+            (void)(below > low && probe(r, account, bound, below, &ignored));
+            (void)(behind > middle && probe(r, account, bound, behind, &ignored));
+            return false;
+        }
+        *(is_within ? &low : &high) = middle;
+    }
+    *above = high;
+    return true;
+}
+
+/* Where the way down begins: at the indexed entry, or at the newest if there is none above the bound. */
+static bool begin(struct hf_read_work *r, const struct hf_account *account, uint64_t above,
+                  struct hf_entry_place *place)
+{
+    struct hf_index_value value = {.position = account->last_position};
+    *place = (struct hf_entry_place){account->version, account->last_position};
+    if (above > account->version / HF_ENTRY_STRIDE) {
+        return true;
+    }
+    enum hf_lookup lookup =
+        hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id, above * HF_ENTRY_STRIDE, &value);
+    r->view->damaged = r->view->damaged || lookup == HF_LOOKUP_ABSENT;
+    *place = (struct hf_entry_place){above * HF_ENTRY_STRIDE, value.position};
+    return lookup == HF_LOOKUP_PRESENT;
+}
+
+bool hf_entry_locate(struct hf_read_work *r, const struct hf_account *account,
+                     const struct hf_entry_bound *bound, struct hf_entry_place *place)
+{
+    uint64_t above;
+    *place = (struct hf_entry_place){0};
+    if (bound->version == 0) {
+        return true;
+    }
+    if (!search(r, account, bound, &above) || !begin(r, account, above, place)) {
+        return false;
+    }
+    while (place->version > 0 && !within(bound, place->version, place->position)) {
+        struct hf_entry_descent descent = {
+            .account = account->name.id,
+            .version = place->version,
+            .position = place->position,
+            .to_version = bound->version,
+            .to_position = bound->position,
+        };
+        uint64_t position = 0;
+        if (place->version > 1 &&
+            hf_view_entry_before(r->view, &descent, &position) != HF_LOOKUP_PRESENT) {
+            return false;
+        }
+        *place = (struct hf_entry_place){place->version - 1, position};
+    }
+    return true;
+}
