@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Balances at points of the past of an account whose entries lie in commits of 8,190 packed transfers. Prints TAP.
 
-Each way of asking looks at few of those commits: more than a read may decode would be 413, as it was for a busy account by
-time (a search through the commits) and for a quiet one by position (a walk through its neighbours' transfers).
+A quiet account has one entry in each of them: all that lie between two indexed ones are more than a read may decode, and
+were answered 413. A busy one has a hundred.
 
     HOLDFAST=build/holdfast HOLDFAST_BUILD=build tests/integration/balance_point_test.py
 """
@@ -21,7 +21,8 @@ from serving import BUILD, Server, Tap, json_request, request, verify  # noqa: E
 
 RECORDS = 8190
 COMMITS = 70
-BUSY, QUIET = number_id(1, 1), number_id(2, 0)
+EACH = 100  # of a commit's transfers are the busy account's
+BUSY, QUIET = number_id(1, 1), number_id(2, RECORDS - 1)
 SEED = int(os.environ.get("SEED", "1"))
 
 
@@ -38,15 +39,16 @@ def text_time(time_us):
 
 def load(port):
     """[(position, time, version of BUSY, version of QUIET)]: behind the opening and each commit"""
-    others = [number_id(2, k) for k in range(RECORDS)]
-    opened = post(port, ACCOUNTS, [packed.account(BUSY, floor=None)] + [packed.account(QUIET)])
-    for start in range(1, RECORDS, 8000):
-        post(port, ACCOUNTS, [packed.account(other) for other in others[start:start + 8000]])
+    payers = [BUSY] * EACH + [number_id(3, k) for k in range(EACH, RECORDS)]
+    payees = [number_id(2, k) for k in range(RECORDS)]
+    post(port, ACCOUNTS, [packed.account(payer, floor=None) for payer in [BUSY] + payers[EACH:]])
+    opened = post(port, ACCOUNTS, [packed.account(payee) for payee in payees])
     told = [(opened.position, opened.time_us, 0, 0)]
     for n in range(COMMITS):
-        got = post(port, TRANSFERS, [packed.transfer(number_id(n * RECORDS + k), BUSY, others[k], 1) for k in range(RECORDS)])
+        got = post(port, TRANSFERS, [packed.transfer(number_id(n * RECORDS + k), payers[k], payees[k], 1)
+                                     for k in range(RECORDS)])
         assert got.accepted == RECORDS, got
-        told.append((got.position, got.time_us, (n + 1) * RECORDS, n + 1))
+        told.append((got.position, got.time_us, (n + 1) * EACH, n + 1))
     return told
 
 
