@@ -285,14 +285,12 @@ static const uint8_t *skip_varints(const uint8_t *at, const uint8_t *end, unsign
     while (end - at >= 8) {
         uint64_t lasts =
             ~hf_get_u64(at) & 0x8080808080808080u; /* a varint's last byte is below 128 */
-        unsigned ends = (unsigned)__builtin_popcountll(lasts);
-        if (ends >= count) {
-            for (; count > 1; count--) {
-                lasts &= lasts - 1;
+        while (lasts != 0) {
+            if (--count == 0) {
+                return at + __builtin_ctzll(lasts) / 8 + 1;
             }
-            return at + __builtin_ctzll(lasts) / 8 + 1;
+            lasts &= lasts - 1;
         }
-        count -= ends;
         at += 8;
     }
     for (; at < end && count > 0; at++) {

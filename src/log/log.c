@@ -120,8 +120,8 @@ static bool frames_fill(const struct hf_log_batch *batch)
     return at == batch->body_bytes && count == batch->commit_count;
 }
 
-enum hf_err hf_log_batch_decode(const uint8_t *data, size_t size, size_t *at,
-                                struct hf_log_batch *batch, struct hf_error *error)
+static enum hf_err decode(const uint8_t *data, size_t size, size_t *at, bool checked,
+                          struct hf_log_batch *batch, struct hf_error *error)
 {
     HF_CHECK(*at <= size);
     struct hf_log_batch read;
@@ -136,7 +136,7 @@ enum hf_err hf_log_batch_decode(const uint8_t *data, size_t size, size_t *at,
                             (unsigned long long)read.seq);
     }
     read.body = data + *at + HF_LOG_HEADER_BYTES;
-    if (hf_checksum(read.body, read.body_bytes) != body_checksum) {
+    if (!checked && hf_checksum(read.body, read.body_bytes) != body_checksum) {
         return hf_error_set(error, HF_ERR_CORRUPT, "batch %llu: the body's checksum is wrong",
                             (unsigned long long)read.seq);
     }
@@ -147,6 +147,18 @@ enum hf_err hf_log_batch_decode(const uint8_t *data, size_t size, size_t *at,
     *at += HF_LOG_HEADER_BYTES + read.body_bytes;
     *batch = read;
     return HF_ERR_OK;
+}
+
+enum hf_err hf_log_batch_decode(const uint8_t *data, size_t size, size_t *at,
+                                struct hf_log_batch *batch, struct hf_error *error)
+{
+    return decode(data, size, at, false, batch, error);
+}
+
+enum hf_err hf_log_batch_decode_checked(const uint8_t *data, size_t size, size_t *at,
+                                        struct hf_log_batch *batch, struct hf_error *error)
+{
+    return decode(data, size, at, true, batch, error);
 }
 
 bool hf_commit_frame_next(const uint8_t *body, size_t body_bytes, size_t *at,

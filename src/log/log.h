@@ -117,6 +117,10 @@ struct hf_log_driver {
      * trimmed. Blocks on disk; thread-safe; also without takeover. */
     enum hf_err (*seek)(struct hf_log *log, uint64_t position, uint64_t *seq,
                         struct hf_error *error);
+    /* Appends the frame of commit `position` to `out`, and reads hardly more: its batch's header is checked, its body is not. For
+     * a hint that is proven by what it leads to. Errors and threads as of read and seek. NULL: read() must do. */
+    enum hf_err (*peek)(struct hf_log *log, uint64_t position, struct hf_buffer *out,
+                        struct hf_error *error);
     /* First seq that can be read (1 unless trimmed). */
     uint64_t (*first_seq)(struct hf_log *log);
     /* Forgets whole segments below up_to; never the newest. Only behind a recorded checkpoint. */
@@ -150,6 +154,10 @@ bool hf_log_header_decode(const uint8_t from[HF_LOG_HEADER_BYTES], struct hf_log
  * fill the body; advances *at. HF_ERR_CORRUPT otherwise. body points into data. */
 enum hf_err hf_log_batch_decode(const uint8_t *data, size_t size, size_t *at,
                                 struct hf_log_batch *batch, struct hf_error *error);
+
+/* The same of bytes whose body was checked since they were read, as read() does: that checksum is not computed again. */
+enum hf_err hf_log_batch_decode_checked(const uint8_t *data, size_t size, size_t *at,
+                                        struct hf_log_batch *batch, struct hf_error *error);
 
 /* A commit inside a batch's body. */
 struct hf_commit_frame {

@@ -371,6 +371,7 @@ static const struct hf_log_driver file_driver = {
     .confirm_poll = confirm_poll,
     .read = hf_log_file_read,
     .seek = hf_log_file_seek,
+    .peek = hf_log_file_peek,
     .first_seq = first_seq,
     .trim = trim,
     .seal = seal,

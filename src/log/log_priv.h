@@ -299,5 +299,7 @@ enum hf_err hf_log_file_read(struct hf_log *base, uint64_t from, size_t bytes_ma
                              struct hf_buffer *out, uint32_t *batches, struct hf_error *error);
 enum hf_err hf_log_file_seek(struct hf_log *base, uint64_t position, uint64_t *seq,
                              struct hf_error *error);
+enum hf_err hf_log_file_peek(struct hf_log *base, uint64_t position, struct hf_buffer *out,
+                             struct hf_error *error);
 
 #endif

@@ -6,6 +6,7 @@
  * finds the end as a recovery would, without changing anything; it reads past the page cache, which
  * may show what a failed fsync never brought to the disk.
  */
+#include "base/bytes.h"
 #include "base/check.h"
 #include "log/log_pack.h"
 
@@ -412,36 +413,100 @@ enum hf_err hf_log_file_read(struct hf_log *base, uint64_t from, size_t bytes_ma
     return code;
 }
 
-enum hf_err hf_log_file_seek(struct hf_log *base, uint64_t position, uint64_t *seq,
-                             struct hf_error *error)
+/* Over the headers to the batch of the position. */
+static enum hf_err hop_to_position(struct cursor *cursor, uint64_t position, bool *at_end,
+                                   struct hf_error *error)
+{
+    enum hf_err code = enter(cursor, 0, position, error);
+    while (code == HF_ERR_OK) {
+        code = load(cursor, false, at_end, error);
+        if (code != HF_ERR_OK || *at_end ||
+            position - cursor->position < cursor->batch.commit_count) {
+            break;
+        }
+        advance(cursor);
+    }
+    if (code == HF_ERR_OK && !*at_end) {
+        note_sought(cursor);
+    }
+    return code;
+}
+
+/* Begins a call for a position, and stands on its batch. end() must follow. */
+static enum hf_err find_position(struct cursor *cursor, struct hf_log *base, uint64_t position,
+                                 struct hf_error *error)
 {
     HF_CHECK(position > 0);
-    *seq = 0;
-    struct cursor cursor;
     bool at_end;
     uint64_t first_seq;
     uint64_t limit_position;
     enum hf_err code =
-        begin(&cursor, hf_log_file_of(base), &at_end, &first_seq, &limit_position, error);
+        begin(cursor, hf_log_file_of(base), &at_end, &first_seq, &limit_position, error);
     at_end = at_end || position > limit_position;
     if (code == HF_ERR_OK && !at_end) {
-        code = enter(&cursor, 0, position, error);
-        while (code == HF_ERR_OK) {
-            code = load(&cursor, false, &at_end, error);
-            if (code != HF_ERR_OK || at_end ||
-                position - cursor.position < cursor.batch.commit_count) {
-                break;
-            }
-            advance(&cursor);
-        }
-        if (code == HF_ERR_OK && !at_end) {
-            *seq = cursor.seq;
-            note_sought(&cursor);
-        }
+        code = hop_to_position(cursor, position, &at_end, error);
     }
     if (code == HF_ERR_OK && at_end) {
         code = hf_error_set(error, HF_ERR_NOT_FOUND, "position %llu is beyond the log's head",
                             (unsigned long long)position);
+    }
+    return code;
+}
+
+enum hf_err hf_log_file_seek(struct hf_log *base, uint64_t position, uint64_t *seq,
+                             struct hf_error *error)
+{
+    struct cursor cursor;
+    enum hf_err code = find_position(&cursor, base, position, error);
+    *seq = code == HF_ERR_OK ? cursor.seq : 0;
+    end(&cursor);
+    return code;
+}
+
+/* The frame number `number` of the batch under the cursor, of which only the header was looked at. */
+static enum hf_err copy_frame(struct cursor *cursor, uint64_t number, struct hf_buffer *out,
+                              struct hf_error *error)
+{
+    uint64_t at = cursor->offset + HF_LOG_HEADER_BYTES;
+    uint64_t body_end = at + cursor->batch.body_bytes;
+    if (body_end > cursor->header.size_bytes) {
+        return damaged(cursor, "it is larger than its segment", error);
+    }
+    for (uint64_t i = 0;; i++) {
+        const uint8_t *bytes;
+        if (body_end - at < HF_COMMIT_FRAME_BYTES) {
+            return damaged(cursor, "malformed commit frames", error);
+        }
+        enum hf_err code =
+            hf_log_window_get(&cursor->window, at, HF_COMMIT_FRAME_BYTES, &bytes, error);
+        if (code != HF_ERR_OK) {
+            return wrap(cursor, code, error);
+        }
+        uint64_t size = HF_COMMIT_FRAME_BYTES + (uint64_t)hf_get_u32(bytes) + hf_get_u32(bytes + 4);
+        if (hf_get_u32(bytes) == 0 || size > body_end - at) {
+            return damaged(cursor, "malformed commit frames", error);
+        }
+        if (i < number) {
+            at += size;
+            continue;
+        }
+        code = hf_log_window_get(&cursor->window, at, size, &bytes, error);
+        if (code == HF_ERR_OK) {
+            hf_buffer_bytes(out, bytes, (size_t)size);
+            return out->failed ? hf_error_set(error, HF_ERR_NO_MEMORY, "no memory for a commit")
+                               : HF_ERR_OK;
+        }
+        return wrap(cursor, code, error);
+    }
+}
+
+enum hf_err hf_log_file_peek(struct hf_log *base, uint64_t position, struct hf_buffer *out,
+                             struct hf_error *error)
+{
+    struct cursor cursor;
+    enum hf_err code = find_position(&cursor, base, position, error);
+    if (code == HF_ERR_OK) {
+        code = copy_frame(&cursor, position - cursor.position, out, error);
     }
     end(&cursor);
     return code;

@@ -147,7 +147,7 @@ static enum hf_log_record check_whole(const uint8_t *record, uint64_t offset, ui
                                       struct hf_log_batch *batch, struct hf_error *error)
 {
     size_t used = 0;
-    if (hf_log_batch_decode(record, (size_t)stored, &used, batch, error) != HF_ERR_OK) {
+    if (hf_log_batch_decode_checked(record, (size_t)stored, &used, batch, error) != HF_ERR_OK) {
         (void)hf_error_wrap(error, "offset %llu", (unsigned long long)offset);
         return HF_LOG_RECORD_DAMAGED;
     }

@@ -25,8 +25,9 @@ static bool find_ahead(struct hf_fetch_piece *piece, uint64_t position)
 {
     while (piece->has_batch && !in_batch(piece, position) &&
            position > piece->batch.first_position && piece->at < piece->bytes.size_bytes) {
-        piece->has_batch = hf_log_batch_decode(piece->bytes.data, piece->bytes.size_bytes,
-                                               &piece->at, &piece->batch, NULL) == HF_ERR_OK;
+        piece->has_batch =
+            hf_log_batch_decode_checked(piece->bytes.data, piece->bytes.size_bytes, &piece->at,
+                                        &piece->batch, NULL) == HF_ERR_OK;
     }
     return in_batch(piece, position);
 }
@@ -49,8 +50,8 @@ static enum hf_err find_batch(struct hf_node *node, struct hf_fetch_piece *piece
         err = driver->read(node->log, seq, read_bytes, &piece->bytes, &batches, error);
     }
     if (err == HF_ERR_OK) {
-        err = hf_log_batch_decode(piece->bytes.data, piece->bytes.size_bytes, &piece->at,
-                                  &piece->batch, error);
+        err = hf_log_batch_decode_checked(piece->bytes.data, piece->bytes.size_bytes, &piece->at,
+                                          &piece->batch, error);
     }
     piece->has_batch = err == HF_ERR_OK;
     if (err == HF_ERR_OK && !in_batch(piece, position)) {
@@ -83,6 +84,25 @@ enum hf_err hf_fetch_find(struct hf_node *node, struct hf_fetch_piece *piece, ui
     size_t at = 0;
     for (uint64_t i = piece->batch.first_position; err == HF_ERR_OK && i <= position; i++) {
         HF_CHECK(hf_commit_frame_next(piece->batch.body, piece->batch.body_bytes, &at, frame));
+    }
+    return err;
+}
+
+enum hf_err hf_fetch_hint(struct hf_node *node, struct hf_fetch_piece *piece, uint64_t position,
+                          struct hf_commit_frame *frame, struct hf_error *error)
+{
+    const struct hf_log_driver *driver = node->log->driver;
+    if (driver->peek == NULL || in_batch(piece, position)) {
+        return hf_fetch_find(node, piece, position, frame, error);
+    }
+    size_t at = 0;
+    hf_buffer_clear(&piece->bytes);
+    piece->has_batch = false;
+    enum hf_err err = driver->peek(node->log, position, &piece->bytes, error);
+    if (err == HF_ERR_OK &&
+        !hf_commit_frame_next(piece->bytes.data, piece->bytes.size_bytes, &at, frame)) {
+        err = hf_error_set(error, HF_ERR_CORRUPT, "commit %llu: malformed frame",
+                           (unsigned long long)position);
     }
     return err;
 }

@@ -18,14 +18,14 @@ struct step {
     struct hf_arena arena; /* the commit's */
 };
 
-/* To the entry before. */
+/* To the entry before. Its commit must hold it, and the last one of all is read whole: a hint that is wrong is found out. */
 static enum hf_err step_down(struct hf_node *node, struct step *step, const struct hf_id *account,
                              struct hf_fetch_piece *piece, struct hf_error *error)
 {
     struct hf_entry_chain chain = {.account = *account};
     if (step->commit.position != step->position) {
         struct hf_commit_frame frame = {0};
-        enum hf_err err = hf_fetch_find(node, piece, step->position, &frame, error);
+        enum hf_err err = hf_fetch_hint(node, piece, step->position, &frame, error);
         hf_arena_clear(&step->arena);
         if (err == HF_ERR_OK) {
             err = hf_commit_glance(frame.record, frame.record_bytes, frame.payload,

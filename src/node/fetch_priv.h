@@ -21,6 +21,9 @@ struct hf_fetch_piece {
 /* A commit's frame in the piece, which is read if need be; valid until the next one is found. */
 enum hf_err hf_fetch_find(struct hf_node *node, struct hf_fetch_piece *piece, uint64_t position,
                           struct hf_commit_frame *frame, struct hf_error *error);
+/* The same, but the frame's bytes may not have been checked: for a hint that is proven by what it leads to. */
+enum hf_err hf_fetch_hint(struct hf_node *node, struct hf_fetch_piece *piece, uint64_t position,
+                          struct hf_commit_frame *frame, struct hf_error *error);
 /* Into the request's records; its size is taken from *left_bytes. false: memory is short. */
 bool hf_fetch_keep(struct hf_request *request, uint64_t position,
                    const struct hf_commit_frame *frame, uint64_t *left_bytes);

@@ -295,6 +295,9 @@ static void seek_finds_the_batch_of_a_position(void **state)
     uint64_t seq;
     (void)own(log);
     assert_int_equal(log->driver->seek(log, 1, &seq, &error), HF_ERR_NOT_FOUND);
+    struct hf_buffer nothing = {0};
+    assert_int_equal(log->driver->peek(log, 1, &nothing, &error), HF_ERR_NOT_FOUND);
+    assert_int_equal(nothing.size_bytes, 0);
     static uint64_t first_positions[301];
     for (int i = 1; i <= 300; i++) {
         first_positions[i] = model.head.position + 1;
