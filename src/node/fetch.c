@@ -63,6 +63,12 @@ static bool sift_plain(const struct hf_index_set *set, struct hf_request *reques
     return records->lacks_ids;
 }
 
+/* Is the record's commit what will be looked at next? Of entries most are only steps of a search. */
+static bool leads_to_commit(const struct hf_index_key *key)
+{
+    return key->kind != HF_INDEX_LINE && key->kind != HF_INDEX_ENTRY;
+}
+
 /* Answers the needed keys as of what the index covers now. */
 static enum hf_err look_up(struct hf_node *node, struct hf_request *request, struct hf_error *error)
 {
@@ -80,8 +86,7 @@ static enum hf_err look_up(struct hf_node *node, struct hf_request *request, str
             !hf_records_add_answer(records, &request->needs.keys[i], found ? &value : NULL)) {
             err = hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
         }
-        if (err == HF_ERR_OK && found && request->needs.keys[i].kind != HF_INDEX_LINE) {
-            /* Its commit is what the decision will look at next. */
+        if (err == HF_ERR_OK && found && leads_to_commit(&request->needs.keys[i])) {
             if (!hf_needs_add_position(&request->needs, value.position)) {
                 err = hf_error_set(error, HF_ERR_OVERLOADED, "out of memory");
             }
