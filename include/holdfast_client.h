@@ -57,7 +57,7 @@ enum holdfast_client_error {
 struct holdfast_client_failure {
     enum holdfast_client_error error;    /* the same as returned */
     int status;                          /* HTTP status of the last answer; 0 = none came */
-    unsigned attempts;                   /* requests begun */
+    unsigned attempts;                   /* requests begun, each sending counted */
     char key[HOLDFAST_CLIENT_KEY_BYTES]; /* what to repeat the call with; "" = none was sent */
     char code[64];                       /* of the last answer: "not_ready"; or "" */
     char text[512];                      /* what, where, what to do */

@@ -17,8 +17,10 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return attempt->body.failed ? CURL_WRITEFUNC_ERROR : bytes;
 }
 
-/* libcurl is about to send on a connection that stands: from here on the server may have the request. It is called
- * again when libcurl itself repeats a request whose kept connection turned out to be dead. The form is libcurl's. */
+/* libcurl is about to send on a connection that stands: from here on the server may have the request. When a kept
+ * connection ends without a byte of an answer, libcurl goes on by itself, on a new connection, and comes here again:
+ * that is refused. The sending before may have been done, and this one's answer, 429 or 403, would be taken for the whole
+ * truth; sent again it is all the same, as an attempt of its own. The form is libcurl's. */
 // NOLINTNEXTLINE(readability-non-const-parameter)
 static int before_sending(void *context, char *address, char *local_address, int port,
                           int local_port)
@@ -28,8 +30,9 @@ static int before_sending(void *context, char *address, char *local_address, int
     (void)local_address;
     (void)port;
     (void)local_port;
+    attempt->cut = attempt->sent;
     attempt->sent = true;
-    return CURL_PREREQFUNC_OK;
+    return attempt->cut ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static CURLcode set_request(struct holdfast_client *client, CURL *easy,
@@ -203,6 +206,7 @@ static void judge_error(CURLcode code, const char *error, struct hf_client_attem
     } else {
         (void)snprintf(attempt->text, sizeof(attempt->text), "%s",
                        attempt->no_memory ? "out of memory"
+                       : attempt->cut     ? "the kept connection ended without an answer"
                        : error[0] != '\0' ? error
                                           : curl_easy_strerror(code));
     }

@@ -82,9 +82,10 @@ enum hf_client_outcome {
 
 struct hf_client_attempt {
     enum hf_client_outcome outcome;
-    int status;              /* 0: no whole answer */
-    bool sent;               /* something may have reached the server */
-    bool no_memory;          /* here */
+    int status;     /* 0: no whole answer */
+    bool sent;      /* something may have reached the server */
+    bool cut;       /* sent on a kept connection, which ended without a byte of an answer */
+    bool no_memory; /* here */
     uint64_t retry_after_ms; /* 0: nothing said */
     struct hf_buffer body;   /* owned; kept between attempts */
     size_t body_bytes_max;

@@ -180,15 +180,15 @@ static uint64_t advance(struct sending *sending)
     return hf_max_u64(wait_ms, not_before_ms > now_ms ? not_before_ms - now_ms : 0);
 }
 
-/* After an unknown outcome only an answer that Holdfast itself gave to this very request is definite: not the refusal
- * of a token that was withdrawn meanwhile, nor something from a box in between. */
+/* After an unknown outcome of a change only an answer that Holdfast itself gave to this very request is definite: not
+ * the refusal of a token that was withdrawn meanwhile, nor something from a box in between. */
 static bool is_definite(const struct sending *sending)
 {
     const struct hf_client_attempt *attempt = &sending->attempt;
     if (attempt->outcome != HF_CLIENT_DEFINITE) {
         return false;
     }
-    return !sending->maybe_done || attempt->status < 400 ||
+    return !sending->maybe_done || !sending->changes || attempt->status < 400 ||
            (attempt->code[0] != '\0' && attempt->status != 401 && attempt->status != 403);
 }
 
