@@ -52,6 +52,11 @@ enum holdfast_client_error {
     /* No address can ever answer as they are set: its certificate is not trusted, it redirects. Not sent again;
      * nothing has changed. */
     HOLDFAST_CLIENT_MISCONFIGURED = 5,
+    /* Of holdfast_client_packed.h alone: */
+    HOLDFAST_CLIENT_REFUSED =
+        6,                      /* the server refuses the request as a whole; nothing has changed */
+    HOLDFAST_CLIENT_BUSY = 7,   /* as many wait or are under way as may; nothing was sent */
+    HOLDFAST_CLIENT_CLOSED = 8, /* the batcher was closed; nothing was sent */
 };
 
 struct holdfast_client_failure {

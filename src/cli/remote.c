@@ -207,6 +207,9 @@ static int connect_to(struct hf_remote_call *call, struct holdfast_client_option
     case HOLDFAST_CLIENT_UNAVAILABLE:
     case HOLDFAST_CLIENT_UNKNOWN:
     case HOLDFAST_CLIENT_MISCONFIGURED:
+    case HOLDFAST_CLIENT_REFUSED:
+    case HOLDFAST_CLIENT_BUSY:
+    case HOLDFAST_CLIENT_CLOSED:
         break;
     }
     return hf_remote_failure(call->cli, &failure);

@@ -152,6 +152,9 @@ static void import_line(struct worker *worker)
     case HOLDFAST_CLIENT_UNAVAILABLE:
     case HOLDFAST_CLIENT_UNKNOWN:
     case HOLDFAST_CLIENT_MISCONFIGURED:
+    case HOLDFAST_CLIENT_REFUSED:
+    case HOLDFAST_CLIENT_BUSY:
+    case HOLDFAST_CLIENT_CLOSED:
         break;
     }
     lock(shared);

@@ -90,6 +90,9 @@ static const char *failure_code(enum holdfast_client_error error)
     case HOLDFAST_CLIENT_MISCONFIGURED:
         return "misconfigured";
     case HOLDFAST_CLIENT_UNAVAILABLE:
+    case HOLDFAST_CLIENT_REFUSED:
+    case HOLDFAST_CLIENT_BUSY:
+    case HOLDFAST_CLIENT_CLOSED:
     case HOLDFAST_CLIENT_OK:
         break;
     }

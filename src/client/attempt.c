@@ -170,13 +170,20 @@ static enum hf_client_outcome judge_status(const struct hf_client_attempt *attem
     return status == 408 || status >= 500 ? HF_CLIENT_MAYBE_DONE : HF_CLIENT_DEFINITE;
 }
 
-static void judge_answer(CURL *easy, const char *method, struct hf_client_attempt *attempt)
+static bool is_other(const struct hf_client_check *check, const struct hf_client_attempt *attempt)
+{
+    return check != NULL && attempt->outcome == HF_CLIENT_DEFINITE && attempt->status < 400 &&
+           !check->fits(attempt, check->context);
+}
+
+static void judge_answer(CURL *easy, const struct hf_client_message *message,
+                         struct hf_client_attempt *attempt)
 {
     long status = 0;
     HF_CHECK(curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK);
     attempt->status = (int)status;
     read_headers(easy, attempt);
-    if (!is_whole(easy, method, attempt)) {
+    if (!is_whole(easy, message->method, attempt)) {
         attempt->outcome = HF_CLIENT_MAYBE_DONE;
         (void)snprintf(attempt->text, sizeof(attempt->text),
                        "status %ld, but its body is not whole", status);
@@ -184,6 +191,12 @@ static void judge_answer(CURL *easy, const char *method, struct hf_client_attemp
     }
     read_code(attempt);
     attempt->outcome = judge_status(attempt);
+    if (is_other(message->check, attempt)) {
+        attempt->outcome = HF_CLIENT_MAYBE_DONE;
+        (void)snprintf(attempt->text, sizeof(attempt->text),
+                       "status %ld, but its body is no answer to this request", status);
+        return;
+    }
     (void)snprintf(attempt->text, sizeof(attempt->text), "status %ld%s%s", status,
                    attempt->outcome == HF_CLIENT_HOPELESS ? ": a redirect, which is not followed"
                    : attempt->code[0] == '\0'             ? ""
@@ -225,7 +238,7 @@ void hf_client_try(struct holdfast_client *client, struct hf_client_connection *
         code = curl_easy_perform(connection->easy);
     }
     if (code == CURLE_OK) {
-        judge_answer(connection->easy, message->method, attempt);
+        judge_answer(connection->easy, message, attempt);
     } else {
         judge_error(code, connection->error, attempt);
     }

@@ -2,6 +2,7 @@
 #include "client/client_priv.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/random.h>
 #include <sys/un.h>
@@ -60,6 +61,17 @@ void hf_client_random(void *bytes, size_t size_bytes)
         got = getrandom(bytes, size_bytes, 0);
     } while (got < 0 && errno == EINTR);
     HF_CHECK(got == (ssize_t)size_bytes);
+}
+
+bool hf_client_thread(pthread_t *thread, void *(*run)(void *context), void *context)
+{
+    sigset_t all;
+    sigset_t before;
+    HF_CHECK(sigfillset(&all) == 0);
+    HF_CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    bool ok = pthread_create(thread, NULL, run, context) == 0;
+    HF_CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    return ok;
 }
 
 /* ---- settings ---- */

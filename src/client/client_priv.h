@@ -53,6 +53,7 @@ struct holdfast_client {
     pthread_mutex_t mutex;   /* of the two below */
     struct hf_client_connection *idle;
     unsigned idle_count, idle_max;
+    atomic_uint tickets; /* started and not waited for */
 };
 
 /* Sets the failure (which may be NULL) and returns the error. */
@@ -64,6 +65,14 @@ enum holdfast_client_error hf_client_fail(struct holdfast_client_failure *failur
 struct hf_client_connection *hf_client_take(struct holdfast_client *client);
 void hf_client_give_back(struct holdfast_client *client, struct hf_client_connection *connection);
 
+struct hf_client_attempt;
+
+/* What makes an answer below 400 one to this request, beside being whole. */
+struct hf_client_check {
+    bool (*fits)(const struct hf_client_attempt *attempt, const void *context);
+    const void *context;
+};
+
 /* What is sent: the same at each attempt. */
 struct hf_client_message {
     const char *method;
@@ -71,6 +80,7 @@ struct hf_client_message {
     const void *body; /* NULL: none */
     size_t body_bytes;
     struct curl_slist *headers;
+    const struct hf_client_check *check; /* NULL: none */
 };
 
 enum hf_client_outcome {
@@ -101,6 +111,17 @@ struct hf_client_attempt {
 void hf_client_try(struct holdfast_client *client, struct hf_client_connection *connection,
                    const struct hf_client_address *address, const struct hf_client_message *message,
                    uint64_t timeout_ms, struct hf_client_attempt *attempt);
+
+/* holdfast_client_send with a check (or NULL) of answers. *maybe_done: an attempt before the last one may have had an effect. */
+enum holdfast_client_error hf_client_send(struct holdfast_client *client,
+                                          const struct holdfast_client_call *call,
+                                          const struct holdfast_client_request *request,
+                                          const struct hf_client_check *check, bool *maybe_done,
+                                          struct holdfast_client_answer **answer,
+                                          struct holdfast_client_failure *failure);
+
+/* A thread of the library's, which takes no signals. false: there can be none. */
+bool hf_client_thread(pthread_t *thread, void *(*run)(void *context), void *context);
 
 /* The answer of an attempt; takes its body. NULL if memory is short. */
 struct holdfast_client_answer *hf_client_answer_new(struct hf_client_attempt *attempt,

@@ -279,16 +279,18 @@ static enum holdfast_client_error run(struct sending *sending,
     }
 }
 
-enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
-                                                const struct holdfast_client_call *call,
-                                                const struct holdfast_client_request *request,
-                                                struct holdfast_client_answer **answer,
-                                                struct holdfast_client_failure *failure)
+enum holdfast_client_error hf_client_send(struct holdfast_client *client,
+                                          const struct holdfast_client_call *call,
+                                          const struct holdfast_client_request *request,
+                                          const struct hf_client_check *check, bool *maybe_done,
+                                          struct holdfast_client_answer **answer,
+                                          struct holdfast_client_failure *failure)
 {
     static const struct holdfast_client_call nothing = {0};
     struct holdfast_client_failure unwanted;
     char key[HOLDFAST_CLIENT_KEY_BYTES] = "";
     *answer = NULL;
+    *maybe_done = false;
     call = call == NULL ? &nothing : call;
     failure = failure == NULL ? &unwanted : failure;
     *failure = (struct holdfast_client_failure){0};
@@ -313,7 +315,8 @@ enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
         .message = {.method = request->method,
                     .path = request->path,
                     .body = request->body,
-                    .body_bytes = request->body_bytes},
+                    .body_bytes = request->body_bytes,
+                    .check = check},
         .key = key,
         .changes = changes,
         .deadline_ms =
@@ -331,10 +334,21 @@ enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
         error = run(&sending, answer, failure);
     }
     failure->attempts = sending.attempts;
+    *maybe_done = sending.maybe_done;
     curl_slist_free_all(sending.message.headers);
     hf_buffer_release(&sending.attempt.body);
     if (sending.connection != NULL) {
         hf_client_give_back(client, sending.connection);
     }
     return error;
+}
+
+enum holdfast_client_error holdfast_client_send(struct holdfast_client *client,
+                                                const struct holdfast_client_call *call,
+                                                const struct holdfast_client_request *request,
+                                                struct holdfast_client_answer **answer,
+                                                struct holdfast_client_failure *failure)
+{
+    bool maybe_done;
+    return hf_client_send(client, call, request, NULL, &maybe_done, answer, failure);
 }

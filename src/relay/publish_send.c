@@ -82,6 +82,9 @@ static enum hf_relay_end end_of(struct hf_relay *relay, enum holdfast_client_err
     case HOLDFAST_CLIENT_INVALID:
     case HOLDFAST_CLIENT_NO_MEMORY:
     case HOLDFAST_CLIENT_MISCONFIGURED:
+    case HOLDFAST_CLIENT_REFUSED:
+    case HOLDFAST_CLIENT_BUSY:
+    case HOLDFAST_CLIENT_CLOSED:
         break;
     }
     return hf_relay_say(relay, HF_RELAY_FAILED, "%s", failure->text);
