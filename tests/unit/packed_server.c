@@ -406,6 +406,16 @@ void packed_server_hold(struct packed_server *server, bool held)
     pthread_mutex_unlock(&server->mutex);
 }
 
+void packed_server_misbehave(struct packed_server *server, uint64_t random, unsigned fault_of_256,
+                             bool busy)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->random = random;
+    server->fault_of_256 = fault_of_256;
+    server->busy = busy;
+    pthread_mutex_unlock(&server->mutex);
+}
+
 void packed_server_await(struct packed_server *server, size_t waiting)
 {
     pthread_mutex_lock(&server->mutex);

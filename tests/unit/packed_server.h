@@ -68,6 +68,9 @@ struct packed_server {
 void packed_server_start(struct packed_server *server, const enum packed_fault *script,
                          size_t script_count);
 void packed_server_stop(struct packed_server *server);
+/* Behind the script so many of 256 requests meet a fault that a repetition ends; busy: 429 to all. */
+void packed_server_misbehave(struct packed_server *server, uint64_t random, unsigned fault_of_256,
+                             bool busy);
 /* held or not, from now on. */
 void packed_server_hold(struct packed_server *server, bool held);
 /* Waits until so many requests are held. */
