@@ -29,6 +29,8 @@ static void start(const enum packed_fault *script, size_t count, uint64_t total_
     struct holdfast_client_options of_client = {.addresses = addresses,
                                                 .address_count = 1,
                                                 .total_timeout_ms = total_ms,
+                                                .connect_timeout_ms = 60000,
+                                                .request_timeout_ms = 300000,
                                                 .backoff_first_ms = 1,
                                                 .backoff_max_ms = 4};
     assert_int_equal(holdfast_client_new(&of_client, &client, &failure), HOLDFAST_CLIENT_OK);
@@ -75,6 +77,7 @@ struct end {
 };
 
 static struct end ends[ENDS_MAX];
+static atomic_size_t orders; /* given */
 static atomic_size_t ended;
 
 static void take_end(void *context, const struct holdfast_client_submitted *submitted)
@@ -91,13 +94,15 @@ static void take_end(void *context, const struct holdfast_client_submitted *subm
     for (size_t i = 0; submitted->outcomes != NULL && i < submitted->record_count; i++) {
         end->outcomes[i] = submitted->outcomes[i];
     }
-    end->order = atomic_fetch_add(&ended, 1);
+    end->order = atomic_fetch_add(&orders, 1);
     atomic_fetch_add(&end->times, 1);
+    atomic_fetch_add(&ended, 1);
 }
 
 static void forget_ends(void)
 {
     memset(ends, 0, sizeof(ends));
+    atomic_store(&orders, 0);
     atomic_store(&ended, 0);
 }
 
@@ -138,7 +143,7 @@ static void assert_ended(size_t n, enum holdfast_client_error error, uint16_t co
 static void one_alone(void **state)
 {
     (void)state;
-    start(NULL, 0, 20000, (struct holdfast_client_batcher_options){.delay_us = LONG_US});
+    start(NULL, 0, 600000, (struct holdfast_client_batcher_options){.delay_us = LONG_US});
     struct holdfast_client_outcome outcome;
     struct holdfast_client_record record = record_of(1, 0, 0);
     assert_int_equal(holdfast_client_batcher_transfer(batcher, &record, &outcome, &failure),
@@ -186,13 +191,13 @@ static void each_its_own(void **state)
     (void)state;
     static const unsigned delays_us[] = {0, 300};
     for (size_t round = 0; round < 2; round++) {
-        start(NULL, 0, 120000,
+        start(NULL, 0, 600000,
               (struct holdfast_client_batcher_options){.records_max = 7,
                                                        .requests_max = 3,
                                                        .waiting_max = 8,
                                                        .delay_us = delays_us[round]});
         struct caller callers[THREADS] = {0};
-        packed_server_misbehave(&server, round, 64, false);
+        packed_server_misbehave(&server, round, 64);
         for (unsigned i = 0; i < THREADS; i++) {
             callers[i].first = (uint64_t)i * CALLS;
             assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
@@ -217,7 +222,7 @@ static void gathered_while_one_is_under_way(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000, (struct holdfast_client_batcher_options){.requests_max = 1});
+    start(NULL, 0, 600000, (struct holdfast_client_batcher_options){.requests_max = 1});
     packed_server_hold(&server, true);
     submit_one(0, 0);
     packed_server_await(&server, 1);
@@ -242,7 +247,7 @@ static void full_ones_leave_at_once(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 5, .requests_max = 2, .delay_us = LONG_US});
     packed_server_hold(&server, true);
@@ -267,7 +272,7 @@ static void the_delay_ends(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){.requests_max = 2, .delay_us = 3000});
     packed_server_hold(&server, true);
     submit_one(0, 0);
@@ -284,7 +289,7 @@ static void as_many_under_way_as_may(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){.records_max = 2, .requests_max = 3});
     packed_server_hold(&server, true);
     for (uint64_t n = 0; n < 20; n++) {
@@ -311,7 +316,7 @@ static void flush_sends_and_waits(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){.requests_max = 2, .delay_us = LONG_US});
     holdfast_client_batcher_flush(batcher); /* nothing to wait for */
     packed_server_hold(&server, true);
@@ -335,7 +340,7 @@ static void full(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 4, .requests_max = 1, .waiting_max = 8});
     packed_server_hold(&server, true);
@@ -349,7 +354,7 @@ static void full(void **state)
     assert_int_equal(failure.error, HOLDFAST_CLIENT_BUSY);
     assert_int_equal(submit(&record, 1, 5, &ends[9]), HOLDFAST_CLIENT_BUSY);
     packed_server_hold(&server, false);
-    assert_int_equal(submit(&record, 1, 20000, &ends[9]), HOLDFAST_CLIENT_OK);
+    assert_int_equal(submit(&record, 1, 600000, &ends[9]), HOLDFAST_CLIENT_OK);
     await_ends(10);
     for (size_t n = 0; n < 10; n++) {
         assert_ended(n, HOLDFAST_CLIENT_OK, 0);
@@ -374,7 +379,7 @@ static void *wait_with_chain(void *context)
         records[i] =
             record_of(waiting->first + i, 0, i + 1 < waiting->count ? HOLDFAST_FLAG_LINKED : 0);
     }
-    atomic_store(&waiting->error, (int)submit(records, waiting->count, 20000, waiting->end));
+    atomic_store(&waiting->error, (int)submit(records, waiting->count, 600000, waiting->end));
     return NULL;
 }
 
@@ -397,7 +402,7 @@ static void room_goes_in_order(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 6, .requests_max = 1, .waiting_max = 6});
     packed_server_hold(&server, true);
@@ -431,10 +436,10 @@ static void chains_stay_together(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 60000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 5, .requests_max = 2, .waiting_max = 11, .delay_us = 200});
-    packed_server_misbehave(&server, 1, 40, false);
+    packed_server_misbehave(&server, 1, 40);
     for (uint64_t n = 0; n < 300; n++) {
         size_t count = 1 + n % 4; /* around the ring's end in every way */
         struct holdfast_client_record records[4];
@@ -442,7 +447,7 @@ static void chains_stay_together(void **state)
             uint32_t code = n % 5 == 0 && i == count / 2 ? 2000 + (uint32_t)n : 0;
             records[i] = record_of(10 * n + i, code, i + 1 < count ? HOLDFAST_FLAG_LINKED : 0);
         }
-        assert_int_equal(submit(records, count, 60000, &ends[n]), HOLDFAST_CLIENT_OK);
+        assert_int_equal(submit(records, count, 600000, &ends[n]), HOLDFAST_CLIENT_OK);
     }
     holdfast_client_batcher_flush(batcher);
     for (uint64_t n = 0; n < 300; n++) {
@@ -467,7 +472,7 @@ static void nothing_of_an_invalid_one_is_sent(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000, (struct holdfast_client_batcher_options){.records_max = 4});
+    start(NULL, 0, 600000, (struct holdfast_client_batcher_options){.records_max = 4});
     struct holdfast_client_record records[5];
     struct holdfast_client_outcome outcome;
     for (uint64_t n = 0; n < 5; n++) {
@@ -497,7 +502,7 @@ static void a_wrong_record_is_alone(void **state)
     (void)state;
     for (uint64_t wrong = 1; wrong <= 13; wrong += 4) {
         forget_ends();
-        start(NULL, 0, 60000, (struct holdfast_client_batcher_options){.requests_max = 1});
+        start(NULL, 0, 600000, (struct holdfast_client_batcher_options){.requests_max = 1});
         packed_server_hold(&server, true);
         submit_one(0, 0);
         packed_server_await(&server, 1);
@@ -528,7 +533,7 @@ static void too_large_goes_in_halves(void **state)
         {PACKED_FINE, PACKED_DONE_LOST, PACKED_TOO_LARGE}};
     for (size_t i = 0; i < 2; i++) {
         forget_ends();
-        start(scripts[i], 3, 60000, (struct holdfast_client_batcher_options){.requests_max = 1});
+        start(scripts[i], 3, 600000, (struct holdfast_client_batcher_options){.requests_max = 1});
         packed_server_hold(&server, true);
         submit_one(0, 0);
         packed_server_await(&server, 1);
@@ -550,7 +555,7 @@ static void a_refused_token_refuses_all(void **state)
     (void)state;
     static const enum packed_fault script[] = {PACKED_FINE, PACKED_FORBIDDEN};
     forget_ends();
-    start(script, 2, 20000, (struct holdfast_client_batcher_options){.requests_max = 1});
+    start(script, 2, 600000, (struct holdfast_client_batcher_options){.requests_max = 1});
     packed_server_hold(&server, true);
     submit_one(0, 0);
     packed_server_await(&server, 1);
@@ -569,14 +574,19 @@ static void no_answer_in_time(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000, (struct holdfast_client_batcher_options){.total_timeout_ms = 60});
-    packed_server_misbehave(&server, 1, 0, true);
+    static const enum packed_fault script[] = {PACKED_BUSY_LONG, PACKED_DONE_LOST,
+                                               PACKED_BUSY_LONG};
+    start(script, 3, 600000, (struct holdfast_client_batcher_options){.total_timeout_ms = 600000});
     struct holdfast_client_record record = record_of(1, 0, 0);
     struct holdfast_client_outcome outcome;
     assert_int_equal(holdfast_client_batcher_transfer(batcher, &record, &outcome, &failure),
                      HOLDFAST_CLIENT_UNAVAILABLE);
     assert_string_equal(failure.code, "overloaded");
-    assert_true(failure.attempts > 0);
+    assert_int_equal(failure.attempts, 1);
+    assert_int_equal(holdfast_client_batcher_transfer(batcher, &record, &outcome, &failure),
+                     HOLDFAST_CLIENT_UNKNOWN);
+    assert_int_equal(failure.attempts, 2);
+    assert_true(server_knows(1, 0));
     stop();
 }
 
@@ -604,7 +614,7 @@ static void call_backs_may_submit(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000, (struct holdfast_client_batcher_options){.requests_max = 1});
+    start(NULL, 0, 600000, (struct holdfast_client_batcher_options){.requests_max = 1});
     struct holdfast_client_record record = record_of(0, 0, 0);
     struct holdfast_client_submission submission = {
         .records = &record, .record_count = 1, .done = submit_next, .context = &ends[0]};
@@ -639,7 +649,7 @@ static void call_backs_can_not_wait(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 20000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 4, .requests_max = 1, .waiting_max = 4});
     enum holdfast_client_error errors[2] = {HOLDFAST_CLIENT_OK, HOLDFAST_CLIENT_OK};
@@ -660,14 +670,14 @@ static void close_sends_what_waits(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 60000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 7, .requests_max = 2, .delay_us = LONG_US});
-    packed_server_misbehave(&server, 1, 60, false);
+    packed_server_misbehave(&server, 1, 60);
     for (uint64_t n = 0; n < 100; n++) {
         submit_one(n, n % 2 == 0 ? 170 : 0);
     }
-    holdfast_client_batcher_close(batcher, 60000);
+    holdfast_client_batcher_close(batcher, 600000);
     assert_int_equal(atomic_load(&ended), 100);
     for (uint64_t n = 0; n < 100; n++) {
         assert_ended(n, HOLDFAST_CLIENT_OK, n % 2 == 0 ? 170 : 0);
@@ -686,7 +696,7 @@ static void free_sends_what_waits(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 60000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 7, .requests_max = 2, .delay_us = LONG_US});
     for (uint64_t n = 0; n < 50; n++) {
@@ -710,7 +720,7 @@ static void close_at_once(void **state)
 {
     (void)state;
     forget_ends();
-    start(NULL, 0, 60000,
+    start(NULL, 0, 600000,
           (struct holdfast_client_batcher_options){
               .records_max = 2, .requests_max = 1, .waiting_max = 4});
     packed_server_hold(&server, true);
@@ -763,7 +773,7 @@ static void *be_busy(void *context)
         }
         struct holdfast_client_submission submission = {.records = records,
                                                         .record_count = count,
-                                                        .room_wait_ms = i % 7 == 0 ? 1 : 60000,
+                                                        .room_wait_ms = i % 7 == 0 ? 1 : 600000,
                                                         .done = take_end,
                                                         .context = &ends[n]};
         enum holdfast_client_error error;
@@ -788,12 +798,12 @@ static void closed_under_load(void **state)
     for (unsigned round = 0; round < 4; round++) {
         struct busy_one busy[THREADS] = {0};
         forget_ends();
-        start(NULL, 0, 120000,
+        start(NULL, 0, 600000,
               (struct holdfast_client_batcher_options){.records_max = 9,
                                                        .requests_max = 1 + round,
                                                        .waiting_max = 9 + 10 * round,
                                                        .delay_us = 100 * (round % 2)});
-        packed_server_misbehave(&server, round, 30, false);
+        packed_server_misbehave(&server, round, 30);
         for (size_t i = 0; i < THREADS; i++) {
             busy[i].first = i * OF_ONE;
             assert_int_equal(pthread_create(&busy[i].thread, NULL, be_busy, &busy[i]), 0);
@@ -825,7 +835,7 @@ static void closed_under_load(void **state)
 static void wrong_options(void **state)
 {
     (void)state;
-    start(NULL, 0, 20000, (struct holdfast_client_batcher_options){0});
+    start(NULL, 0, 600000, (struct holdfast_client_batcher_options){0});
     static const struct holdfast_client_batcher_options wrong[] = {
         {.records_max = 8191}, {.requests_max = 65},      {.records_max = 8, .waiting_max = 7},
         {.waiting_max = 8189}, {.waiting_max = 16777217},
@@ -843,7 +853,7 @@ static void wrong_options(void **state)
 static void memory_is_short(void **state)
 {
     (void)state;
-    start(NULL, 0, 20000, (struct holdfast_client_batcher_options){0});
+    start(NULL, 0, 600000, (struct holdfast_client_batcher_options){0});
     struct holdfast_client_batcher_options small = {.records_max = 2, .waiting_max = 4};
     bool hit = true;
     for (uint64_t n = 1; hit; n++) {

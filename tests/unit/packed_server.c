@@ -241,6 +241,10 @@ static bool answer(struct connection *c, enum packed_fault fault)
     case PACKED_OVERLOADED:
         say_problem(c, "429 Too Many Requests", "overloaded");
         return true;
+    case PACKED_BUSY_LONG:
+        say(c, "429 Too Many Requests\r\nRetry-After: 3600", "application/problem+json",
+            "{\"code\":\"overloaded\"}", 21, 21);
+        return true;
     case PACKED_FORBIDDEN:
         say_problem(c, "403 Forbidden", "forbidden");
         return true;
@@ -261,14 +265,11 @@ static bool answer(struct connection *c, enum packed_fault fault)
 static bool does_nothing(enum packed_fault fault)
 {
     return fault == PACKED_LOST || fault == PACKED_NOT_JUDGED || fault == PACKED_OVERLOADED ||
-           fault == PACKED_FORBIDDEN || fault == PACKED_TOO_LARGE;
+           fault == PACKED_BUSY_LONG || fault == PACKED_FORBIDDEN || fault == PACKED_TOO_LARGE;
 }
 
 static enum packed_fault next_fault(struct packed_server *server, size_t number)
 {
-    if (server->busy) {
-        return PACKED_OVERLOADED;
-    }
     if (number < server->script_count) {
         return server->script[number];
     }
@@ -406,13 +407,11 @@ void packed_server_hold(struct packed_server *server, bool held)
     pthread_mutex_unlock(&server->mutex);
 }
 
-void packed_server_misbehave(struct packed_server *server, uint64_t random, unsigned fault_of_256,
-                             bool busy)
+void packed_server_misbehave(struct packed_server *server, uint64_t random, unsigned fault_of_256)
 {
     pthread_mutex_lock(&server->mutex);
     server->random = random;
     server->fault_of_256 = fault_of_256;
-    server->busy = busy;
     pthread_mutex_unlock(&server->mutex);
 }
 

@@ -28,6 +28,7 @@ enum packed_fault {
     PACKED_OTHER_TYPE, /* done, 200 text/html */
     PACKED_BAD_INDEX,  /* done, an entry for a record that there is not */
     PACKED_OVERLOADED, /* nothing is done, 429 */
+    PACKED_BUSY_LONG,  /* nothing is done, 429: not for an hour */
     PACKED_FORBIDDEN,  /* nothing is done, 403 */
     PACKED_TOO_LARGE,  /* nothing is done, 413 */
     PACKED_STRANGER,   /* done, 404 of a box in between */
@@ -55,7 +56,6 @@ struct packed_server {
     uint64_t random;       /* of the faults behind the script */
     unsigned fault_of_256; /* how many requests meet one */
     bool held;             /* requests are read, but wait */
-    bool busy;             /* answer 429 to all */
     size_t request_count;
     size_t refused_whole;                   /* with 400 */
     uint32_t sizes[PACKED_SERVER_REQUESTS]; /* records of each request */
@@ -68,9 +68,8 @@ struct packed_server {
 void packed_server_start(struct packed_server *server, const enum packed_fault *script,
                          size_t script_count);
 void packed_server_stop(struct packed_server *server);
-/* Behind the script so many of 256 requests meet a fault that a repetition ends; busy: 429 to all. */
-void packed_server_misbehave(struct packed_server *server, uint64_t random, unsigned fault_of_256,
-                             bool busy);
+/* Behind the script so many of 256 requests meet a fault that a repetition ends. */
+void packed_server_misbehave(struct packed_server *server, uint64_t random, unsigned fault_of_256);
 /* held or not, from now on. */
 void packed_server_hold(struct packed_server *server, bool held);
 /* Waits until so many requests are held. */
