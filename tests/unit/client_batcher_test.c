@@ -268,6 +268,31 @@ static void full_ones_leave_at_once(void **state)
     stop();
 }
 
+/* What does not fit beside the others, and fills a request of its own, waits for nobody either. */
+static void what_is_left_behind_leaves_too(void **state)
+{
+    (void)state;
+    forget_ends();
+    start(NULL, 0, 600000,
+          (struct holdfast_client_batcher_options){
+              .records_max = 5, .requests_max = 3, .delay_us = LONG_US});
+    packed_server_hold(&server, true);
+    submit_one(0, 0);
+    packed_server_await(&server, 1);
+    for (uint64_t n = 1; n <= 4; n++) {
+        submit_one(n, 0);
+    }
+    struct holdfast_client_record records[5];
+    for (uint64_t n = 0; n < 5; n++) {
+        records[n] = record_of(10 + n, 0, 0);
+    }
+    assert_int_equal(submit(records, 5, 0, &ends[10]), HOLDFAST_CLIENT_OK);
+    packed_server_await(&server, 3);
+    packed_server_hold(&server, false);
+    await_ends(6);
+    stop();
+}
+
 static void the_delay_ends(void **state)
 {
     (void)state;
@@ -389,12 +414,15 @@ static void begin_waiting(struct waiting *waiting)
     assert_int_equal(pthread_create(&waiting->thread, NULL, wait_with_chain, waiting), 0);
 }
 
-static bool somebody_waits(const struct holdfast_client_batcher *of)
+static size_t count_waiters(void)
 {
+    size_t count = 0;
     hf_batch_lock(batcher);
-    bool waits = of->first_waiter != NULL;
+    for (const struct hf_batch_waiter *at = batcher->first_waiter; at != NULL; at = at->next) {
+        count++;
+    }
     hf_batch_unlock(batcher);
-    return waits;
+    return count;
 }
 
 /* Who needs much room is not overtaken for ever by those that need little. */
@@ -412,7 +440,7 @@ static void room_goes_in_order(void **state)
     struct waiting big = {.first = 100, .count = 6, .end = &ends[100]};
     struct waiting small = {.first = 200, .count = 1, .end = &ends[200]};
     begin_waiting(&big);
-    while (!somebody_waits(batcher)) {
+    while (count_waiters() == 0) {
         hf_client_sleep_ms(1);
     }
     struct holdfast_client_record record = record_of(2, 0, 0);
@@ -427,6 +455,38 @@ static void room_goes_in_order(void **state)
     assert_int_equal(atomic_load(&big.error), HOLDFAST_CLIENT_OK);
     assert_int_equal(atomic_load(&small.error), HOLDFAST_CLIENT_OK);
     assert_true(ends[100].order < ends[200].order);
+    stop();
+}
+
+/* Room for two goes to both, without another request's end. */
+static void room_for_two(void **state)
+{
+    (void)state;
+    forget_ends();
+    start(NULL, 0, 600000,
+          (struct holdfast_client_batcher_options){
+              .records_max = 6, .requests_max = 1, .waiting_max = 6});
+    packed_server_hold(&server, true);
+    submit_one(0, 0);
+    packed_server_await(&server, 1);
+    for (uint64_t n = 1; n <= 6; n++) {
+        submit_one(n, 0);
+    }
+    struct waiting waiting[2] = {{.first = 100, .count = 3, .end = &ends[100]},
+                                 {.first = 200, .count = 3, .end = &ends[200]}};
+    begin_waiting(&waiting[0]);
+    begin_waiting(&waiting[1]);
+    while (count_waiters() < 2) {
+        hf_client_sleep_ms(1);
+    }
+    packed_server_let_one(&server);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(waiting[i].thread, NULL), 0);
+        assert_int_equal(atomic_load(&waiting[i].error), HOLDFAST_CLIENT_OK);
+    }
+    assert_int_equal(atomic_load(&ended), 1);
+    packed_server_hold(&server, false);
+    await_ends(9);
     stop();
 }
 
@@ -731,7 +791,7 @@ static void close_at_once(void **state)
     }
     struct waiting late = {.first = 100, .count = 2, .end = &ends[100]};
     begin_waiting(&late);
-    while (!somebody_waits(batcher)) {
+    while (count_waiters() == 0) {
         hf_client_sleep_ms(1);
     }
     pthread_t thread;
@@ -877,11 +937,13 @@ int main(void)
         cmocka_unit_test(each_its_own),
         cmocka_unit_test(gathered_while_one_is_under_way),
         cmocka_unit_test(full_ones_leave_at_once),
+        cmocka_unit_test(what_is_left_behind_leaves_too),
         cmocka_unit_test(the_delay_ends),
         cmocka_unit_test(as_many_under_way_as_may),
         cmocka_unit_test(flush_sends_and_waits),
         cmocka_unit_test(full),
         cmocka_unit_test(room_goes_in_order),
+        cmocka_unit_test(room_for_two),
         cmocka_unit_test(chains_stay_together),
         cmocka_unit_test(nothing_of_an_invalid_one_is_sent),
         cmocka_unit_test(a_wrong_record_is_alone),

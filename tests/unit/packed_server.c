@@ -302,9 +302,10 @@ static bool serve_one(struct connection *c)
     server->sizes[number] = (uint32_t)count_of(c);
     server->waiting++;
     pthread_cond_broadcast(&server->changed);
-    while (server->held) {
+    while (server->held && server->let == 0) {
         pthread_cond_wait(&server->changed, &server->mutex);
     }
+    server->let -= server->held;
     server->waiting--;
     bool malformed = is_malformed(c);
     enum packed_fault fault = next_fault(server, number);
@@ -403,6 +404,14 @@ void packed_server_hold(struct packed_server *server, bool held)
 {
     pthread_mutex_lock(&server->mutex);
     server->held = held;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+void packed_server_let_one(struct packed_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->let++;
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->mutex);
 }

@@ -56,6 +56,7 @@ struct packed_server {
     uint64_t random;       /* of the faults behind the script */
     unsigned fault_of_256; /* how many requests meet one */
     bool held;             /* requests are read, but wait */
+    size_t let;            /* of those that are held, so many may go */
     size_t request_count;
     size_t refused_whole;                   /* with 400 */
     uint32_t sizes[PACKED_SERVER_REQUESTS]; /* records of each request */
@@ -72,6 +73,8 @@ void packed_server_stop(struct packed_server *server);
 void packed_server_misbehave(struct packed_server *server, uint64_t random, unsigned fault_of_256);
 /* held or not, from now on. */
 void packed_server_hold(struct packed_server *server, bool held);
+/* Lets one request go that is held, now or later. */
+void packed_server_let_one(struct packed_server *server);
 /* Waits until so many requests are held. */
 void packed_server_await(struct packed_server *server, size_t waiting);
 /* Is the id there, and what became of it? */
