@@ -413,6 +413,12 @@ def example(directory):
         check(done.returncode == 0 and "users:42 has 7500 available" in done.stdout and
               "order-8: 422 insufficient_funds" in done.stdout, f"examples/client, run {number + 1}",
               done.stdout + done.stderr)
+    for number in range(2):
+        done = subprocess.run([os.path.join(BUILD, "examples", "batch"), server.url], capture_output=True, text=True, check=False,
+                              env=environment)
+        code, shop, _ = run("account", "show", "batch:shop", "--json", HOLDFAST_SERVER=server.url)
+        check(done.returncode == 0 and done.stdout == "3960 paid, 40 refused, 0 without an answer\n" and code == OK and
+              '"posted":"19800"' in shop.replace(" ", ""), f"examples/batch, run {number + 1}", done.stdout + done.stderr + shop)
     server.stop()
 
 

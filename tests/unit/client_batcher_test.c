@@ -282,6 +282,7 @@ static void what_is_left_behind_leaves_too(void **state)
     for (uint64_t n = 1; n <= 4; n++) {
         submit_one(n, 0);
     }
+    hf_client_sleep_ms(20); /* whom the first of them woke waits by its timer again */
     struct holdfast_client_record records[5];
     for (uint64_t n = 0; n < 5; n++) {
         records[n] = record_of(10 + n, 0, 0);
