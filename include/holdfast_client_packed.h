@@ -172,7 +172,7 @@ holdfast_client_packed_wait(struct holdfast_client_ticket *ticket,
  * - Every submission that was taken (OK) ends exactly once: its call-back is called, or its blocking call returns, with
  *   the outcome of its own records.
  * - Order: of two submissions under way at once, either may be decided first. Who needs an order waits for the first, or puts
- *   both into one submission, or says requests_max 1: then the order is that of the submissions.
+ *   both into one submission, or says requests_max 1: then the order is that of the submissions, as long as all end with OK.
  * - One wrong record refuses a request as a whole. The batcher then divides the request, until only the submission with that
  *   record gets REFUSED.
  * - Time: a record waits for its turn first; total_timeout_ms counts from the first sending of its request.
@@ -181,7 +181,8 @@ struct holdfast_client_batcher;
 
 /* Zero-initialise; 0 stands for the default in brackets. */
 struct holdfast_client_batcher_options {
-    unsigned records_max;  /* of a request [8,190; at most that] */
+    unsigned
+        records_max; /* of a request [8,190; at most that]: 128 bytes each, if a proxy limits bodies */
     unsigned requests_max; /* under way, 1 to 64 [4] */
     unsigned waiting_max;  /* records that wait for their turn, at least records_max [65,536] */
     unsigned delay_us; /* how long a record may wait for others while requests are under way [0] */
@@ -202,25 +203,24 @@ struct holdfast_client_outcome {
 
 /* The outcome of a submission. Pointers live during the call-back. */
 struct holdfast_client_submitted {
-    enum holdfast_client_error error;              /* OK, or as of holdfast_client_packed */
-    const struct holdfast_client_failure *failure; /* NULL with OK */
-    const struct holdfast_client_outcome
-        *outcomes;       /* with OK: of each record, in order; else NULL */
-    size_t record_count; /* as submitted */
-    uint64_t
-        position; /* of the request's commit; every record that has taken effect did so there or earlier; 0 = all
-                        * records of the request were known */
+    enum holdfast_client_error error;               /* OK, or as of holdfast_client_packed */
+    const struct holdfast_client_failure *failure;  /* NULL with OK */
+    const struct holdfast_client_outcome *outcomes; /* of each record, in order; NULL but with OK */
+    size_t record_count;                            /* as submitted */
+    /* Of the request's commit: what has taken effect did so there or earlier. 0 = all records of the request were known. */
+    uint64_t position;
     unsigned attempts; /* sendings of the request */
 };
 
 /* Records that go in one request, one behind the other. */
 struct holdfast_client_submission {
-    const struct holdfast_client_record
-        *records;          /* copied; ids not zero; a chain ends within them */
-    size_t record_count;   /* 1 to records_max */
+    /* Copied; ids not zero; a chain ends within them. 1 to records_max. */
+    const struct holdfast_client_record *records;
+    size_t record_count;
     uint64_t room_wait_ms; /* how long to wait if the batcher is full; 0 = BUSY at once */
-    /* Called once, on a thread of the batcher's, for which the answers of others wait meanwhile: be brief. May submit
-     * (a full batcher is then BUSY at once), but must not wait for the batcher nor free it. */
+    /* Called once, on a thread of the batcher's, or on that of close for what is not sent any more. Others wait for their
+     * outcomes meanwhile: be brief. May submit (a full batcher is then BUSY at once), but must not wait for the batcher, nor
+     * close or free it. */
     void (*done)(void *context, const struct holdfast_client_submitted *submitted);
     void *context;
 };

@@ -30,12 +30,12 @@
 #define PACKED_LOAD_NONE UINT32_MAX /* no outcome yet; twice is wrong */
 
 struct packed_load_sender {
-    unsigned number;                         /* 0 to PACKED_LOAD_SENDERS - 1 */
     struct holdfast_client *client;          /* everybody's */
     struct holdfast_client_batcher *batcher; /* everybody's */
     pthread_t thread;                        /* valid while it runs */
     uint64_t count;              /* records that have an outcome, or will have when it pauses */
     _Atomic(uint32_t) *outcomes; /* by record: code << 16 | flags, or NONE */
+    unsigned number;             /* 0 to PACKED_LOAD_SENDERS - 1 */
     atomic_uint under_way;       /* chains: submissions */
 };
 
