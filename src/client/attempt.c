@@ -1,5 +1,6 @@
 /* One request to one address, and what came of it. */
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/json.h"
@@ -17,10 +18,27 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return attempt->body.failed ? CURL_WRITEFUNC_ERROR : bytes;
 }
 
-/* libcurl is about to send on a connection that stands: from here on the server may have the request. When a kept
- * connection ends without a byte of an answer, libcurl goes on by itself, on a new connection, and comes here again:
- * that is refused. The sending before may have been done, and this one's answer, 429 or 403, would be taken for the whole
- * truth; sent again it is all the same, as an attempt of its own. The form is libcurl's. */
+/* When a kept connection ends without a byte of an answer, libcurl goes on by itself: it would send the request once
+ * more, on a new connection. The sending before may have been done, and this one's answer, 429 or 403, would be taken for
+ * the whole truth. So an attempt sends once; another one follows, on the next address. */
+static bool is_sent_again(struct hf_client_attempt *attempt)
+{
+    attempt->cut = attempt->sent;
+    return attempt->cut;
+}
+
+/* libcurl needs a new connection. The form is libcurl's. */
+static curl_socket_t before_connecting(void *context, curlsocktype purpose,
+                                       struct curl_sockaddr *address)
+{
+    (void)purpose;
+    return is_sent_again(context)
+               ? CURL_SOCKET_BAD
+               : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* libcurl is about to send on a connection that stands, a new one or another kept one: from here on the server may
+ * have the request. The form is libcurl's. */
 // NOLINTNEXTLINE(readability-non-const-parameter)
 static int before_sending(void *context, char *address, char *local_address, int port,
                           int local_port)
@@ -30,9 +48,11 @@ static int before_sending(void *context, char *address, char *local_address, int
     (void)local_address;
     (void)port;
     (void)local_port;
-    attempt->cut = attempt->sent;
+    if (is_sent_again(attempt)) {
+        return CURL_PREREQFUNC_ABORT;
+    }
     attempt->sent = true;
-    return attempt->cut ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    return CURL_PREREQFUNC_OK;
 }
 
 static CURLcode set_request(struct holdfast_client *client, CURL *easy,
@@ -61,6 +81,8 @@ static CURLcode set_request(struct holdfast_client *client, CURL *easy,
     SET(CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, attempt);
+    SET(CURLOPT_OPENSOCKETFUNCTION, before_connecting);
+    SET(CURLOPT_OPENSOCKETDATA, attempt);
     SET(CURLOPT_PREREQFUNCTION, before_sending);
     SET(CURLOPT_PREREQDATA, attempt);
     bool head = strcmp(message->method, "HEAD") == 0;

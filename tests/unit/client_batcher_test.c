@@ -106,15 +106,23 @@ static void forget_ends(void)
     atomic_store(&ended, 0);
 }
 
-static enum holdfast_client_error submit(const struct holdfast_client_record *records, size_t count,
-                                         uint64_t room_wait_ms, struct end *end)
+/* From any thread. */
+static enum holdfast_client_error submit_told(const struct holdfast_client_record *records,
+                                              size_t count, uint64_t room_wait_ms, struct end *end,
+                                              struct holdfast_client_failure *told)
 {
     struct holdfast_client_submission submission = {.records = records,
                                                     .record_count = count,
                                                     .room_wait_ms = room_wait_ms,
                                                     .done = take_end,
                                                     .context = end};
-    return holdfast_client_batcher_submit(batcher, &submission, &failure);
+    return holdfast_client_batcher_submit(batcher, &submission, told);
+}
+
+static enum holdfast_client_error submit(const struct holdfast_client_record *records, size_t count,
+                                         uint64_t room_wait_ms, struct end *end)
+{
+    return submit_told(records, count, room_wait_ms, end, &failure);
 }
 
 /* The n-th record alone, into ends[n]. */
@@ -405,7 +413,8 @@ static void *wait_with_chain(void *context)
         records[i] =
             record_of(waiting->first + i, 0, i + 1 < waiting->count ? HOLDFAST_FLAG_LINKED : 0);
     }
-    atomic_store(&waiting->error, (int)submit(records, waiting->count, 600000, waiting->end));
+    atomic_store(&waiting->error,
+                 (int)submit_told(records, waiting->count, 600000, waiting->end, NULL));
     return NULL;
 }
 
@@ -696,7 +705,7 @@ static void try_to_wait(void *context, const struct holdfast_client_submitted *s
     (void)submitted;
     for (uint64_t n = 1;; n++) {
         struct holdfast_client_record record = record_of(n, 0, 0);
-        errors[0] = submit(&record, 1, 600000, &ends[n]);
+        errors[0] = submit_told(&record, 1, 600000, &ends[n], NULL);
         if (errors[0] != HOLDFAST_CLIENT_OK) {
             break;
         }

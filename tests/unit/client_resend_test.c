@@ -113,6 +113,7 @@ static void each_sending_is_an_attempt(void **state)
     assert_int_equal(answer->status, 422);
     assert_int_equal(answer->attempts, 2);
     assert_int_equal(scripted_server_requests(&server), 5);
+    assert_int_equal(scripted_server_connections(&server), 3); /* none for nothing */
     stop(client);
 }
 
