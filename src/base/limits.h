@@ -58,12 +58,13 @@ struct hf_limits {
     /* Between checkpoints; a large state waits for more (node/checkpoint.c). */
     uint64_t checkpoint_every_bytes;   /* of log */
     uint64_t checkpoint_every_records; /* recent index records */
-    uint64_t checkpoint_records_max;   /* of a large state, too: 60 bytes of RAM each, twice while one is made */
-    uint64_t segment_bytes_first;      /* size of the first log segment */
-    uint64_t segment_bytes_max;        /* sizes double up to this */
-    uint64_t key_retention_us;         /* log time that an idempotency key is kept */
-    uint32_t index_block_bytes;        /* of an index run's block */
-    uint32_t index_runs_max;           /* runs before they are merged */
+    uint64_t
+        checkpoint_records_max; /* of a large state, too: 60 bytes of RAM each, twice while one is made */
+    uint64_t segment_bytes_first; /* size of the first log segment */
+    uint64_t segment_bytes_max;   /* sizes double up to this */
+    uint64_t key_retention_us;    /* log time that an idempotency key is kept */
+    uint32_t index_block_bytes;   /* of an index run's block */
+    uint32_t index_runs_max;      /* runs before they are merged */
 };
 
 struct hf_limits hf_limits_default(void);

@@ -201,7 +201,7 @@ static enum hf_err replay(struct pass *pass, struct hf_outside *outside, const c
 static enum hf_err sum_up(struct hf_verify_report *report, const struct hf_state *state,
                           struct hf_error *error)
 {
-    report->accounts = state->accounts.count;
+    report->accounts = hf_account_pool_count(&state->accounts);
     report->open_holds = state->holds.count;
     report->streams = state->streams.count;
     report->documents = state->documents.count;

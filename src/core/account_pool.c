@@ -4,57 +4,54 @@
 #include "base/check.h"
 
 #define LINE_BYTES      ((uintptr_t)64)
-#define PIECE_BYTES_MIN ((size_t)4096)
-#define PIECE_BYTES_MAX ((size_t)32 << 20) /* many huge pages */
+#define CELLS_MIN       16u /* of the first piece; each has twice as many as the one before… */
+#define DOUBLINGS       13u /* …up to 32 MiB, which are many huge pages */
+#define CELLS_MAX       ((size_t)CELLS_MIN << DOUBLINGS)
+#define CELLS_DOUBLED   (2 * CELLS_MAX - CELLS_MIN) /* of all pieces up to the first of the largest */
+#define TEXTS_BYTES_MIN ((size_t)1024)
+#define TEXTS_BYTES_MAX ((size_t)4 << 20)
 
 /* Four cache lines. */
-struct cell {
+struct hf_account_cell {
     struct hf_account account;
     struct hf_names_node node;
     uint64_t unused;
 };
 
-_Static_assert(sizeof(struct cell) % LINE_BYTES == 0, "each cell begins a cache line");
-_Static_assert(offsetof(struct cell, node) == sizeof(struct hf_account),
+_Static_assert(sizeof(struct hf_account_cell) % LINE_BYTES == 0, "each cell begins a cache line");
+_Static_assert(offsetof(struct hf_account_cell, node) == sizeof(struct hf_account),
                "a node lies right behind its thing (state_new.c)");
 _Static_assert(offsetof(struct hf_account, opened_position) <= 3 * LINE_BYTES,
                "what deciding looks at is in three lines");
 
-struct hf_account_piece {
-    struct hf_account_piece *next;
-    size_t size_bytes; /* from `data` on */
+struct hf_account_texts {
+    struct hf_account_texts *next; /* older */
+    size_t size_bytes;             /* of data */
     size_t used_bytes;
-    char *data; /* in the same allocation, at the beginning of a cache line */
+    char data[];
 };
 
-static struct hf_account_piece *piece_new(size_t size_bytes)
+void hf_account_pool_init(struct hf_account_pool *pool, uint64_t seed)
 {
-    struct hf_account_piece *piece = hf_malloc(sizeof(*piece) + LINE_BYTES + size_bytes);
-    if (piece != NULL) {
-        uintptr_t end = (uintptr_t)(piece + 1);
-        *piece = (struct hf_account_piece){
-            .size_bytes = size_bytes,
-            .data = (char *)(piece + 1) + (LINE_BYTES - end % LINE_BYTES) % LINE_BYTES,
-        };
-    }
-    return piece;
-}
-
-static void release_list(struct hf_account_piece *piece)
-{
-    while (piece != NULL) {
-        struct hf_account_piece *next = piece->next;
-        hf_free(piece);
-        piece = next;
-    }
+    *pool = (struct hf_account_pool){.seed = seed};
 }
 
 void hf_account_pool_release(struct hf_account_pool *pool)
 {
-    release_list(pool->first);
-    release_list(pool->texts);
-    *pool = (struct hf_account_pool){0};
+    for (size_t i = 0; i < pool->piece_count; i++) {
+        hf_free(pool->pieces[i].memory);
+    }
+    while (pool->texts != NULL) {
+        struct hf_account_texts *next = pool->texts->next;
+        hf_free(pool->texts);
+        pool->texts = next;
+    }
+    hf_free(pool->pieces);
+    hf_places_release(&pool->places);
+    hf_account_pool_init(pool, pool->seed);
 }
+
+/* ---- room ---- */
 
 void hf_account_pool_begin(struct hf_account_pool *pool)
 {
@@ -62,40 +59,41 @@ void hf_account_pool_begin(struct hf_account_pool *pool)
     pool->reserved_text_bytes = 0;
 }
 
-/* Twice the last one's size, within limits, and never less than is needed. */
-static size_t next_size(const struct hf_account_piece *last, size_t needed_bytes)
+static bool add_piece(struct hf_account_pool *pool)
 {
-    size_t size = last == NULL ? PIECE_BYTES_MIN : 2 * last->size_bytes;
-    size = size > PIECE_BYTES_MAX ? PIECE_BYTES_MAX : size;
-    return size < needed_bytes ? needed_bytes : size;
-}
-
-static bool add_cells(struct hf_account_pool *pool)
-{
-    struct hf_account_piece *piece = piece_new(next_size(pool->last, sizeof(struct cell)));
-    if (piece == NULL) {
+    if (pool->piece_count == pool->piece_capacity) {
+        size_t capacity = pool->piece_capacity == 0 ? 4 : 2 * pool->piece_capacity;
+        struct hf_account_piece *pieces = hf_realloc(pool->pieces, capacity * sizeof(*pieces));
+        if (pieces == NULL) {
+            return false;
+        }
+        pool->pieces = pieces;
+        pool->piece_capacity = capacity;
+    }
+    size_t cells =
+        pool->piece_count >= DOUBLINGS ? CELLS_MAX : (size_t)CELLS_MIN << pool->piece_count;
+    char *memory = hf_malloc(cells * sizeof(struct hf_account_cell) + LINE_BYTES);
+    if (memory == NULL) {
         return false;
     }
-    if (pool->last == NULL) {
-        pool->first = piece;
-        pool->current = piece;
-    } else {
-        pool->last->next = piece;
-    }
-    pool->last = piece;
-    pool->room += piece->size_bytes / sizeof(struct cell);
+    char *first = memory + (LINE_BYTES - (uintptr_t)memory % LINE_BYTES) % LINE_BYTES;
+    pool->pieces[pool->piece_count++] = (struct hf_account_piece){memory, (void *)first};
+    pool->room += cells;
     return true;
 }
 
-/* What is left of the newest piece of texts is not used any more: that is less than a commit's texts. */
+/* What is left of the newest texts is not used any more: that is less than a commit's. */
 static bool add_texts(struct hf_account_pool *pool, size_t needed_bytes)
 {
-    struct hf_account_piece *piece = piece_new(next_size(pool->texts, needed_bytes));
-    if (piece == NULL) {
+    size_t size = pool->texts == NULL ? TEXTS_BYTES_MIN : 2 * pool->texts->size_bytes;
+    size = size > TEXTS_BYTES_MAX ? TEXTS_BYTES_MAX : size;
+    size = size < needed_bytes ? needed_bytes : size;
+    struct hf_account_texts *texts = hf_malloc(sizeof(*texts) + size);
+    if (texts == NULL) {
         return false;
     }
-    piece->next = pool->texts;
-    pool->texts = piece;
+    *texts = (struct hf_account_texts){.next = pool->texts, .size_bytes = size};
+    pool->texts = texts;
     return true;
 }
 
@@ -103,8 +101,9 @@ bool hf_account_pool_reserve(struct hf_account_pool *pool, const struct hf_name 
 {
     size_t text_bytes = pool->reserved_text_bytes + name->text.len;
     size_t text_room = pool->texts == NULL ? 0 : pool->texts->size_bytes - pool->texts->used_bytes;
-    if ((pool->reserved == pool->room && !add_cells(pool)) ||
-        (text_bytes > text_room && !add_texts(pool, text_bytes))) {
+    if ((pool->places.count + pool->reserved == pool->room && !add_piece(pool)) ||
+        (text_bytes > text_room && !add_texts(pool, text_bytes)) ||
+        !hf_places_reserve(&pool->places, pool->reserved + 1)) {
         return false;
     }
     pool->reserved++;
@@ -112,21 +111,28 @@ bool hf_account_pool_reserve(struct hf_account_pool *pool, const struct hf_name 
     return true;
 }
 
-static struct cell *take_cell(struct hf_account_pool *pool)
+/* ---- accounts ---- */
+
+static uint32_t hash_of(const struct hf_account_pool *pool, const struct hf_id *id)
 {
-    if (pool->current->size_bytes - pool->current->used_bytes < sizeof(struct cell)) {
-        pool->current = pool->current->next;
+    uint64_t hash = hf_id_hash(id, pool->seed);
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+/* Piece p of those that double begins with number CELLS_MIN * (2^p - 1). */
+struct hf_account *hf_account_pool_at(const struct hf_account_pool *pool, size_t number)
+{
+    if (number >= CELLS_DOUBLED) {
+        size_t behind = number - CELLS_DOUBLED;
+        return &pool->pieces[DOUBLINGS + 1 + behind / CELLS_MAX].cells[behind % CELLS_MAX].account;
     }
-    struct cell *cell = (void *)(pool->current->data + pool->current->used_bytes);
-    pool->current->used_bytes += sizeof(*cell);
-    pool->room--;
-    pool->count++;
-    return cell;
+    unsigned piece = 63u - (unsigned)__builtin_clzll(number / CELLS_MIN + 1);
+    return &pool->pieces[piece].cells[number - CELLS_MIN * (((size_t)1 << piece) - 1)].account;
 }
 
 static struct hf_str take_text(struct hf_account_pool *pool, struct hf_str from)
 {
-    struct hf_account_piece *texts = pool->texts;
+    struct hf_account_texts *texts = pool->texts;
     HF_CHECK(from.len <= pool->reserved_text_bytes &&
              from.len <= texts->size_bytes - texts->used_bytes);
     char *text = texts->data + texts->used_bytes;
@@ -139,35 +145,50 @@ static struct hf_str take_text(struct hf_account_pool *pool, struct hf_str from)
 
 struct hf_account *hf_account_pool_put(struct hf_account_pool *pool, const struct hf_account *from)
 {
-    HF_CHECK(pool->reserved > 0 && pool->room > 0);
-    pool->reserved--;
-    struct hf_account *account = &take_cell(pool)->account;
+    HF_CHECK(pool->reserved > 0 && pool->places.count < pool->room);
+    struct hf_account *account = hf_account_pool_at(pool, pool->places.count);
     *account = *from;
     account->name.text = take_text(pool, from->name.text);
     account->hex_name = account->name.text.len == HF_UUID_TEXT_BYTES &&
                         hf_name_is_hex_of(account->name.text, &account->name.id);
+    hf_places_add(&pool->places, hash_of(pool, &account->name.id));
+    pool->reserved--;
     return account;
 }
 
-struct hf_account_walk hf_account_pool_walk(const struct hf_account_pool *pool)
+void hf_account_pool_settle(struct hf_account_pool *pool)
 {
-    return (struct hf_account_walk){pool->first, 0};
+    hf_places_settle(&pool->places);
 }
 
-struct hf_account *hf_account_pool_next(struct hf_account_walk *walk)
+struct hf_account *hf_account_pool_find(const struct hf_account_pool *pool, const struct hf_id *id)
 {
-    while (walk->piece != NULL && walk->number * sizeof(struct cell) >= walk->piece->used_bytes) {
-        *walk = (struct hf_account_walk){walk->piece->next, 0};
+    struct hf_place_probe probe = hf_places_probe(&pool->places, hash_of(pool, id));
+    while (hf_place_next(&probe)) {
+        struct hf_account *account = hf_account_pool_at(pool, probe.number);
+        if (hf_id_equal(&account->name.id, id)) {
+            return account;
+        }
     }
-    if (walk->piece == NULL) {
-        return NULL;
-    }
-    struct cell *cell = (void *)(walk->piece->data + walk->number * sizeof(struct cell));
-    walk->number++;
-    return &cell->account;
+    return NULL;
+}
+
+void hf_account_pool_prefetch(const struct hf_account_pool *pool, const struct hf_id *id)
+{
+    hf_places_prefetch(&pool->places, hash_of(pool, id));
+}
+
+struct hf_account *hf_account_pool_guess(const struct hf_account_pool *pool, const struct hf_id *id)
+{
+    struct hf_place_probe probe = hf_places_probe(&pool->places, hash_of(pool, id));
+    struct hf_account *guess =
+        hf_place_next(&probe) ? hf_account_pool_at(pool, probe.number) : NULL;
+    hf_account_prefetch(guess);
+    return guess;
 }
 
 uint64_t hf_account_pool_bytes(const struct hf_account_pool *pool)
 {
-    return pool->count * sizeof(struct cell) + pool->text_bytes;
+    return pool->places.count * sizeof(struct hf_account_cell) + pool->text_bytes +
+           hf_places_bytes(&pool->places);
 }

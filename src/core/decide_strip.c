@@ -10,10 +10,10 @@
 #include "core/decide_priv.h"
 #include "core/strip.h"
 
-#define LOOK_AHEAD  8u  /* look-ups whose memory is asked for early */
-#define SLOTS_AHEAD 16u /* slots of accounts, before that */
-#define SLOT_FREE   0u
-#define ROUND_UP(n) (((n) + 15u) & ~(size_t)15u)
+#define LOOK_AHEAD   8u  /* look-ups whose memory is asked for early */
+#define PLACES_AHEAD 16u /* places of accounts, before that */
+#define SLOT_FREE    0u
+#define ROUND_UP(n)  (((n) + 15u) & ~(size_t)15u)
 
 /* An account that the strip moves. */
 struct cell {
@@ -73,27 +73,33 @@ static enum hf_step check_ids(struct strip_draft *s, uint16_t *slots, uint32_t s
 
 /* ---- accounts ---- */
 
-static void find_pair(struct strip_draft *s, uint32_t i)
+/* Most likely from and to of record i, without a look at them. */
+static void guess_pair(struct strip_draft *s, uint32_t i)
 {
-    const struct hf_table *accounts = &s->d->state->accounts;
-    struct hf_account *from = hf_table_get(accounts, &s->plain[i].from);
-    struct hf_account *to = hf_table_get(accounts, &s->plain[i].to);
-    s->pairs[2 * (size_t)i] = from;
-    s->pairs[2 * (size_t)i + 1] = to;
-    hf_account_prefetch(from);
-    hf_account_prefetch(to);
+    const struct hf_account_pool *accounts = &s->d->state->accounts;
+    s->pairs[2 * (size_t)i] = hf_account_pool_guess(accounts, &s->plain[i].from);
+    s->pairs[2 * (size_t)i + 1] = hf_account_pool_guess(accounts, &s->plain[i].to);
 }
 
 static void look_ahead(struct strip_draft *s, uint32_t i)
 {
-    const struct hf_table *accounts = &s->d->state->accounts;
-    if (i + SLOTS_AHEAD < s->count) {
-        hf_table_prefetch(accounts, &s->plain[i + SLOTS_AHEAD].from);
-        hf_table_prefetch(accounts, &s->plain[i + SLOTS_AHEAD].to);
+    const struct hf_account_pool *accounts = &s->d->state->accounts;
+    if (i + PLACES_AHEAD < s->count) {
+        hf_account_pool_prefetch(accounts, &s->plain[i + PLACES_AHEAD].from);
+        hf_account_pool_prefetch(accounts, &s->plain[i + PLACES_AHEAD].to);
     }
     if (i + LOOK_AHEAD < s->count) {
-        find_pair(s, i + LOOK_AHEAD);
+        guess_pair(s, i + LOOK_AHEAD);
     }
+}
+
+/* What was guessed for record i is found now. */
+static void confirm_pair(struct strip_draft *s, uint32_t i)
+{
+    const struct hf_account_pool *accounts = &s->d->state->accounts;
+    struct hf_account **pair = &s->pairs[2 * (size_t)i];
+    pair[0] = hf_account_pool_confirm(accounts, pair[0], &s->plain[i].from);
+    pair[1] = hf_account_pool_confirm(accounts, pair[1], &s->plain[i].to);
 }
 
 /* The asset's number; HF_STRIP_ASSETS_MAX: there are too many. */
@@ -342,11 +348,12 @@ enum hf_step hf_decide_strip(struct hf_deciding *d, struct hf_outcome *outcomes)
     }
     enum hf_step step = check_ids(s, slots, slot_count);
     for (uint32_t i = 0; step == STEP_OK && i < LOOK_AHEAD && i < s->count; i++) {
-        find_pair(s, i);
+        guess_pair(s, i);
     }
     bool fits = true;
     for (uint32_t i = 0; step == STEP_OK && fits && i < s->count; i++) {
         look_ahead(s, i);
+        confirm_pair(s, i);
         enum hf_err code = refusal_of(s, i);
         if (!is_as_plain(s, i, code)) {
             fits = false;

@@ -167,14 +167,13 @@ enum hf_step hf_draft_enter(struct hf_deciding *d, struct hf_table *table, const
     return STEP_OK;
 }
 
-/* The copy of a thing in an overlay table, made from the stored one if need be. Every thing begins
- * with its name. */
-static enum hf_step overlay(struct hf_deciding *d, struct hf_table *table,
-                            const struct hf_table *stored, size_t size, size_t room,
-                            const struct hf_name *name, void **out)
+/* The copy of a thing in an overlay table, made from the stored one (NULL: there is none) if need be. Every thing
+ * begins with its name. */
+static enum hf_step overlay(struct hf_deciding *d, struct hf_table *table, const void *stored,
+                            size_t size, size_t room, const struct hf_name *name, void **out)
 {
     *out = hf_table_get(table, &name->id);
-    const struct hf_name *found = *out != NULL ? *out : hf_table_get(stored, &name->id);
+    const struct hf_name *found = *out != NULL ? *out : stored;
     if (found == NULL) {
         return STEP_OK;
     }
@@ -200,7 +199,7 @@ enum hf_step hf_draft_account(struct hf_deciding *d, const struct hf_name *name,
                               struct hf_account **out)
 {
     void *thing;
-    enum hf_step step = overlay(d, &d->draft->accounts, &d->state->accounts,
+    enum hf_step step = overlay(d, &d->draft->accounts, hf_state_account(d->state, &name->id),
                                 sizeof(struct hf_account), sizeof(struct hf_account), name, &thing);
     *out = thing;
     return step;
@@ -209,8 +208,8 @@ enum hf_step hf_draft_account(struct hf_deciding *d, const struct hf_name *name,
 enum hf_step hf_draft_hold(struct hf_deciding *d, const struct hf_name *name, struct hf_hold **out)
 {
     void *thing;
-    enum hf_step step = overlay(d, &d->draft->holds, &d->state->holds, sizeof(struct hf_hold),
-                                sizeof(struct hf_hold), name, &thing);
+    enum hf_step step = overlay(d, &d->draft->holds, hf_state_hold(d->state, &name->id),
+                                sizeof(struct hf_hold), sizeof(struct hf_hold), name, &thing);
     *out = thing;
     return step;
 }
@@ -219,8 +218,8 @@ enum hf_step hf_draft_stream(struct hf_deciding *d, const struct hf_name *name,
                              struct hf_stream **out)
 {
     void *thing;
-    enum hf_step step = overlay(d, &d->draft->streams, &d->state->streams, sizeof(struct hf_stream),
-                                sizeof(struct hf_stream), name, &thing);
+    enum hf_step step = overlay(d, &d->draft->streams, hf_state_stream(d->state, &name->id),
+                                sizeof(struct hf_stream), sizeof(struct hf_stream), name, &thing);
     *out = thing;
     return step;
 }
@@ -230,8 +229,8 @@ enum hf_step hf_draft_document_get(struct hf_deciding *d, const struct hf_name *
 {
     void *thing;
     enum hf_step step =
-        overlay(d, &d->draft->documents, &d->state->documents, sizeof(struct hf_document),
-                sizeof(struct hf_draft_document), name, &thing);
+        overlay(d, &d->draft->documents, hf_state_document(d->state, &name->id),
+                sizeof(struct hf_document), sizeof(struct hf_draft_document), name, &thing);
     *out = thing;
     return step;
 }
@@ -245,8 +244,8 @@ enum hf_step hf_draft_lease(struct hf_deciding *d, const struct hf_name *name,
         return STEP_OK;
     }
     void *thing;
-    enum hf_step step = overlay(d, &d->draft->leases, &d->state->leases, sizeof(struct hf_lease),
-                                sizeof(struct hf_lease), name, &thing);
+    enum hf_step step = overlay(d, &d->draft->leases, hf_state_lease(d->state, &name->id),
+                                sizeof(struct hf_lease), sizeof(struct hf_lease), name, &thing);
     *out = thing;
     return step;
 }

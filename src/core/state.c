@@ -6,7 +6,7 @@
 void hf_state_init(struct hf_state *state, uint64_t seed)
 {
     *state = (struct hf_state){0};
-    hf_table_init(&state->accounts, seed);
+    hf_account_pool_init(&state->accounts, seed);
     hf_table_init(&state->holds, seed);
     hf_table_init(&state->streams, seed);
     hf_table_init(&state->documents, seed);
@@ -35,8 +35,7 @@ void hf_state_only_store(struct hf_state *state)
 
 void hf_state_release(struct hf_state *state)
 {
-    hf_table_release(&state->accounts);
-    hf_account_pool_release(&state->account_pool);
+    hf_account_pool_release(&state->accounts);
     release_table(&state->holds);
     release_table(&state->streams);
     release_table(&state->documents);
@@ -57,7 +56,7 @@ void hf_state_release(struct hf_state *state)
 
 struct hf_account *hf_state_account(const struct hf_state *state, const struct hf_id *id)
 {
-    return hf_table_get(&state->accounts, id);
+    return hf_account_pool_find(&state->accounts, id);
 }
 
 struct hf_hold *hf_state_hold(const struct hf_state *state, const struct hf_id *id)
@@ -270,14 +269,15 @@ uint64_t hf_state_next_due_us(const struct hf_state *state)
 
 struct hf_state_bytes hf_state_bytes(const struct hf_state *state)
 {
-    uint64_t names = (state->accounts.count + state->streams.count + state->documents.count);
+    uint64_t accounts = hf_account_pool_count(&state->accounts);
+    uint64_t names = accounts + state->streams.count + state->documents.count;
     uint64_t node = sizeof(struct hf_names_node);
-    uint64_t account_nodes = state->accounts.count * node;
+    uint64_t account_nodes = accounts * node;
     uint64_t other_nodes = names * node - account_nodes;
     const struct hf_recent *recent = &state->recent;
     return (struct hf_state_bytes){
-        .accounts = hf_account_pool_bytes(&state->account_pool) - account_nodes +
-                    hf_table_bytes(&state->accounts) + hf_table_bytes(&state->assets.places) +
+        .accounts = hf_account_pool_bytes(&state->accounts) - account_nodes +
+                    hf_table_bytes(&state->assets.places) +
                     state->assets.capacity * sizeof(*state->assets.items),
         .names = names * node,
         .things = state->named_bytes - other_nodes + hf_table_bytes(&state->streams) +
@@ -303,11 +303,11 @@ struct hf_asset_totals *hf_state_totals(const struct hf_state *state, struct hf_
                                         size_t *count)
 {
     size_t capacity = 8;
-    size_t at = 0;
-    const struct hf_account *account;
+    size_t accounts = hf_account_pool_count(&state->accounts);
     struct hf_asset_totals *totals = hf_arena_alloc_zero(arena, capacity, sizeof(*totals));
     *count = 0;
-    while (totals != NULL && (account = hf_table_next(&state->accounts, &at)) != NULL) {
+    for (size_t number = 0; totals != NULL && number < accounts; number++) {
+        const struct hf_account *account = hf_account_pool_at(&state->accounts, number);
         size_t i = 0;
         while (i < *count && !hf_asset_equal(&totals[i].asset, &account->asset)) {
             i++;
@@ -366,7 +366,7 @@ static void verify_sums(const struct hf_asset_sums *sums, const struct hf_asset_
 
 static void verify_names(const struct hf_state *state)
 {
-    HF_CHECK(state->account_names.count == state->accounts.count);
+    HF_CHECK(state->account_names.count == hf_account_pool_count(&state->accounts));
     HF_CHECK(state->stream_names.count == state->streams.count);
     HF_CHECK(state->document_names.count == state->documents.count);
     hf_names_verify(&state->account_names);
@@ -374,9 +374,17 @@ static void verify_names(const struct hf_state *state)
     hf_names_verify(&state->document_names);
 }
 
+static void verify_accounts(const struct hf_account_pool *accounts)
+{
+    for (size_t i = 0; i < hf_account_pool_count(accounts); i++) {
+        const struct hf_account *account = hf_account_pool_at(accounts, i);
+        HF_CHECK(hf_account_pool_find(accounts, &account->name.id) == account);
+    }
+}
+
 void hf_state_verify(const struct hf_state *state)
 {
-    hf_table_verify(&state->accounts);
+    verify_accounts(&state->accounts);
     hf_table_verify(&state->holds);
     hf_table_verify(&state->streams);
     hf_table_verify(&state->documents);

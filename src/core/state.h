@@ -51,8 +51,7 @@ struct hf_state {
     uint64_t feature_level;         /* highest recorded */
     uint64_t checkpoint_position;   /* newest recorded checkpoint; 0 = none */
     struct hf_hash checkpoint_hash; /* of its canonical state */
-    struct hf_account_pool account_pool;
-    struct hf_table accounts;      /* struct hf_account, which the pool owns */
+    struct hf_account_pool accounts;
     struct hf_table holds;         /* struct hf_hold, open ones, owned */
     struct hf_table streams;       /* struct hf_stream, owned */
     struct hf_table documents;     /* struct hf_document, owned */

@@ -48,7 +48,7 @@ void *hf_state_take_spare(struct hf_state *state)
 
 static void drop_spares(struct hf_state *state)
 {
-    hf_account_pool_begin(&state->account_pool);
+    hf_account_pool_begin(&state->accounts);
     for (size_t i = state->spare_used; i < state->spare_count; i++) {
         hf_free(state->spares[i]);
     }
@@ -67,9 +67,8 @@ static bool reserve_thing(struct hf_state *state, const struct hf_event *event)
 {
     switch (event->type) {
     case HF_EVENT_ACCOUNT_OPENED:
-        return hf_account_pool_reserve(&state->account_pool, &event->opened.name) &&
-               hf_table_reserve(&state->accounts, state->account_pool.reserved) &&
-               hf_assets_reserve(&state->assets, state->account_pool.reserved);
+        return hf_account_pool_reserve(&state->accounts, &event->opened.name) &&
+               hf_assets_reserve(&state->assets, state->accounts.reserved);
     case HF_EVENT_HOLD_OPENED:
         return hf_table_reserve(&state->holds, 1 + state->spare_count) &&
                hf_state_add_spare(state, hf_hold_new(&event->posting.hold));
@@ -149,7 +148,7 @@ bool hf_state_reserve(struct hf_state *state, struct hf_commit *commit)
     size_t dues = 0;
     bool ok = !looks_at_events(state) || hf_commit_expand(commit);
     hf_due_compact(state);
-    hf_account_pool_begin(&state->account_pool);
+    hf_account_pool_begin(&state->accounts);
     state->sagas.reserved_waits = 0;
     for (uint32_t i = 0; ok && i < commit->event_count; i++) {
         const struct hf_event *event = commit->events[i];
@@ -405,7 +404,7 @@ static bool apply_account_opened(struct hf_applying *a)
         memcmp(&opened->totals, &none, sizeof(none)) != 0 || opened->state != HF_ACCOUNT_OPEN) {
         return hf_apply_damaged(a, "account can't begin like that");
     }
-    struct hf_account *stored = hf_account_pool_put(&a->state->account_pool, opened);
+    struct hf_account *stored = hf_account_pool_put(&a->state->accounts, opened);
     if (!hf_state_enter(a->state, HF_KIND_ACCOUNT, stored)) {
         return hf_apply_damaged(a, "account's name is there already");
     }

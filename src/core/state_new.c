@@ -79,7 +79,7 @@ struct hf_delayed *hf_delayed_new(const struct hf_delayed *from)
 
 /* A kind of things that have ordered names. */
 struct named {
-    struct hf_table *table;
+    struct hf_table *table; /* NULL: the pool of accounts, which finds them itself */
     struct hf_names *names;
     size_t size_bytes; /* of the struct: its node lies behind it */
 };
@@ -88,7 +88,7 @@ static struct named named_of(struct hf_state *state, enum hf_kind kind)
 {
     switch ((unsigned)kind) {
     case HF_KIND_ACCOUNT:
-        return (struct named){&state->accounts, &state->account_names, sizeof(struct hf_account)};
+        return (struct named){NULL, &state->account_names, sizeof(struct hf_account)};
     case HF_KIND_STREAM:
         return (struct named){&state->streams, &state->stream_names, sizeof(struct hf_stream)};
     default:
@@ -109,29 +109,35 @@ bool hf_state_enter(struct hf_state *state, enum hf_kind kind, void *thing)
 {
     struct named named = named_of(state, kind);
     struct hf_name *name = thing;
-    (void)hf_table_put(named.table, &name->id, thing);
-    hf_state_count_thing(state, kind, thing);
-    if (kind == HF_KIND_ACCOUNT) {
+    if (named.table == NULL) {
         hf_assets_add_account(&state->assets, thing);
+    } else {
+        (void)hf_table_put(named.table, &name->id, thing);
     }
+    hf_state_count_thing(state, kind, thing);
     return state->only_stored ||
            hf_names_insert(named.names, name, (void *)((char *)thing + named.size_bytes));
 }
 
 enum hf_err hf_state_fill_names(struct hf_state *state, enum hf_kind kind)
 {
+    struct named named = named_of(state, kind);
+    if (named.table == NULL) {
+        hf_account_pool_settle(&state->accounts);
+    }
     if (state->only_stored) {
         return HF_ERR_OK;
     }
-    struct named named = named_of(state, kind);
-    size_t count = named.table->count;
+    size_t count =
+        named.table == NULL ? hf_account_pool_count(&state->accounts) : named.table->count;
     struct hf_names_item *items = hf_malloc((count + 1) * sizeof(*items));
     if (items == NULL) {
         return HF_ERR_NO_MEMORY;
     }
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
-        items[i].name = hf_table_next(named.table, &at);
+        items[i].name = named.table == NULL ? &hf_account_pool_at(&state->accounts, i)->name
+                                            : hf_table_next(named.table, &at);
         hf_state_count_thing(state, kind, items[i].name);
     }
     enum hf_err err = hf_names_fill(named.names, items, count, named.size_bytes);

@@ -66,10 +66,11 @@ _Static_assert(offsetof(struct hf_stream, name) == 0, "things begin with their n
 _Static_assert(offsetof(struct hf_document, name) == 0, "things begin with their name");
 _Static_assert(offsetof(struct hf_lease, name) == 0, "things begin with their name");
 
+/* NULL: accounts, which are in no table. */
 static const struct hf_table *table_of(const struct hf_state *state, enum stage stage)
 {
-    const struct hf_table *tables[] = {&state->accounts, &state->holds, &state->streams,
-                                       &state->documents, &state->leases};
+    const struct hf_table *tables[] = {NULL, &state->holds, &state->streams, &state->documents,
+                                       &state->leases};
     return stage == STAGE_DELAYED ? &state->queue.delayed : tables[stage];
 }
 
@@ -184,10 +185,8 @@ static void collect_table(const struct hf_table *table, void **things)
 /* Those that came out of a checkpoint are in order, others follow them. */
 static void collect_accounts(const struct hf_state *state, void **things)
 {
-    struct hf_account_walk walk = hf_account_pool_walk(&state->account_pool);
-    HF_CHECK(state->account_pool.count == state->accounts.count);
-    for (size_t i = 0; i < state->accounts.count; i++) {
-        things[i] = hf_account_pool_next(&walk);
+    for (size_t i = 0; i < hf_account_pool_count(&state->accounts); i++) {
+        things[i] = hf_account_pool_at(&state->accounts, i);
     }
 }
 
@@ -219,12 +218,12 @@ static bool sort_things(void **things, size_t count, int (*compare)(const void *
 static bool save_table(struct hf_saving *saving, const struct hf_state *state, enum stage stage)
 {
     const struct hf_table *table = table_of(state, stage);
-    size_t count = table->count;
+    size_t count = table == NULL ? hf_account_pool_count(&state->accounts) : table->count;
     void **things = hf_malloc(count * sizeof(*things));
     if (things == NULL) {
         return false;
     }
-    if (stage == STAGE_ACCOUNTS) {
+    if (table == NULL) {
         collect_accounts(state, things);
     } else {
         collect_table(table, things);
@@ -332,25 +331,33 @@ static struct hf_id id_of(enum stage stage, const void *thing)
     return ((const struct hf_name *)thing)->id;
 }
 
+static bool insert_account(struct hf_state *state, const struct hf_account *account)
+{
+    hf_account_pool_begin(&state->accounts);
+    if (!hf_assets_reserve(&state->assets, 1) ||
+        !hf_account_pool_reserve(&state->accounts, &account->name)) {
+        return false;
+    }
+    hf_assets_add_account(&state->assets, hf_account_pool_put(&state->accounts, account));
+    return true;
+}
+
 /* Enters a thing of a record; ordered names follow when all of its kind are there. */
 static bool insert_thing(struct hf_state *state, enum stage stage, const void *thing)
 {
-    struct hf_table *const tables[] = {&state->accounts, &state->holds, &state->streams,
-                                       &state->documents, &state->leases};
+    if (stage == STAGE_ACCOUNTS) {
+        return insert_account(state, thing);
+    }
+    struct hf_table *const tables[] = {NULL, &state->holds, &state->streams, &state->documents,
+                                       &state->leases};
     struct hf_id id = id_of(stage, thing);
     void *stored = NULL;
     if ((stage != STAGE_DELAYED && !hf_table_reserve(tables[stage], 1)) ||
-        !hf_due_reserve(&state->due, 1) || !hf_assets_reserve(&state->assets, 1)) {
+        !hf_due_reserve(&state->due, 1)) {
         return false;
     }
     struct hf_due due = {0};
-    if (stage == STAGE_ACCOUNTS) {
-        const struct hf_account *account = thing;
-        hf_account_pool_begin(&state->account_pool);
-        stored = hf_account_pool_reserve(&state->account_pool, &account->name)
-                     ? hf_account_pool_put(&state->account_pool, account)
-                     : NULL;
-    } else if (stage == STAGE_HOLDS) {
+    if (stage == STAGE_HOLDS) {
         const struct hf_hold *hold = thing;
         stored = hf_hold_new(hold);
         due = (struct hf_due){hold->expires_at_us, HF_KIND_HOLD, hold->name.id};
@@ -376,9 +383,6 @@ static bool insert_thing(struct hf_state *state, enum stage stage, const void *t
         hf_queue_put_delayed(&state->queue, stored);
     } else {
         (void)hf_table_put(tables[stage], &id, stored);
-    }
-    if (stage == STAGE_ACCOUNTS) {
-        hf_assets_add_account(&state->assets, stored);
     }
     if (due.due_us != 0) {
         hf_due_push(&state->due, &due);

@@ -6,7 +6,7 @@
 #include "core/strip.h"
 
 #define PREFETCH_AHEAD 8u
-#define SLOTS_AHEAD    8u /* slots of the table of accounts, before that */
+#define PLACES_AHEAD   8u /* places of accounts, before that */
 
 bool hf_strip_reserve(struct hf_state *state, const struct hf_strip *strip, size_t *records)
 {
@@ -33,11 +33,10 @@ static void find_account(struct hf_state *state, const struct hf_strip *strip, u
         hf_account_prefetch(strip->found[i]);
         return;
     }
-    if (i + SLOTS_AHEAD < strip->account_count) {
-        hf_table_prefetch(&state->accounts, &strip->accounts[i + SLOTS_AHEAD].name.id);
+    if (i + PLACES_AHEAD < strip->account_count) {
+        hf_account_pool_prefetch(&state->accounts, &strip->accounts[i + PLACES_AHEAD].name.id);
     }
-    state->strip_accounts[i] = hf_state_account(state, &strip->accounts[i].name.id);
-    hf_account_prefetch(state->strip_accounts[i]);
+    state->strip_accounts[i] = hf_account_pool_guess(&state->accounts, &strip->accounts[i].name.id);
 }
 
 /* A hex text follows from the bits, so it need not be looked at. */
@@ -60,7 +59,9 @@ static bool find_accounts(struct hf_applying *a, const struct hf_strip *strip)
         if (i + PREFETCH_AHEAD < strip->account_count) {
             find_account(state, strip, i + PREFETCH_AHEAD);
         }
-        struct hf_account *account = state->strip_accounts[i];
+        struct hf_account *account =
+            hf_account_pool_confirm(&state->accounts, state->strip_accounts[i], &before->name.id);
+        state->strip_accounts[i] = account;
         if (account == NULL || !same_name(account, before)) {
             return hf_apply_damaged(a, "strip of an unknown account");
         }

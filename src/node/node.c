@@ -294,7 +294,7 @@ void hf_node_publish(struct hf_node *node)
     s->position = node->state.position;
     s->durable_position = node->durable.position;
     s->seq = node->durable.seq;
-    s->accounts = node->state.accounts.count;
+    s->accounts = hf_account_pool_count(&node->state.accounts);
     s->holds = node->state.holds.count;
     s->streams = node->state.streams.count;
     s->documents = node->state.documents.count;

@@ -598,7 +598,8 @@ bool hf_checker_state(struct hf_checker *checker, const struct hf_state *state,
             difference, "state is at commit %llu, time %llu; model at commit %llu, time %llu",
             (ull)state->position, (ull)state->time_us, (ull)model->position, (ull)model->time_us);
     }
-    return check_kind(checker, state, HF_KIND_ACCOUNT, state->accounts.count, difference) &&
+    return check_kind(checker, state, HF_KIND_ACCOUNT, hf_account_pool_count(&state->accounts),
+                      difference) &&
            check_kind(checker, state, HF_KIND_HOLD, state->holds.count, difference) &&
            check_kind(checker, state, HF_KIND_STREAM, state->streams.count, difference) &&
            check_kind(checker, state, HF_KIND_DOCUMENT, state->documents.count, difference) &&

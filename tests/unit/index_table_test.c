@@ -103,13 +103,13 @@ static void gives_back_what_was_hardly_used(void **state)
     assert_true(hf_index_table_reserve(&table, 1000));
     put(&table, 1, 1);
     hf_index_table_clear(&table);
-    assert_int_equal(table.places.capacity, 0);
+    assert_int_equal(table.places.now.capacity, 0);
     assert_true(hf_index_table_reserve(&table, 1000));
     for (uint32_t i = 0; i < 1000; i++) {
         put(&table, i, i);
     }
     hf_index_table_clear(&table);
-    assert_true(table.places.capacity >= 1000 && table.count == 0);
+    assert_true(table.places.now.capacity >= 1000 && table.count == 0);
     hf_index_table_release(&table);
 }
 
@@ -126,7 +126,7 @@ static void finds_what_has_not_moved_yet(void **state)
         assert_true(hf_index_table_reserve(&table, 1));
         positions[i] = i;
         put(&table, i, i);
-        if (table.before.capacity > 0) {
+        if (table.places.before.capacity > 0) {
             grown = true;
             put(&table, i / 3, i); /* known, perhaps not moved */
             positions[i / 3] = i;
@@ -135,7 +135,7 @@ static void finds_what_has_not_moved_yet(void **state)
     }
     assert_true(grown);
     assert_true(hf_index_table_reserve(&table, 2 * COUNT)); /* the growth is under way… */
-    assert_true(table.before.capacity > 0);
+    assert_true(table.places.before.capacity > 0);
     assert_holds(&table, positions, COUNT);
     assert_true(hf_index_table_reserve(&table, 20 * COUNT)); /* …when it must grow again */
     assert_holds(&table, positions, COUNT);
@@ -155,7 +155,7 @@ static void is_cleared_without_end(void **state)
     static uint64_t positions[COUNT];
     struct hf_index_table table;
     hf_index_table_init(&table, 3);
-    table.base = UINT32_MAX / 2 - 3 * COUNT;
+    table.places.base = UINT32_MAX / 2 - 3 * COUNT;
     for (uint32_t round = 0; round < 10; round++) {
         for (uint32_t i = 0; i < COUNT; i++) {
             assert_true(hf_index_table_reserve(&table, 1));
@@ -166,7 +166,7 @@ static void is_cleared_without_end(void **state)
         hf_index_table_clear(&table);
         assert_holds(&table, positions, 0);
     }
-    assert_true(table.base < 10 * COUNT);
+    assert_true(table.places.base < 10 * COUNT);
     hf_index_table_release(&table);
 }
 
