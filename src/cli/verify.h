@@ -4,10 +4,11 @@
  * Owns: the report. Must never: take the directory over, change it, trust a stored sum or hash that
  * can be computed anew. Called by: `holdfast verify`, demo, import of events.
  *
- * First pass, over the log: checksums, places, epochs, the hash chain, every record decodes, every text has
- * its SHA-256 and every name its 128 bits. Second pass, replay from zero: balances, versions, floors and
- * ceilings entry by entry; the state's hash at each recorded checkpoint; each stored checkpoint file and
- * each index run against the replayed state and index. At the end Σ debits = Σ credits per asset.
+ * First pass, over the log: which checkpoints it records, of what has passed by then. Second pass: checksums, places, epochs, the
+ * hash chain, every record decodes, every text has its SHA-256 and every name its 128 bits; the replay from zero: balances,
+ * versions, floors and ceilings entry by entry; the state's hash at each recorded checkpoint; each stored checkpoint file
+ * against the replayed state, each index run against the records that its commits make. At the end Σ debits = Σ credits
+ * per asset. Memory: the state, a piece of the index's records, and of a run that is compared its filter and a bit a record.
  *
  * A living owner may go on meanwhile: what is verified is what was in the log when it began.
  */
@@ -19,6 +20,8 @@
 #include "store/checkpoint.h"
 
 #define HF_VERIFY_PROBLEMS_MAX 20 /* described; more are only counted */
+#define HF_VERIFY_PIECE_RECORDS                                                                    \
+    ((size_t)4 << 20) /* of the index, compared at once; 80 bytes each meanwhile */
 
 /* A CHECKPOINT event of the log. */
 struct hf_verify_recorded {
@@ -40,6 +43,7 @@ struct hf_verify_file {
 };
 
 struct hf_verify_report {
+    size_t piece_records;    /* HF_VERIFY_PIECE_RECORDS from init on; tests make it small */
     struct hf_log_head head; /* of the log */
     uint64_t first_time_us, last_time_us;
     uint64_t commits, client_commits, refusals, events;
@@ -77,11 +81,28 @@ void hf_verify_problem(struct hf_verify_report *report, const char *format, ...)
 /* Lists the stored checkpoints and the runs that they name, verified each by itself. */
 enum hf_err hf_verify_list_files(struct hf_outside *outside, const char *directory,
                                  struct hf_verify_report *report, struct hf_error *error);
-/* Compares what is stored of this very position. walk stands behind its commit. */
-enum hf_err hf_verify_compare(struct hf_outside *outside, const char *directory,
-                              const struct hf_state *state, const struct hf_log_head *head,
+/* Compares the checkpoints of this very position with the state. */
+enum hf_err hf_verify_compare(const struct hf_state *state, const struct hf_log_head *head,
                               struct hf_verify_report *report, struct hf_error *error);
 /* Positions at which hf_verify_compare has something to do. */
 bool hf_verify_is_moment(const struct hf_verify_report *report, uint64_t position);
+
+/* verify_index.c: index runs against a replay, of which hf_state_only_store was called. */
+struct hf_verify_run;
+struct hf_verify_index {
+    struct hf_outside *outside;      /* borrowed, like… */
+    const char *directory;           /* …this… */
+    struct hf_verify_report *report; /* …and this */
+    struct hf_verify_run *runs;      /* owned; those of the report's files */
+    size_t run_count;
+};
+
+enum hf_err hf_verify_index_begin(struct hf_verify_index *index, struct hf_outside *outside,
+                                  const char *directory, struct hf_verify_report *report,
+                                  struct hf_error *error) HF_WARN_UNUSED;
+/* Behind each commit of the replay. Takes the state's index records now and then. */
+enum hf_err hf_verify_index_take(struct hf_verify_index *index, struct hf_state *state,
+                                 struct hf_error *error) HF_WARN_UNUSED;
+void hf_verify_index_end(struct hf_verify_index *index);
 
 #endif

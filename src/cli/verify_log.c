@@ -1,4 +1,4 @@
-/* The two passes of a verification over the log. */
+/* The two passes of a verification over the log: which checkpoints it records; everything else. */
 #include <stdarg.h>
 
 #include "base/alloc.h"
@@ -7,7 +7,8 @@
 #include "log/log_keep.h"
 
 #define STATE_SEED            0x5EEDull
-#define PROGRESS_EVERY        1024u /* commits */
+#define PROGRESS_EVERY        16u        /* commits */
+#define READ_BYTES            (4u << 20) /* of the log at once */
 #define PROGRESS_BYTES_A_STEP (64u << 10)
 
 struct pass {
@@ -17,12 +18,22 @@ struct pass {
     uint64_t total;                 /* steps of both passes; 0 = not known yet */
     uint64_t done;                  /* steps */
     uint64_t pack_bytes;            /* of compressed segments, read before the first pass */
+    uint64_t limit;                 /* the passes end with the batch that holds it; 0 = never */
+};
+
+/* The second pass. */
+struct proof {
+    struct pass *pass;
+    struct hf_verify_index index;
+    struct hf_state state; /* replayed */
+    bool contradicted; /* a commit did not fit: only bytes and texts are looked at from there on */
 };
 
 void hf_verify_report_init(struct hf_verify_report *report)
 {
     memset(report, 0, sizeof(*report));
     hf_arena_init(&report->arena);
+    report->piece_records = HF_VERIFY_PIECE_RECORDS;
 }
 
 void hf_verify_report_release(struct hf_verify_report *report)
@@ -80,15 +91,88 @@ static bool add_recorded(struct hf_verify_report *report, const struct hf_commit
     return true;
 }
 
-/* Counts what a commit holds. false: memory is short. */
-static bool count_commit(struct hf_verify_report *report, const struct hf_commit *commit)
+/* Notes the checkpoint that the commit records, if it does. */
+static enum hf_err find_in_commit(struct pass *pass, const struct hf_commit_frame *frame,
+                                  struct hf_arena *arena, struct hf_error *error)
+{
+    struct hf_commit commit;
+    step(pass);
+    if (hf_commit_only_event(frame->record, frame->record_bytes, frame->payload,
+                             frame->payload_bytes) != HF_EVENT_CHECKPOINT) {
+        return HF_ERR_OK;
+    }
+    hf_arena_clear(arena);
+    enum hf_err code = hf_commit_decode(frame->record, frame->record_bytes, frame->payload,
+                                        frame->payload_bytes, arena, &commit, error);
+    if (code == HF_ERR_OK && !add_recorded(pass->report, &commit, &commit.events[0]->system)) {
+        code = hf_error_set(error, HF_ERR_NO_MEMORY, "verify: out of memory");
+    }
+    return code;
+}
+
+static enum hf_err find_in_batches(struct pass *pass, const struct hf_buffer *bytes,
+                                   uint32_t batches, struct hf_arena *arena, bool *end,
+                                   struct hf_error *error)
+{
+    enum hf_err code = HF_ERR_OK;
+    size_t at = 0;
+    for (uint32_t i = 0; code == HF_ERR_OK && !*end && i < batches; i++) {
+        struct hf_log_batch batch;
+        struct hf_commit_frame frame;
+        size_t body_at = 0;
+        code = hf_log_batch_decode_checked(bytes->data, bytes->size_bytes, &at, &batch, error);
+        while (code == HF_ERR_OK &&
+               hf_commit_frame_next(batch.body, batch.body_bytes, &body_at, &frame)) {
+            code = find_in_commit(pass, &frame, arena, error);
+        }
+        *end = pass->limit != 0 && batch.first_position + batch.commit_count > pass->limit;
+    }
+    return code;
+}
+
+/* The first pass. Damage ends it: the second one meets it, too, and tells. */
+static enum hf_err find_recorded(struct pass *pass, struct hf_log *log, struct hf_error *error)
+{
+    struct hf_buffer bytes;
+    struct hf_arena arena;
+    uint32_t batches = 1;
+    bool end = false;
+    enum hf_err code = HF_ERR_OK;
+    hf_buffer_init(&bytes);
+    hf_arena_init(&arena);
+    for (uint64_t seq = 1; code == HF_ERR_OK && !end; seq += batches) {
+        hf_buffer_clear(&bytes);
+        code = log->driver->read(log, seq, READ_BYTES, &bytes, &batches, error);
+        end = batches == 0;
+        if (code == HF_ERR_OK) {
+            code = find_in_batches(pass, &bytes, batches, &arena, &end, error);
+        }
+    }
+    hf_arena_release(&arena);
+    hf_buffer_release(&bytes);
+    return code == HF_ERR_CORRUPT || code == HF_ERR_NOT_FOUND ? HF_ERR_OK : code;
+}
+
+static bool is_known(const struct hf_verify_report *report, const struct hf_commit *commit)
+{
+    for (size_t i = 0; i < report->recorded_count; i++) {
+        if (report->recorded[i].recorded_at == commit->position) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Counts what a commit holds. */
+static void count_commit(struct hf_verify_report *report, const struct hf_commit *commit)
 {
     if (report->commits == 0) {
         report->first_time_us = commit->time_us;
     }
     report->last_time_us = commit->time_us;
     report->commits++;
-    report->events += commit->event_count;
+    report->events += hf_commit_event_total(commit);
+    report->transfers += hf_commit_event_total(commit) - commit->event_count; /* of its strip */
     report->client_commits += commit->origin == HF_ORIGIN_CLIENT;
     for (uint32_t i = 0; i < commit->event_count; i++) {
         const struct hf_event *event = commit->events[i];
@@ -98,11 +182,11 @@ static bool count_commit(struct hf_verify_report *report, const struct hf_commit
         report->refusals += event->type == HF_EVENT_REFUSED || event->type == HF_EVENT_UNIT_REFUSED;
         report->takeovers += event->type == HF_EVENT_TAKEOVER;
         report->torn_tails += event->type == HF_EVENT_TAIL_CUT;
-        if (event->type == HF_EVENT_CHECKPOINT && !add_recorded(report, commit, &event->system)) {
-            return false;
+        if (event->type == HF_EVENT_CHECKPOINT && !is_known(report, commit)) {
+            hf_verify_problem(report, "commit %llu records a checkpoint that was not there before",
+                              (unsigned long long)commit->position);
         }
     }
-    return true;
 }
 
 /* Compressed and archived segments have bytes beside those of batches. */
@@ -127,35 +211,6 @@ static enum hf_err check_packs(struct pass *pass, struct hf_log *log, struct hf_
     return hf_log_check_packs(log, &work, take_finding, pass->report, error);
 }
 
-/* Everything that can be said of the log's bytes without a state. */
-static enum hf_err scan(struct pass *pass, const char *directory, struct hf_log *log,
-                        struct hf_error *error)
-{
-    struct hf_verify_report *report = pass->report;
-    struct hf_walk walk;
-    hf_walk_init(&walk, log);
-    enum hf_err code = hf_walk_is_owned(directory) ? hf_walk_limit(&walk, error) : HF_ERR_OK;
-    while (code == HF_ERR_OK) {
-        code = hf_walk_next(&walk, error);
-        if (code != HF_ERR_OK || walk.end) {
-            break;
-        }
-        step(pass);
-        enum hf_err texts = hf_commit_verify_texts(&walk.commit, error);
-        if (texts != HF_ERR_OK) {
-            hf_verify_problem(report, "%s", error->text);
-        }
-        if (!count_commit(report, &walk.commit)) {
-            code = hf_error_set(error, HF_ERR_NO_MEMORY, "verify: out of memory");
-            break;
-        }
-        report->head = walk.head;
-    }
-    code = damage_or_error(report, code, error);
-    hf_walk_release(&walk);
-    return code;
-}
-
 static enum hf_err apply(struct hf_state *state, struct hf_commit *commit, struct hf_error *error)
 {
     if (!hf_state_reserve(state, commit)) {
@@ -165,32 +220,46 @@ static enum hf_err apply(struct hf_state *state, struct hf_commit *commit, struc
     return hf_state_apply(state, commit, error);
 }
 
-/* From zero to where the scan ended. */
-static enum hf_err replay(struct pass *pass, struct hf_outside *outside, const char *directory,
-                          struct hf_log *log, struct hf_state *state, struct hf_error *error)
+/* The commit into the state, and what is stored of this position beside it. */
+static enum hf_err replay(struct proof *proof, struct hf_walk *walk, struct hf_error *error)
 {
+    struct hf_verify_report *report = proof->pass->report;
+    struct hf_state *state = &proof->state;
+    enum hf_err code = apply(state, &walk->commit, error);
+    if (code == HF_ERR_OK && hf_verify_is_moment(report, state->position)) {
+        code = hf_verify_compare(state, &walk->head, report, error);
+    }
+    if (code == HF_ERR_OK) {
+        code = hf_verify_index_take(&proof->index, state, error);
+    }
+    proof->contradicted = code == HF_ERR_CORRUPT;
+    return damage_or_error(report, code, error);
+}
+
+/* The second pass, from zero to the end. */
+static enum hf_err prove(struct proof *proof, struct hf_log *log, struct hf_error *error)
+{
+    struct pass *pass = proof->pass;
     struct hf_verify_report *report = pass->report;
     struct hf_walk walk;
     hf_walk_init(&walk, log);
+    walk.compact = true;
+    walk.limit = pass->limit;
     enum hf_err code = HF_ERR_OK;
-    while (walk.head.position < report->head.position) {
+    while (code == HF_ERR_OK) {
         code = hf_walk_next(&walk, error);
-        if (code == HF_ERR_OK && walk.end) {
-            code = hf_error_set(error, HF_ERR_CORRUPT,
-                                "the log ended at commit %llu when it was "
-                                "read a second time",
-                                (unsigned long long)walk.head.position);
-        }
-        if (code == HF_ERR_OK) {
-            code = apply(state, &walk.commit, error);
-        }
-        if (code == HF_ERR_OK && hf_verify_is_moment(report, state->position)) {
-            code = hf_verify_compare(outside, directory, state, &walk.head, report, error);
-        }
-        if (code != HF_ERR_OK) {
+        if (code != HF_ERR_OK || walk.end) {
             break;
         }
         step(pass);
+        if (hf_commit_verify_texts(&walk.commit, error) != HF_ERR_OK) {
+            hf_verify_problem(report, "%s", error->text);
+        }
+        count_commit(report, &walk.commit);
+        report->head = walk.head;
+        if (!proof->contradicted) {
+            code = replay(proof, &walk, error);
+        }
     }
     code = damage_or_error(report, code, error);
     hf_walk_release(&walk);
@@ -237,34 +306,52 @@ static void find_forgotten(struct hf_verify_report *report)
     }
 }
 
+static enum hf_err run(struct proof *proof, struct hf_outside *outside, const char *directory,
+                       struct hf_log *log, struct hf_error *error)
+{
+    struct pass *pass = proof->pass;
+    enum hf_err code = hf_verify_list_files(outside, directory, pass->report, error);
+    if (code == HF_ERR_OK) {
+        code = check_packs(pass, log, error);
+    }
+    if (code == HF_ERR_OK && hf_walk_is_owned(directory)) {
+        struct hf_walk walk;
+        hf_walk_init(&walk, log);
+        code = hf_walk_limit(&walk, error);
+        pass->limit = walk.limit;
+        hf_walk_release(&walk);
+    }
+    if (code == HF_ERR_OK) {
+        code = find_recorded(pass, log, error);
+    }
+    pass->total = 2 * pass->done;
+    if (code == HF_ERR_OK) {
+        code = hf_verify_index_begin(&proof->index, outside, directory, pass->report, error);
+        code = damage_or_error(pass->report, code, error);
+    }
+    return code == HF_ERR_OK ? prove(proof, log, error) : code;
+}
+
 enum hf_err hf_verify(struct hf_outside *outside, const char *directory,
                       hf_verify_progress_fn progress, void *context,
                       struct hf_verify_report *report, struct hf_error *error)
 {
     struct hf_log *log;
-    struct hf_state state;
     struct pass pass = {.report = report, .progress = progress, .context = context};
+    struct proof proof = {.pass = &pass};
     enum hf_err code = hf_walk_open_log(outside, directory, &log, error);
     if (code != HF_ERR_OK) {
         return code;
     }
-    hf_state_init(&state, STATE_SEED);
-    code = hf_verify_list_files(outside, directory, report, error);
+    hf_state_init(&proof.state, STATE_SEED);
+    hf_state_only_store(&proof.state);
+    code = run(&proof, outside, directory, log, error);
     if (code == HF_ERR_OK) {
-        code = check_packs(&pass, log, error);
-    }
-    if (code == HF_ERR_OK) {
-        code = scan(&pass, directory, log, error);
-    }
-    if (code == HF_ERR_OK) {
-        pass.total = 2 * report->commits;
-        code = replay(&pass, outside, directory, log, &state, error);
-    }
-    if (code == HF_ERR_OK) {
-        code = sum_up(report, &state, error);
+        code = sum_up(report, &proof.state, error);
         find_forgotten(report);
     }
-    hf_state_release(&state);
+    hf_verify_index_end(&proof.index);
+    hf_state_release(&proof.state);
     log->driver->close(log);
     return code;
 }

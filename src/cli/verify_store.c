@@ -1,6 +1,5 @@
-/* Stored checkpoints and index runs against the replayed state. */
+/* Stored checkpoints against the replayed state; index runs as they are by themselves. */
 #include "base/alloc.h"
-#include "base/check.h"
 #include "cli/verify.h"
 
 static bool add_file(struct hf_verify_report *report, const struct hf_verify_file *file)
@@ -113,7 +112,7 @@ enum hf_err hf_verify_list_files(struct hf_outside *outside, const char *directo
 bool hf_verify_is_moment(const struct hf_verify_report *report, uint64_t position)
 {
     for (size_t i = 0; i < report->file_count; i++) {
-        if (report->files[i].position == position) {
+        if (!report->files[i].is_run && report->files[i].position == position) {
             return true;
         }
     }
@@ -128,91 +127,6 @@ bool hf_verify_is_moment(const struct hf_verify_report *report, uint64_t positio
         }
     }
     return low < report->recorded_count && report->recorded[low].position == position;
-}
-
-/* The replayed index is in RAM alone: nothing of it was ever frozen. */
-static const struct hf_index_table *replayed_index(const struct hf_state *state)
-{
-    HF_CHECK(!state->recent.has_frozen);
-    return &state->recent.current;
-}
-
-/* Must the run have it? Merges leave out keys, once they have expired, and nothing else. */
-static bool must_be_there(const struct hf_verify_file *file, const struct hf_index_key *key,
-                          const struct hf_index_value *value)
-{
-    return value->position >= file->run.from_position &&
-           (key->kind != HF_INDEX_KEY || value->position > file->dropped_to);
-}
-
-/* Each record of the run must be the replayed index's, now that the replay is at its last position. *count: those that it
- * must have. */
-static enum hf_err compare_records(struct hf_run *run, const struct hf_verify_file *file,
-                                   const struct hf_state *state, struct hf_verify_report *report,
-                                   uint64_t *count, struct hf_error *error)
-{
-    *count = 0;
-    struct hf_run_iterator iterator;
-    enum hf_err code = hf_run_iterator_init(&iterator, run, NULL, error);
-    while (code == HF_ERR_OK && iterator.valid) {
-        const struct hf_index_value *value =
-            hf_index_table_get(replayed_index(state), &iterator.key);
-        if (value == NULL || memcmp(value, &iterator.value, sizeof(*value)) != 0 ||
-            value->position < file->run.from_position) {
-            hf_verify_problem(report,
-                              "index run %llu-%llu: a record of kind %u names commit %llu, the log "
-                              "says %llu",
-                              (unsigned long long)file->run.from_position,
-                              (unsigned long long)file->run.to_position, iterator.key.kind,
-                              (unsigned long long)iterator.value.position,
-                              (unsigned long long)(value == NULL ? 0 : value->position));
-        }
-        *count += must_be_there(file, &iterator.key, &iterator.value);
-        report->index_records++;
-        code = hf_run_iterator_next(&iterator, error);
-    }
-    hf_run_iterator_release(&iterator);
-    return code;
-}
-
-/* Nothing may be missing: the run holds each key whose newest record is in its range and must be there. */
-static void compare_count(const struct hf_verify_file *file, const struct hf_state *state,
-                          uint64_t count, struct hf_verify_report *report)
-{
-    uint64_t expected = 0;
-    size_t at = 0;
-    const struct hf_index_slot *slot;
-    while ((slot = hf_index_table_next(replayed_index(state), &at)) != NULL) {
-        expected += must_be_there(file, &slot->key, &slot->value);
-    }
-    if (count != expected) {
-        hf_verify_problem(report,
-                          "index run %llu-%llu: of what must be there, it has %llu records, the "
-                          "log gives %llu",
-                          (unsigned long long)file->run.from_position,
-                          (unsigned long long)file->run.to_position, (unsigned long long)count,
-                          (unsigned long long)expected);
-    }
-}
-
-static enum hf_err compare_run(struct hf_outside *outside, const char *directory,
-                               const struct hf_verify_file *file, const struct hf_state *state,
-                               struct hf_verify_report *report, struct hf_error *error)
-{
-    struct hf_run *run;
-    enum hf_err code = hf_run_open(outside, directory, 0, &file->run, &run, error);
-    if (code == HF_ERR_NOT_FOUND) {
-        return HF_ERR_OK; /* it was there before: a living owner has removed it meanwhile */
-    }
-    if (code != HF_ERR_OK) {
-        return code;
-    }
-    uint64_t count;
-    code = compare_records(run, file, state, report, &count, error);
-    hf_run_release(run);
-    compare_count(file, state, count, report);
-    report->runs++;
-    return code;
 }
 
 static void compare_checkpoint(const struct hf_verify_file *file, const struct hf_state *state,
@@ -244,8 +158,7 @@ static void compare_recorded(const struct hf_verify_recorded *recorded, const st
     }
 }
 
-enum hf_err hf_verify_compare(struct hf_outside *outside, const char *directory,
-                              const struct hf_state *state, const struct hf_log_head *head,
+enum hf_err hf_verify_compare(const struct hf_state *state, const struct hf_log_head *head,
                               struct hf_verify_report *report, struct hf_error *error)
 {
     struct hf_hash hash;
@@ -259,17 +172,9 @@ enum hf_err hf_verify_compare(struct hf_outside *outside, const char *directory,
     }
     for (size_t i = 0; i < report->file_count; i++) {
         struct hf_verify_file *file = &report->files[i];
-        if (file->position != state->position) {
-            continue;
-        }
-        file->compared = true;
-        if (!file->is_run) {
+        if (!file->is_run && file->position == state->position) {
+            file->compared = true;
             compare_checkpoint(file, state, head, &hash, report);
-            continue;
-        }
-        enum hf_err code = compare_run(outside, directory, file, state, report, error);
-        if (code != HF_ERR_OK) {
-            return code;
         }
     }
     return HF_ERR_OK;

@@ -1,5 +1,6 @@
 /* Do stored texts have the SHA-256 that the record says, and stored names the 128 bits? */
 #include "core/commit.h"
+#include "core/strip.h"
 
 struct check {
     const char *what; /* first thing that does not fit; NULL = all does */
@@ -246,6 +247,16 @@ static void check_event(struct check *check, const struct hf_event *event)
     }
 }
 
+/* The names of its accounts; a transfer's, and those that are not stored, are the hex text of their bits. */
+static bool strip_as_hashed(const struct hf_strip *strip)
+{
+    struct check check = {0};
+    for (uint32_t i = 0; i < strip->account_count; i++) {
+        check_name(&check, &strip->accounts[i].name, "an account");
+    }
+    return check.what == NULL;
+}
+
 enum hf_err hf_commit_verify_texts(const struct hf_commit *commit, struct hf_error *error)
 {
     struct check check = {0};
@@ -256,6 +267,9 @@ enum hf_err hf_commit_verify_texts(const struct hf_commit *commit, struct hf_err
             return hf_error_set(error, HF_ERR_CORRUPT, "commit %llu, event %u: %s is not as hashed",
                                 (unsigned long long)commit->position, i, check.what);
         }
+    }
+    if (commit->strip != NULL && !commit->expanded && !strip_as_hashed(commit->strip)) {
+        check.what = "an account of its transfers";
     }
     if (check.what != NULL) {
         return hf_error_set(error, HF_ERR_CORRUPT, "commit %llu: %s is not as hashed",

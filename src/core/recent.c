@@ -134,6 +134,13 @@ void hf_recent_drop_frozen(struct hf_recent *recent)
     recent->covered_position = recent->frozen_position;
 }
 
+void hf_recent_cover(struct hf_recent *recent, uint64_t position)
+{
+    HF_CHECK(!recent->has_frozen);
+    hf_index_table_clear(&recent->current);
+    recent->covered_position = position;
+}
+
 void hf_recent_drop_spare(struct hf_recent *recent)
 {
     if (!recent->has_frozen) {

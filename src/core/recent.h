@@ -82,6 +82,9 @@ void hf_recent_freeze(struct hf_recent *recent, uint64_t position);
 /* The store covers frozen_position now. */
 void hf_recent_drop_frozen(struct hf_recent *recent);
 
+/* Somebody else answers for all records up to position (the newest put's): they are forgotten. Not while has_frozen. */
+void hf_recent_cover(struct hf_recent *recent, uint64_t position);
+
 /* Gives back what is kept for the next freeze. */
 void hf_recent_drop_spare(struct hf_recent *recent);
 

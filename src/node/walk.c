@@ -8,12 +8,14 @@ void hf_walk_init(struct hf_walk *walk, struct hf_log *log)
 {
     *walk = (struct hf_walk){.log = log};
     hf_buffer_init(&walk->bytes);
+    hf_buffer_init(&walk->hashes);
     hf_arena_init(&walk->arena);
 }
 
 void hf_walk_release(struct hf_walk *walk)
 {
     hf_buffer_release(&walk->bytes);
+    hf_buffer_release(&walk->hashes);
     hf_arena_release(&walk->arena);
 }
 
@@ -120,11 +122,32 @@ static enum hf_err broken(const struct hf_walk *walk, struct hf_error *error, co
         (unsigned long long)(walk->batch.first_position + walk->batch.commit_count - 1), what);
 }
 
+/* Follows the chain through the batch, before any of its commits is handed out. */
+static enum hf_err check_chain(struct hf_walk *walk, struct hf_error *error)
+{
+    const struct hf_log_batch *batch = &walk->batch;
+    struct hf_hash hash = batch->hash_before;
+    struct hf_commit_frame frame;
+    size_t at = 0;
+    hf_buffer_clear(&walk->hashes);
+    while (hf_commit_frame_next(batch->body, batch->body_bytes, &at, &frame)) {
+        hash = hf_log_chain(&hash, frame.record, frame.record_bytes);
+        hf_buffer_bytes(&walk->hashes, hash.bytes, sizeof(hash.bytes));
+    }
+    if (walk->hashes.failed) {
+        return hf_error_set(error, HF_ERR_NO_MEMORY, "out of memory for batch %llu",
+                            (unsigned long long)batch->seq);
+    }
+    return hf_hash_equal(&hash, &batch->hash_after)
+               ? HF_ERR_OK
+               : broken(walk, error, "its commits do not give the hash that it says");
+}
+
 /* Takes the next batch and compares where it stands with where the walk is. */
 static enum hf_err begin_batch(struct hf_walk *walk, struct hf_error *error)
 {
-    enum hf_err code = hf_log_batch_decode(walk->bytes.data, walk->bytes.size_bytes,
-                                           &walk->bytes_at, &walk->batch, error);
+    enum hf_err code = hf_log_batch_decode_checked(walk->bytes.data, walk->bytes.size_bytes,
+                                                   &walk->bytes_at, &walk->batch, error);
     if (code != HF_ERR_OK) {
         return hf_error_wrap(error, "behind batch %llu", (unsigned long long)walk->head.seq);
     }
@@ -144,8 +167,9 @@ static enum hf_err begin_batch(struct hf_walk *walk, struct hf_error *error)
     if (!hf_hash_equal(&batch->hash_before, &walk->head.hash)) {
         return broken(walk, error, "the hash chain is broken before it");
     }
-    if (!hf_log_batch_chain_ok(batch)) {
-        return broken(walk, error, "its commits do not give the hash that it says");
+    code = check_chain(walk, error);
+    if (code != HF_ERR_OK) {
+        return code;
     }
     walk->head.epoch = batch->epoch;
     walk->batch_left = batch->commit_count;
@@ -194,9 +218,9 @@ static enum hf_err take_commit(struct hf_walk *walk, struct hf_error *error)
         return broken(walk, error, "it holds fewer commits than it says");
     }
     hf_arena_clear(&walk->arena);
-    enum hf_err code =
-        hf_commit_decode(walk->frame.record, walk->frame.record_bytes, walk->frame.payload,
-                         walk->frame.payload_bytes, &walk->arena, &walk->commit, error);
+    enum hf_err code = (walk->compact ? hf_commit_decode_compact : hf_commit_decode)(
+        walk->frame.record, walk->frame.record_bytes, walk->frame.payload,
+        walk->frame.payload_bytes, &walk->arena, &walk->commit, error);
     if (code != HF_ERR_OK) {
         return hf_error_wrap(error, "commit %llu", (unsigned long long)walk->head.position + 1);
     }
@@ -207,7 +231,9 @@ static enum hf_err take_commit(struct hf_walk *walk, struct hf_error *error)
                             (unsigned long long)walk->commit.position);
     }
     walk->head.position++;
-    walk->head.hash = hf_log_chain(&walk->head.hash, walk->frame.record, walk->frame.record_bytes);
+    size_t number = walk->batch.commit_count - walk->batch_left;
+    HF_CHECK((number + 1) * HF_SHA256_BYTES <= walk->hashes.size_bytes);
+    memcpy(walk->head.hash.bytes, walk->hashes.data + number * HF_SHA256_BYTES, HF_SHA256_BYTES);
     walk->batch_left--;
     return walk->batch_left == 0 ? end_batch(walk, error) : HF_ERR_OK;
 }

@@ -24,11 +24,13 @@ struct hf_walk {
     size_t body_at;               /* of the next frame in the batch's body */
     uint32_t batch_left;          /* commits of the batch that are still to come */
     struct hf_log_batch batch;    /* current one */
+    struct hf_buffer hashes;      /* of the chain behind each of its commits */
     struct hf_log_head head;      /* behind the last step */
     struct hf_arena arena;        /* the commit */
     struct hf_commit commit;      /* decoded */
     struct hf_commit_frame frame; /* its bytes */
     uint64_t limit;               /* ends with the batch that holds this position; 0 = never */
+    bool compact;                 /* the walker's: strips stay such */
     bool believes;                /* the next batch says where the walk is */
     bool end;                     /* the log's end, or the limit, was met: no commit */
 };

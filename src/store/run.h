@@ -138,6 +138,8 @@ enum hf_err hf_run_iterator_init(struct hf_run_iterator *iterator, struct hf_run
 /* To the next record; must be valid (HF_CHECK). */
 enum hf_err hf_run_iterator_next(struct hf_run_iterator *iterator,
                                  struct hf_error *error) HF_WARN_UNUSED;
+/* Of the current record: so many come before it in the run. */
+uint64_t hf_run_iterator_number(const struct hf_run_iterator *iterator);
 void hf_run_iterator_release(struct hf_run_iterator *iterator);
 
 /* ---- Merge. ---- */

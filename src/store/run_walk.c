@@ -72,6 +72,12 @@ enum hf_err hf_run_iterator_next(struct hf_run_iterator *iterator, struct hf_err
     return err;
 }
 
+uint64_t hf_run_iterator_number(const struct hf_run_iterator *iterator)
+{
+    HF_CHECK(iterator->valid);
+    return iterator->block * iterator->run->layout.records_a_page + iterator->at;
+}
+
 void hf_run_iterator_release(struct hf_run_iterator *iterator)
 {
     hf_free(iterator->page);
