@@ -230,6 +230,10 @@ struct hf_reading {
 const struct hf_side *hf_entry_find(const struct hf_commit *commit, const struct hf_id *account,
                                     uint64_t version, const struct hf_event **event);
 
+/* The account's newest entry before the commit, which holds its entry `version`. false: it does not, or can't be right. */
+bool hf_entry_before(const struct hf_commit *commit, const struct hf_id *account, uint64_t version,
+                     struct hf_entry_place *before);
+
 /* The link of a chain with this version: *previous is the position of the one before. false: it is not in the commit. */
 bool hf_chain_follow(const struct hf_commit *commit, const struct hf_entry_chain *chain,
                      uint64_t version, uint64_t *previous) HF_WARN_UNUSED;

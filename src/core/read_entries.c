@@ -61,6 +61,34 @@ bool hf_chain_follow(const struct hf_commit *commit, const struct hf_entry_chain
     return side != NULL;
 }
 
+/* The same of events: the account's entries ascend in them. */
+static bool find_before(const struct hf_commit *commit, const struct hf_id *account,
+                        uint64_t version, struct hf_entry_place *before)
+{
+    for (uint32_t i = commit->event_count; i > 0 && version > 0; i--) {
+        const struct hf_side *side = side_of(commit->events[i - 1], account, version);
+        if (side == NULL) {
+            continue;
+        }
+        version--;
+        if (side->previous_position != commit->position) {
+            *before = (struct hf_entry_place){version, side->previous_position};
+            return true;
+        }
+    }
+    return false;
+}
+
+bool hf_entry_before(const struct hf_commit *commit, const struct hf_id *account, uint64_t version,
+                     struct hf_entry_place *before)
+{
+    bool found = commit->strip != NULL && !commit->expanded
+                     ? hf_strip_before(commit, account, version, before)
+                     : find_before(commit, account, version, before);
+    return found && before->position < commit->position &&
+           (before->version == 0) == (before->position == 0);
+}
+
 /* ---- the walk ---- */
 
 struct hf_entry_walk hf_entry_walk_begin(struct hf_read_work *r, const struct hf_account *account,

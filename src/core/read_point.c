@@ -3,11 +3,6 @@
 #include "core/decide_priv.h"
 #include "core/read_priv.h"
 
-static bool within(const struct hf_entry_bound *bound, uint64_t version, uint64_t position)
-{
-    return version <= bound->version && position <= bound->position;
-}
-
 /* Is the indexed entry number × stride within the bound? false: something is needed. */
 static bool probe(struct hf_read_work *r, const struct hf_account *account,
                   const struct hf_entry_bound *bound, uint64_t number, bool *is_within)
@@ -76,20 +71,19 @@ bool hf_entry_locate(struct hf_read_work *r, const struct hf_account *account,
     if (!search(r, account, bound, &above) || !begin(r, account, above, place)) {
         return false;
     }
-    while (place->version > 0 && !within(bound, place->version, place->position)) {
-        struct hf_entry_descent descent = {
-            .account = account->name.id,
-            .version = place->version,
-            .position = place->position,
-            .to_version = bound->version,
-            .to_position = bound->position,
-        };
-        uint64_t position = 0;
-        if (place->version > 1 &&
-            hf_view_entry_before(r->view, &descent, &position) != HF_LOOKUP_PRESENT) {
+    struct hf_entry_descent descent = {
+        .account = account->name.id,
+        .at = *place,
+        .to_version = bound->version,
+        .to_position = bound->position,
+    };
+    while (!hf_descent_is_over(&descent)) {
+        struct hf_entry_place before;
+        if (hf_view_entry_before(r->view, &descent, &before) != HF_LOOKUP_PRESENT) {
             return false;
         }
-        *place = (struct hf_entry_place){place->version - 1, position};
+        hf_descent_step(&descent, &before);
     }
+    *place = descent.at;
     return true;
 }

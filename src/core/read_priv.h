@@ -42,11 +42,6 @@ struct hf_entry_bound {
     uint64_t position; /* UINT64_MAX: any */
 };
 
-struct hf_entry_place {
-    uint64_t version;  /* 0: there is no such entry */
-    uint64_t position; /* of its commit */
-};
-
 /* The account's newest entry within the bound. false: something is needed. */
 bool hf_entry_locate(struct hf_read_work *r, const struct hf_account *account,
                      const struct hf_entry_bound *bound, struct hf_entry_place *place);

@@ -98,6 +98,11 @@ bool hf_strip_entries(const struct hf_commit *commit, const struct hf_id *accoun
 bool hf_strip_find_entry(const struct hf_commit *commit, const struct hf_id *account,
                          uint64_t version, uint32_t *number, uint64_t *previous) HF_WARN_UNUSED;
 
+struct hf_entry_place; /* core/view.h */
+/* The account's newest entry before the strip, which has its entry of this version. false: it has not. */
+bool hf_strip_before(const struct hf_commit *commit, const struct hf_id *account, uint64_t version,
+                     struct hf_entry_place *before) HF_WARN_UNUSED;
+
 /* The event of transfer k, made in the strip's arena; NULL: memory is short. Costs a walk over the columns. */
 const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k);
 

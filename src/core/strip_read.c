@@ -3,6 +3,7 @@
 
 #include "core/strip.h"
 #include "core/strip_priv.h"
+#include "core/view.h"
 
 #define ID_BYTES 16u
 #define ACCOUNT_NUMBERS                                                                            \
@@ -186,6 +187,21 @@ bool hf_strip_find_entry(const struct hf_commit *commit, const struct hf_id *id,
         }
     }
     return false;
+}
+
+bool hf_strip_before(const struct hf_commit *commit, const struct hf_id *id, uint64_t version,
+                     struct hf_entry_place *before)
+{
+    struct hf_strip_account account;
+    uint32_t number;
+    uint64_t previous;
+    uint32_t at = find_account(commit->strip, id, &account);
+    if (at == commit->strip->account_count ||
+        !hf_strip_find_entry(commit, id, version, &number, &previous)) {
+        return false;
+    }
+    *before = (struct hf_entry_place){account.version, account.last_position};
+    return true;
 }
 
 /* ---- the entries of one account ---- */

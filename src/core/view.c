@@ -71,10 +71,11 @@ bool hf_records_add_frame(struct hf_records *records, uint64_t position,
 }
 
 bool hf_records_add_link(struct hf_records *records, const struct hf_id *account, uint64_t version,
-                         uint64_t position)
+                         const struct hf_entry_place *before)
 {
     struct hf_index_key key = {.kind = HF_INDEX_ENTRY, .id = *account, .sub = version};
-    struct hf_index_value value = {.position = position};
+    struct hf_index_value value = {.position = before->position,
+                                   .index = (uint32_t)(version - before->version)};
     if (!hf_index_table_reserve(&records->links, 1)) {
         return false;
     }

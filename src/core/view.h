@@ -15,6 +15,12 @@
 
 #include "core/state.h"
 
+/* An entry of an account. */
+struct hf_entry_place {
+    uint64_t version;  /* 0: there is no such entry */
+    uint64_t position; /* of its commit */
+};
+
 /* The newest commit of this time or before: 0 = there is none. */
 struct hf_time_answer {
     uint64_t time_us;
@@ -23,11 +29,10 @@ struct hf_time_answer {
 
 /* Cold records, filled by the node off the writer. */
 struct hf_records {
-    uint64_t as_of;              /* the index answered for all positions up to here */
-    struct hf_index_table index; /* answers; flag HF_RECORD_ABSENT = looked up, not there */
-    struct hf_table frames;      /* by position: struct hf_shared_bytes, owned references */
-    struct hf_index_table
-        links; /* account, version -> position of an entry's commit; never outdated */
+    uint64_t as_of;               /* the index answered for all positions up to here */
+    struct hf_index_table index;  /* answers; flag HF_RECORD_ABSENT = looked up, not there */
+    struct hf_table frames;       /* by position: struct hf_shared_bytes, owned references */
+    struct hf_index_table links;  /* of descents; never outdated */
     struct hf_time_answer *times; /* owned; never outdated either */
     size_t time_count;
     size_t time_capacity;
@@ -47,8 +52,9 @@ bool hf_records_add_answer(struct hf_records *records, const struct hf_index_key
 bool hf_records_add_frame(struct hf_records *records, uint64_t position,
                           struct hf_shared_bytes *frame) HF_WARN_UNUSED;
 
+/* Before the commit of the account's entry `version` its newest entry is `before`. */
 bool hf_records_add_link(struct hf_records *records, const struct hf_id *account, uint64_t version,
-                         uint64_t position) HF_WARN_UNUSED;
+                         const struct hf_entry_place *before) HF_WARN_UNUSED;
 bool hf_records_add_time(struct hf_records *records,
                          const struct hf_time_answer *answer) HF_WARN_UNUSED;
 
@@ -70,15 +76,32 @@ struct hf_commit_range {
     uint64_t count; /* commits wanted */
 };
 
-/* Entries that are only passed on the way down to the newest one of at most to_version, in a commit up to to_position: of
- * those before it a fetch tells where the next one is, and keeps its commit alone. */
+/* Commits that are only passed on the way down to the newest entry of at most to_version, in a commit up to to_position: of
+ * those before it a fetch tells which entry comes before them, and keeps its commit alone. */
 struct hf_entry_descent {
     struct hf_id account;
-    uint64_t version;  /* of the entry to begin with */
-    uint64_t position; /* of its commit */
+    struct hf_entry_place at; /* the entry to begin with */
     uint64_t to_version;
     uint64_t to_position;
 };
+
+/* Is the descent where it wanted to come, or is there no such entry? */
+static inline bool hf_descent_is_over(const struct hf_entry_descent *descent)
+{
+    return descent->at.version == 0 || (descent->at.version <= descent->to_version &&
+                                        descent->at.position <= descent->to_position);
+}
+
+/* On from the commit where it is, before which the account has the entry `before`. */
+static inline void hf_descent_step(struct hf_entry_descent *descent,
+                                   const struct hf_entry_place *before)
+{
+    if (descent->at.position <= descent->to_position && before->version < descent->to_version) {
+        descent->at.version = descent->to_version; /* in this very commit */
+    } else {
+        descent->at = *before;
+    }
+}
 
 /* The newest commit of this time or before is wanted. */
 struct hf_time_need {
@@ -170,9 +193,9 @@ const struct hf_event *hf_view_event(struct hf_view *view, const struct hf_index
 /* view_point.c: points of the past. UNKNOWN also if something is damaged or memory is short. */
 /* Position of the newest commit of this time or before, 0 = there is none. Never ABSENT. */
 enum hf_lookup hf_view_position_at(struct hf_view *view, uint64_t time_us, uint64_t *position);
-/* Position of the entry before the one that the descent begins with (whose version is above 1). Never ABSENT. */
+/* The account's newest entry before the commit where the descent is. Never ABSENT. */
 enum hf_lookup hf_view_entry_before(struct hf_view *view, const struct hf_entry_descent *descent,
-                                    uint64_t *position);
+                                    struct hf_entry_place *before);
 /* true while nothing is missing: no needs, memory, no damage. */
 bool hf_view_complete(const struct hf_view *view);
 

@@ -1,5 +1,5 @@
 /*
- * Points of the past: which commit was the newest one at a time, and which entry of an account came before another.
+ * Points of the past: which commit was the newest one at a time, and which entry of an account came before a commit.
  *
  * Both are facts that never change, so what was fetched once counts for as long as the records live. Nothing of the commits that
  * are looked at on the way is kept: thirty of them may have eight thousand transfers each.
@@ -64,11 +64,10 @@ enum hf_lookup hf_view_position_at(struct hf_view *view, uint64_t time_us, uint6
     return HF_LOOKUP_UNKNOWN;
 }
 
-/* The entry before, by the commit of the one behind it. */
+/* By the commit itself. */
 static enum hf_lookup follow(struct hf_view *view, const struct hf_shared_bytes *frame,
-                             const struct hf_entry_descent *descent, uint64_t *position)
+                             const struct hf_entry_descent *descent, struct hf_entry_place *before)
 {
-    struct hf_entry_chain chain = {.account = descent->account};
     struct hf_commit commit;
     struct hf_arena arena;
     hf_arena_init(&arena);
@@ -76,9 +75,8 @@ static enum hf_lookup follow(struct hf_view *view, const struct hf_shared_bytes 
     enum hf_err err =
         hf_commit_glance(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
                          frame->size_bytes - 8 - record_bytes, &arena, &commit, NULL);
-    bool found = err == HF_ERR_OK && commit.position == descent->position &&
-                 hf_chain_follow(&commit, &chain, descent->version, position) && *position > 0 &&
-                 *position <= descent->position;
+    bool found = err == HF_ERR_OK && commit.position == descent->at.position &&
+                 hf_entry_before(&commit, &descent->account, descent->at.version, before);
     hf_arena_release(&arena);
     view->short_memory = view->short_memory || err == HF_ERR_NO_MEMORY;
     view->damaged = view->damaged || (!found && err != HF_ERR_NO_MEMORY);
@@ -86,20 +84,19 @@ static enum hf_lookup follow(struct hf_view *view, const struct hf_shared_bytes 
 }
 
 enum hf_lookup hf_view_entry_before(struct hf_view *view, const struct hf_entry_descent *descent,
-                                    uint64_t *position)
+                                    struct hf_entry_place *before)
 {
-    HF_CHECK(descent->version > 1);
-    struct hf_index_key key = {
-        .kind = HF_INDEX_ENTRY, .id = descent->account, .sub = descent->version - 1};
+    uint64_t version = descent->at.version;
+    struct hf_index_key key = {.kind = HF_INDEX_ENTRY, .id = descent->account, .sub = version};
     const struct hf_index_value *link =
         view->records == NULL ? NULL : hf_index_table_get(&view->records->links, &key);
     if (link != NULL) {
-        *position = link->position;
+        *before = (struct hf_entry_place){version - link->index, link->position};
         return HF_LOOKUP_PRESENT;
     }
-    const struct hf_shared_bytes *frame = hf_view_frame(view, descent->position);
+    const struct hf_shared_bytes *frame = hf_view_frame(view, descent->at.position);
     if (frame != NULL) {
-        return follow(view, frame, descent, position);
+        return follow(view, frame, descent, before);
     }
     view->short_memory |= !hf_needs_add_descent(&view->needs, descent);
     return HF_LOOKUP_UNKNOWN;

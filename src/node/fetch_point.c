@@ -10,60 +10,69 @@ static enum hf_err short_of_memory(struct hf_error *error)
 
 /* ---- entries ---- */
 
-/* An entry on the way down, and the commit that was decoded last. */
-struct step {
-    uint64_t version;
-    uint64_t position;
-    struct hf_commit commit;
-    struct hf_arena arena; /* the commit's */
-};
-
-/* To the entry before. Its commit must hold it, and the last one of all is read whole: a hint that is wrong is found out. */
-static enum hf_err step_down(struct hf_node *node, struct step *step, const struct hf_id *account,
-                             struct hf_fetch_piece *piece, struct hf_error *error)
+/* The entry before the commit where the descent is. checked: by bytes that were. */
+static enum hf_err find_before(struct hf_node *node, const struct hf_entry_descent *descent,
+                               bool checked, struct hf_arena *arena, struct hf_fetch_piece *piece,
+                               struct hf_entry_place *before, struct hf_error *error)
 {
-    struct hf_entry_chain chain = {.account = *account};
-    if (step->commit.position != step->position) {
-        struct hf_commit_frame frame = {0};
-        enum hf_err err = hf_fetch_hint(node, piece, step->position, &frame, error);
-        hf_arena_clear(&step->arena);
-        if (err == HF_ERR_OK) {
-            err = hf_commit_glance(frame.record, frame.record_bytes, frame.payload,
-                                   frame.payload_bytes, &step->arena, &step->commit, error);
-        }
-        if (err != HF_ERR_OK) {
-            return err;
-        }
+    struct hf_commit commit;
+    struct hf_commit_frame frame = {0};
+    uint64_t position = descent->at.position;
+    enum hf_err err = checked ? hf_fetch_find(node, piece, position, &frame, error)
+                              : hf_fetch_hint(node, piece, position, &frame, error);
+    hf_arena_clear(arena);
+    if (err == HF_ERR_OK) {
+        err = hf_commit_glance(frame.record, frame.record_bytes, frame.payload, frame.payload_bytes,
+                               arena, &commit, error);
     }
-    uint64_t before;
-    if (!hf_chain_follow(&step->commit, &chain, step->version, &before) || before == 0 ||
-        before > step->position) {
-        return hf_error_set(error, HF_ERR_CORRUPT, "commit %llu does not hold the entry",
-                            (unsigned long long)step->position);
+    if (err == HF_ERR_OK &&
+        (commit.position != position ||
+         !hf_entry_before(&commit, &descent->account, descent->at.version, before))) {
+        err = hf_error_set(error, HF_ERR_CORRUPT, "commit %llu does not hold the entry",
+                           (unsigned long long)position);
     }
-    step->version--;
-    step->position = before;
-    return HF_ERR_OK;
+    return err;
+}
+
+/* The last step of all is taken again by checked bytes: that commit lies above what is looked for, and names it. */
+static enum hf_err step_down(struct hf_node *node, struct hf_entry_descent *descent,
+                             struct hf_arena *arena, struct hf_fetch_piece *piece,
+                             struct hf_entry_place *before, struct hf_error *error)
+{
+    struct hf_entry_descent next = *descent;
+    enum hf_err err = find_before(node, descent, false, arena, piece, before, error);
+    if (err == HF_ERR_OK) {
+        hf_descent_step(&next, before);
+    }
+    if (err == HF_ERR_OK && hf_descent_is_over(&next)) {
+        next = *descent;
+        err = find_before(node, descent, true, arena, piece, before, error);
+        hf_descent_step(&next, before);
+    }
+    *descent = next;
+    return err;
 }
 
 enum hf_err hf_fetch_descent(struct hf_node *node, struct hf_request *request,
-                             const struct hf_entry_descent *descent, uint64_t *left_bytes,
+                             const struct hf_entry_descent *wanted, uint64_t *left_bytes,
                              struct hf_fetch_piece *piece, struct hf_error *error)
 {
-    struct step step = {.version = descent->version, .position = descent->position};
+    struct hf_entry_descent descent = *wanted;
     enum hf_err err = HF_ERR_OK;
-    hf_arena_init(&step.arena);
-    while (err == HF_ERR_OK && step.version > 1 &&
-           (step.version > descent->to_version || step.position > descent->to_position)) {
-        err = step_down(node, &step, &descent->account, piece, error);
-        if (err == HF_ERR_OK && !hf_records_add_link(&request->records, &descent->account,
-                                                     step.version, step.position)) {
+    struct hf_arena arena;
+    hf_arena_init(&arena);
+    while (err == HF_ERR_OK && !hf_descent_is_over(&descent)) {
+        struct hf_entry_place before = {0};
+        uint64_t version = descent.at.version;
+        err = step_down(node, &descent, &arena, piece, &before, error);
+        if (err == HF_ERR_OK &&
+            !hf_records_add_link(&request->records, &descent.account, version, &before)) {
             err = short_of_memory(error);
         }
     }
-    hf_arena_release(&step.arena);
-    if (err == HF_ERR_OK && step.position <= descent->to_position) {
-        err = hf_fetch_frame(node, request, step.position, left_bytes, piece, error);
+    hf_arena_release(&arena);
+    if (err == HF_ERR_OK && descent.at.version > 0) {
+        err = hf_fetch_frame(node, request, descent.at.position, left_bytes, piece, error);
     }
     return err;
 }

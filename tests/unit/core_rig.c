@@ -80,21 +80,24 @@ static void fetch_chain(struct core_rig *rig, struct hf_records *records,
 
 /* Tells the entries on the way as the node's fetches do. */
 static void fetch_descent(struct core_rig *rig, struct hf_records *records,
-                          const struct hf_entry_descent *descent)
+                          const struct hf_entry_descent *wanted)
 {
-    struct hf_entry_chain chain = {.account = descent->account};
-    uint64_t version = descent->version;
-    uint64_t position = descent->position;
+    struct hf_entry_descent descent = *wanted;
     struct hf_arena arena;
     hf_arena_init(&arena);
-    while (version > 1 && (version > descent->to_version || position > descent->to_position)) {
+    while (!hf_descent_is_over(&descent)) {
         struct hf_commit commit;
+        struct hf_entry_place before;
         hf_arena_clear(&arena);
-        decode(rig->frames[position - 1], &arena, &commit);
-        HF_CHECK(hf_chain_follow(&commit, &chain, version--, &position));
-        HF_CHECK(hf_records_add_link(records, &descent->account, version, position));
+        decode(rig->frames[descent.at.position - 1], &arena, &commit);
+        HF_CHECK(hf_entry_before(&commit, &descent.account, descent.at.version, &before));
+        HF_CHECK(hf_records_add_link(records, &descent.account, descent.at.version, &before));
+        hf_descent_step(&descent, &before);
     }
-    HF_CHECK(hf_records_add_frame(records, position, rig->frames[position - 1]));
+    if (descent.at.version > 0) {
+        uint64_t position = descent.at.position;
+        HF_CHECK(hf_records_add_frame(records, position, rig->frames[position - 1]));
+    }
     hf_arena_release(&arena);
 }
 
