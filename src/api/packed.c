@@ -183,32 +183,79 @@ static bool take_account(const struct taking *taking)
             refuse(taking, "reserved", "bytes behind the flags must be zero"));
 }
 
-/* ---- plain transfers ---- */
+/* ---- plain records ---- */
 
-/* A transfer alone of an amount below 2^64, with nothing wrong about it? */
+static bool take_plain_movement(const uint8_t *record, struct hf_packed_transfer *plain)
+{
+    bool hold = plain->type == HF_OP_HOLD;
+    uint64_t timeout_ms = hf_get_u64(record + HOLDFAST_TRANSFER_TIMEOUT_MS);
+    uint64_t effective_at_us = hf_get_u64(record + HOLDFAST_TRANSFER_EFFECTIVE_US);
+    memcpy(plain->from.bytes, record + HOLDFAST_TRANSFER_FROM, sizeof(plain->from.bytes));
+    memcpy(plain->to.bytes, record + HOLDFAST_TRANSFER_TO, sizeof(plain->to.bytes));
+    memcpy(plain->asset_hash, record + HOLDFAST_TRANSFER_ASSET, sizeof(plain->asset_hash));
+    plain->amount = hf_get_u64(record + HOLDFAST_TRANSFER_AMOUNT);
+    plain->effective_at_us = effective_at_us;
+    if (hold) {
+        plain->timeout_ms = timeout_ms;
+    }
+    return hf_get_u64(record + HOLDFAST_TRANSFER_AMOUNT + 8) == 0 &&
+           (hold ? effective_at_us : timeout_ms) == 0 && timeout_ms <= HF_HOLD_TIMEOUT_MS_MAX &&
+           effective_at_us <= HF_TIME_US_MAX && is_zero(record + HOLDFAST_TRANSFER_PENDING, 16) &&
+           !hf_id_equal(&plain->from, &plain->to);
+}
+
+static bool take_plain_end(const uint8_t *record, struct hf_packed_transfer *plain)
+{
+    hf_u128 amount = get_u128(record + HOLDFAST_TRANSFER_AMOUNT);
+    bool capture = plain->type == HF_OP_CAPTURE;
+    memcpy(plain->from.bytes, record + HOLDFAST_TRANSFER_PENDING, sizeof(plain->from.bytes));
+    plain->all_left = capture && amount == ALL_LEFT;
+    plain->amount = plain->all_left ? 0 : (uint64_t)amount;
+    return (plain->all_left || amount <= (capture ? UINT64_MAX : 0)) &&
+           !is_zero(plain->from.bytes, sizeof(plain->from.bytes)) &&
+           is_zero(record + HOLDFAST_TRANSFER_FROM, 16) &&
+           is_zero(record + HOLDFAST_TRANSFER_TO, 16) &&
+           is_zero(record + HOLDFAST_TRANSFER_ASSET, 8) &&
+           is_zero(record + HOLDFAST_TRANSFER_EFFECTIVE_US, 8) &&
+           is_zero(record + HOLDFAST_TRANSFER_TIMEOUT_MS, 8);
+}
+
+/* A record alone of an amount below 2^64, with nothing wrong about it? Into a zeroed one. */
 static bool take_plain(const uint8_t *record, struct hf_packed_transfer *plain)
 {
     memcpy(plain->id.bytes, record + HOLDFAST_TRANSFER_ID, sizeof(plain->id.bytes));
-    memcpy(plain->from.bytes, record + HOLDFAST_TRANSFER_FROM, sizeof(plain->from.bytes));
-    memcpy(plain->to.bytes, record + HOLDFAST_TRANSFER_TO, sizeof(plain->to.bytes));
-    plain->amount = hf_get_u64(record + HOLDFAST_TRANSFER_AMOUNT);
-    plain->effective_at_us = hf_get_u64(record + HOLDFAST_TRANSFER_EFFECTIVE_US);
-    plain->code = hf_get_u32(record + HOLDFAST_TRANSFER_CODE);
-    memcpy(plain->asset_hash, record + HOLDFAST_TRANSFER_ASSET, sizeof(plain->asset_hash));
     memcpy(plain->user_data, record + HOLDFAST_TRANSFER_USER_DATA, sizeof(plain->user_data));
-    return hf_get_u32(record + HOLDFAST_TRANSFER_FLAGS) == 0 &&
-           hf_get_u64(record + HOLDFAST_TRANSFER_AMOUNT + 8) == 0 &&
-           hf_get_u64(record + HOLDFAST_TRANSFER_TIMEOUT_MS) == 0 &&
-           plain->effective_at_us <= HF_TIME_US_MAX &&
-           is_zero(record + HOLDFAST_TRANSFER_PENDING, 16) && !is_zero(plain->id.bytes, 16) &&
-           !hf_id_equal(&plain->from, &plain->to);
+    plain->code = hf_get_u32(record + HOLDFAST_TRANSFER_CODE);
+    if (is_zero(plain->id.bytes, sizeof(plain->id.bytes))) {
+        return false;
+    }
+    switch (hf_get_u32(record + HOLDFAST_TRANSFER_FLAGS)) {
+    case 0:
+        plain->type = HF_OP_TRANSFER;
+        return take_plain_movement(record, plain);
+    case HOLDFAST_FLAG_HOLD:
+        plain->type = HF_OP_HOLD;
+        return take_plain_movement(record, plain);
+    case HOLDFAST_FLAG_CAPTURE | HOLDFAST_FLAG_FINAL:
+        plain->final = true;
+        plain->type = HF_OP_CAPTURE;
+        return take_plain_end(record, plain);
+    case HOLDFAST_FLAG_CAPTURE:
+        plain->type = HF_OP_CAPTURE;
+        return take_plain_end(record, plain);
+    case HOLDFAST_FLAG_VOID:
+        plain->type = HF_OP_VOID;
+        return take_plain_end(record, plain);
+    default:
+        return false;
+    }
 }
 
 /* All of them; *all false: there is something else among them. false: memory is short. */
 static bool take_all_plain(struct hf_str body, struct hf_command *command, bool *all)
 {
     size_t count = body.len / HOLDFAST_PACKED_BYTES;
-    struct hf_packed_transfer *plain = hf_arena_alloc(&command->arena, count * sizeof(*plain));
+    struct hf_packed_transfer *plain = hf_arena_alloc_zero(&command->arena, count, sizeof(*plain));
     *all = plain != NULL;
     for (size_t i = 0; *all && i < count; i++) {
         *all = take_plain((const uint8_t *)body.ptr + i * HOLDFAST_PACKED_BYTES, &plain[i]);

@@ -325,23 +325,29 @@ void hf_op_of_plain(const struct hf_packed_transfer *plain, char text[HF_UUID_TE
                     struct hf_op *op)
 {
     *op = (struct hf_op){
-        .type = HF_OP_TRANSFER,
+        .type = (enum hf_op_type)plain->type,
         .has_id = true,
-        .has_amount = true,
+        .has_amount = plain->type != HF_OP_VOID && !plain->all_left,
+        .final = plain->final,
         .amount = plain->amount,
-        .has_effective_at = plain->effective_at_us != 0,
-        .effective_at_us = plain->effective_at_us,
         .code = plain->code,
         .subject = {.id = plain->from},
         .to = {.id = plain->to},
         .id = {.id = plain->id, .text = {text, HF_UUID_TEXT_BYTES}},
     };
     hf_name_hex(&plain->id, text);
+    if (plain->type == HF_OP_HOLD) {
+        op->has_timeout = plain->timeout_ms != 0;
+        op->timeout_ms = plain->timeout_ms;
+    } else {
+        op->has_effective_at = plain->effective_at_us != 0;
+        op->effective_at_us = plain->effective_at_us;
+    }
     memcpy(op->asset.text, plain->asset_hash, HF_ASSET_HASH_BYTES);
     memcpy(op->user_data, plain->user_data, HF_USER_DATA_BYTES);
 }
 
-/* Can the operation be told by a plain record? */
+/* Can the operation be told by a plain record of a transfer? */
 static bool is_plain(const struct hf_op *op)
 {
     return op->type == HF_OP_TRANSFER && op->has_id && op->has_amount && !op->up_to &&
@@ -368,6 +374,7 @@ static bool make_plain(struct hf_command *command)
     for (uint32_t i = 0; i < count; i++) {
         const struct hf_op *op = &command->ops[i];
         plain[i] = (struct hf_packed_transfer){
+            .type = HF_OP_TRANSFER,
             .id = op->id.id,
             .from = op->subject.id,
             .to = op->to.id,

@@ -184,17 +184,23 @@ enum hf_command_kind {
     HF_COMMAND_ALERTS, /* the program's own: alerts to raise and clear; recorded as a system commit */
 };
 
-/* A packed record of a plain transfer: one that is neither linked nor part of a hold, of an amount below 2^64. Its accounts
- * are named by 128 bits alone. */
+/* A plain packed record: one that is not linked, of an amount below 2^64. What it does not call new is named by 128 bits
+ * alone. */
 struct hf_packed_transfer {
-    struct hf_id id; /* not zero */
-    struct hf_id from;
-    struct hf_id to;          /* another one */
-    uint64_t amount;          /* minor units; 0 is decided, and refused */
-    uint64_t effective_at_us; /* 0 = none */
-    uint8_t asset_hash[HF_ASSET_HASH_BYTES];
+    struct hf_id id;   /* not zero */
+    struct hf_id from; /* CAPTURE, VOID: the hold, not zero */
+    struct hf_id to;   /* another one; CAPTURE, VOID: zero */
+    uint64_t amount;   /* minor units; 0 is decided, and refused, but for VOID and what is `all_left` */
+    union {
+        uint64_t effective_at_us; /* TRANSFER; 0 = none */
+        uint64_t timeout_ms;      /* HOLD; 0 = none */
+    };
+    uint8_t asset_hash[HF_ASSET_HASH_BYTES]; /* CAPTURE, VOID: zero */
     uint8_t user_data[HF_USER_DATA_BYTES];
     uint32_t code;
+    uint8_t type;  /* an enum hf_op_type: TRANSFER, HOLD, CAPTURE or VOID */
+    bool all_left; /* CAPTURE: of what is left, and no amount is given */
+    bool final;    /* CAPTURE */
 };
 
 struct hf_command {
@@ -212,8 +218,8 @@ struct hf_command {
     struct hf_op *ops; /* in arena */
     uint32_t op_count;
     uint32_t op_capacity;
-    /* EACH: the same op_count units as plain transfers, in arena; or NULL: not all of them are. Of a packed request there
-     * are no ops beside them. */
+    /* EACH: the same op_count units as plain records, in arena; or NULL: not all of them are. Of a packed request there
+     * are no ops beside them; of others they are transfers. */
     const struct hf_packed_transfer *plain;
     const struct hf_alert_change *alerts; /* ALERTS: valid texts; borrowed or in arena… */
     uint32_t alert_count;                 /* …so many, at most HF_ALERT_CHANGES_MAX */

@@ -74,8 +74,8 @@ enum hf_event_type {
 const char *hf_event_wire(enum hf_event_type type);
 
 /* Of this binary: 1 at first, 2 topics and subscriptions, 3 sagas and alerts, 4 commits of units, 5 the alert
- * memory_low and what a packed record said in a refusal's current transfer. */
-#define HF_FEATURE_LEVEL 5
+ * memory_low and what a packed record said in a refusal's current transfer, 6 holds in strips. */
+#define HF_FEATURE_LEVEL 6
 #define HF_NO_OPERATION  UINT32_MAX /* event of no operation: expiry, system */
 
 /* An account behind a change: its entry. */
@@ -226,7 +226,7 @@ struct hf_commit {
     struct hf_payload metadata; /* or absent */
     uint32_t event_count;
     struct hf_event **events; /* in an arena */
-    /* Packed transfers (core/strip.h), or NULL. They are the last ones of `events` if it is expanded; else they are not
+    /* Plain packed records (core/strip.h), or NULL. They are the last ones of `events` if it is expanded; else they are not
      * among them, and are counted on from event_count. */
     const struct hf_strip *strip;
     bool expanded;

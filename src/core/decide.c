@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "core/decide_lines.h"
 #include "core/decide_priv.h"
+#include "core/strip.h"
 
 #define HF_SAGA_BATCH_BYTES_MAX (1u << 20) /* texts of sagas in one commit of the timer, about */
 #define PREFETCH_AHEAD          8u         /* look-ups whose memory is asked for early */
@@ -102,9 +103,19 @@ static bool names_spent(const struct hf_refused *refused, const struct hf_name *
     return false;
 }
 
+/* Is it the name of a void that stands in the commit's strip? */
+static bool is_void_of_strip(const struct hf_commit *maker, const struct hf_name *name)
+{
+    return maker->strip != NULL && !maker->expanded && hf_name_is_hex_of(name->text, &name->id) &&
+           hf_strip_find_row(maker->strip, HF_STRIP_VOID, &name->id) < maker->strip->count;
+}
+
 /* A refusal of the commit or of a unit spent it, or a void has it. */
 static bool spent_name_matches(const struct hf_commit *maker, const struct hf_name *name)
 {
+    if (is_void_of_strip(maker, name)) {
+        return true;
+    }
     for (uint32_t i = 0; i < maker->event_count; i++) {
         const struct hf_event *event = maker->events[i];
         if ((event->type == HF_EVENT_REFUSED && names_spent(&event->refused, name)) ||
@@ -184,7 +195,7 @@ enum hf_step hf_look_up_ids(struct hf_deciding *d, struct hf_index_value *values
             continue;
         }
         enum hf_lookup lookup =
-            hf_view_lookup(&d->draft->view, hf_index_kind_of(op), &op->id.id, 0, &values[i]);
+            hf_view_lookup_new(&d->draft->view, hf_index_kind_of(op), &op->id.id, &values[i]);
 #ifdef HF_BUG_REFUSED_ID_USABLE
         if (lookup == HF_LOOKUP_PRESENT && (values[i].flags & HF_INDEX_SPENT) != 0) {
             lookup = HF_LOOKUP_ABSENT;
@@ -648,7 +659,8 @@ bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs)
         ok = hf_needs_add_key(needs, &key);
     }
     for (uint32_t i = 0; ok && command->plain != NULL && i < command->op_count; i++) {
-        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = command->plain[i].id};
+        const struct hf_packed_transfer *plain = &command->plain[i];
+        struct hf_index_key key = {.kind = hf_index_kind_of_plain(plain), .id = plain->id};
         ok = hf_needs_add_key(needs, &key);
     }
     for (uint32_t i = 0; ok && command->plain == NULL && i < command->op_count; i++) {

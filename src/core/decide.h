@@ -67,6 +67,12 @@ void hf_draft_release(struct hf_draft *draft);
  * fetch them beforehand. false if memory is short. */
 bool hf_decide_needs(const struct hf_command *command, struct hf_needs *needs) HF_WARN_UNUSED;
 
+/* Of the index record of the id that a plain record calls new. */
+static inline uint8_t hf_index_kind_of_plain(const struct hf_packed_transfer *plain)
+{
+    return plain->type == HF_OP_HOLD ? HF_INDEX_HOLD : HF_INDEX_TRANSFER;
+}
+
 /* records may be NULL. now_us: clock; the commit's time is max(now_us, state's + 1). */
 enum hf_decision hf_decide(const struct hf_state *state, const struct hf_records *records,
                            const struct hf_command *command, uint64_t now_us,

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "core/decide_priv.h"
+#include "core/strip.h"
 
 #define CONTENT_BYTES 192u /* of an operation, at most */
 
@@ -52,6 +53,21 @@ static bool same_transfer(struct hf_deciding *d, const struct hf_op *op,
     return same;
 }
 
+/* The same of a strip: a commit that has one opens no holds beside it. */
+static const struct hf_event *opening_in_strip(struct hf_deciding *d,
+                                               const struct hf_commit *commit,
+                                               const struct hf_hold *hold)
+{
+    uint32_t row = hf_strip_find_row(commit->strip, HF_STRIP_HOLD, &hold->name.id);
+    if (row == commit->strip->count) {
+        d->draft->view.damaged = true;
+        return NULL;
+    }
+    const struct hf_event *event = hf_strip_event(commit, row);
+    d->draft->view.short_memory = d->draft->view.short_memory || event == NULL;
+    return event;
+}
+
 /* The event that opened a hold. Repetitions mostly come in the order of the first time: the search goes on behind the last
  * one that was found. */
 static const struct hf_event *opening_of(struct hf_deciding *d, const struct hf_hold *hold)
@@ -60,6 +76,9 @@ static const struct hf_event *opening_of(struct hf_deciding *d, const struct hf_
     const struct hf_commit *commit = commit_at(d, hold->opened_position);
     if (commit == NULL) {
         return NULL;
+    }
+    if (commit->strip != NULL && !commit->expanded) {
+        return opening_in_strip(d, commit, hold);
     }
     for (uint32_t i = 0; i < commit->event_count; i++) {
         uint32_t at = (d->searched + i) % commit->event_count;

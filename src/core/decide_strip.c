@@ -1,95 +1,107 @@
 /*
- * Plain transfers whose ids are all new: decided as a strip (core/strip.h), without events or copies of accounts.
+ * Plain records whose ids are all new: decided as a strip (core/strip.h), without events or copies of accounts and holds.
  *
- * The rules, and the order of refusals, are those of decide_transfer.c; its functions are used. What is not usual (an id
- * that is known or comes twice, too many assets; of those that came as JSON also one that is refused, or an account that
- * has the asked-for bits and another text) is left to decide_each.c, which takes anything.
+ * The rules, and the order of refusals, are those of decide_transfer.c and decide_hold.c; the former's functions are used. What is
+ * not usual (an id that is known or comes twice, too many assets, a hold as in decide_strip_hold.c; of those that came as JSON
+ * also one that is refused, or an account that has the asked-for bits and another text) is left to decide_each.c, which takes
+ * anything.
  */
 #include "base/alloc.h"
 #include "base/check.h"
-#include "core/decide_priv.h"
-#include "core/strip.h"
+#include "core/decide_strip_priv.h"
 
-#define LOOK_AHEAD   8u  /* look-ups whose memory is asked for early */
-#define PLACES_AHEAD 16u /* places of accounts, before that */
-#define SLOT_FREE    0u
-#define ROUND_UP(n)  (((n) + 15u) & ~(size_t)15u)
-
-/* An account that the strip moves. */
-struct cell {
-    struct hf_account *
-        account; /* in the state: its limits are looked at, nothing of it is changed but its mark */
-    struct hf_totals totals; /* after the transfers so far */
-};
-
-struct strip_draft {
-    struct hf_deciding *d;
-    struct hf_outcome *outcomes;
-    const struct hf_packed_transfer *plain;
-    uint32_t count;
-    struct hf_account **pairs; /* from and to of each record, found ahead; NULL: there is none */
-    struct cell *cells;        /* strip.account_count of them */
-    struct hf_account **found; /* theirs, for evolve */
-    struct hf_strip *strip;
-    struct hf_strip_account *accounts;
-    struct hf_asset assets[HF_STRIP_ASSETS_MAX];
-    uint8_t hashes[HF_STRIP_ASSETS_MAX][HF_ASSET_HASH_BYTES];
-    uint8_t *ids, *from, *to, *amounts, *operations, *effective, *user_data, *codes;
-    bool any_effective, any_user_data, any_code;
-};
+#define LOOK_AHEAD  8u /* look-ups whose memory is asked for early */
+#define SLOT_FREE   0u
+#define ROUND_UP(n) (((n) + 15u) & ~(size_t)15u)
 
 /* ---- ids ---- */
 
+static uint32_t slot_of(const struct strip_draft *s, const struct hf_id *id, bool hold)
+{
+    uint32_t at = (uint32_t)hf_id_hash(id, s->d->state->accounts.seed) & (s->slot_count - 1);
+    while (s->slots[at] != SLOT_FREE) {
+        const struct hf_packed_transfer *plain = &s->plain[s->slots[at] - 1];
+        if (hf_id_equal(&plain->id, id) && (plain->type == HF_OP_HOLD) == hold) {
+            break;
+        }
+        at = (at + 1) & (s->slot_count - 1);
+    }
+    return at;
+}
+
+uint32_t hf_strip_draft_find(const struct strip_draft *s, const struct hf_id *id, bool hold)
+{
+    uint16_t slot = s->slots[slot_of(s, id, hold)];
+    return slot == SLOT_FREE ? s->count : slot - 1u;
+}
+
+static struct hf_index_key key_of(const struct hf_packed_transfer *plain)
+{
+    return (struct hf_index_key){.kind = hf_index_kind_of_plain(plain), .id = plain->id};
+}
+
 /* Is every id new, and none there twice? STEP_REFUSED: no; STEP_STOP: something is to be fetched. */
-static enum hf_step check_ids(struct strip_draft *s, uint16_t *slots, uint32_t slot_count)
+static enum hf_step check_ids(struct strip_draft *s)
 {
     struct hf_deciding *d = s->d;
     bool unknown = false;
-    memset(slots, 0, slot_count * sizeof(*slots));
+    memset(s->slots, 0, s->slot_count * sizeof(*s->slots));
     for (uint32_t i = 0; i < s->count; i++) {
-        const struct hf_id *id = &s->plain[i].id;
         if (i + LOOK_AHEAD < s->count) {
-            struct hf_index_key ahead = {.kind = HF_INDEX_TRANSFER,
-                                         .id = s->plain[i + LOOK_AHEAD].id};
+            struct hf_index_key ahead = key_of(&s->plain[i + LOOK_AHEAD]);
             hf_recent_prefetch(&d->state->recent, &ahead);
         }
         struct hf_index_value value;
-        enum hf_lookup lookup = hf_view_lookup(&d->draft->view, HF_INDEX_TRANSFER, id, 0, &value);
-        if (lookup == HF_LOOKUP_PRESENT) {
+        struct hf_index_key key = key_of(&s->plain[i]);
+        enum hf_lookup lookup = hf_view_lookup_new(&d->draft->view, key.kind, &key.id, &value);
+        uint32_t at = slot_of(s, &key.id, key.kind == HF_INDEX_HOLD);
+        if (lookup == HF_LOOKUP_PRESENT || s->slots[at] != SLOT_FREE) {
             return STEP_REFUSED;
         }
         unknown = unknown || lookup == HF_LOOKUP_UNKNOWN;
-        uint32_t at = (uint32_t)hf_id_hash(id, d->state->accounts.seed) & (slot_count - 1);
-        while (slots[at] != SLOT_FREE) {
-            if (hf_id_equal(&s->plain[slots[at] - 1].id, id)) {
-                return STEP_REFUSED;
-            }
-            at = (at + 1) & (slot_count - 1);
-        }
-        slots[at] = (uint16_t)(i + 1);
+        s->slots[at] = (uint16_t)(i + 1);
     }
     return unknown ? STEP_STOP : STEP_OK;
 }
 
 /* ---- accounts ---- */
 
+/* The ids of the accounts that record i moves; false: of a hold that is not there. */
+static bool pair_of(const struct strip_draft *s, uint32_t i, const struct hf_id **from,
+                    const struct hf_id **to)
+{
+    const struct hf_packed_transfer *plain = &s->plain[i];
+    if (!hf_plain_settles(plain)) {
+        *from = &plain->from;
+        *to = &plain->to;
+        return true;
+    }
+    const struct hf_hold *hold = s->holds[i];
+    if (hold != NULL) {
+        *from = &hold->from.id;
+        *to = &hold->to.id;
+    }
+    return hold != NULL;
+}
+
+static void ask_for_pair(struct strip_draft *s, uint32_t i)
+{
+    const struct hf_account_pool *accounts = &s->d->state->accounts;
+    const struct hf_id *from, *to;
+    if (pair_of(s, i, &from, &to)) {
+        hf_account_pool_prefetch(accounts, from);
+        hf_account_pool_prefetch(accounts, to);
+    }
+}
+
 /* Most likely from and to of record i, without a look at them. */
 static void guess_pair(struct strip_draft *s, uint32_t i)
 {
     const struct hf_account_pool *accounts = &s->d->state->accounts;
-    s->pairs[2 * (size_t)i] = hf_account_pool_guess(accounts, &s->plain[i].from);
-    s->pairs[2 * (size_t)i + 1] = hf_account_pool_guess(accounts, &s->plain[i].to);
-}
-
-static void look_ahead(struct strip_draft *s, uint32_t i)
-{
-    const struct hf_account_pool *accounts = &s->d->state->accounts;
-    if (i + PLACES_AHEAD < s->count) {
-        hf_account_pool_prefetch(accounts, &s->plain[i + PLACES_AHEAD].from);
-        hf_account_pool_prefetch(accounts, &s->plain[i + PLACES_AHEAD].to);
-    }
-    if (i + LOOK_AHEAD < s->count) {
-        guess_pair(s, i + LOOK_AHEAD);
+    const struct hf_id *from, *to;
+    if (pair_of(s, i, &from, &to)) {
+        s->pairs[2 * (size_t)i] = hf_account_pool_guess(accounts, from);
+        s->pairs[2 * (size_t)i + 1] = hf_account_pool_guess(accounts, to);
     }
 }
 
@@ -98,8 +110,11 @@ static void confirm_pair(struct strip_draft *s, uint32_t i)
 {
     const struct hf_account_pool *accounts = &s->d->state->accounts;
     struct hf_account **pair = &s->pairs[2 * (size_t)i];
-    pair[0] = hf_account_pool_confirm(accounts, pair[0], &s->plain[i].from);
-    pair[1] = hf_account_pool_confirm(accounts, pair[1], &s->plain[i].to);
+    const struct hf_id *from, *to;
+    if (pair_of(s, i, &from, &to)) {
+        pair[0] = hf_account_pool_confirm(accounts, pair[0], from);
+        pair[1] = hf_account_pool_confirm(accounts, pair[1], to);
+    }
 }
 
 /* The asset's number; HF_STRIP_ASSETS_MAX: there are too many. */
@@ -131,7 +146,7 @@ static const struct hf_totals *totals_of(const struct strip_draft *s,
     return has_cell(s, account) ? &s->cells[account->mark].totals : &account->totals;
 }
 
-/* ---- transfers ---- */
+/* ---- transfers and holds ---- */
 
 static bool has_hash(const struct hf_deciding *d, const struct hf_packed_transfer *plain)
 {
@@ -196,7 +211,10 @@ static enum hf_step refuse(struct strip_draft *s, uint32_t i, enum hf_err code)
         return hf_short(d);
     }
     hf_op_of_plain(&s->plain[i], text, &op);
-    *spent = (struct hf_spent){.kind = HF_KIND_TRANSFER, .name = op.id};
+    *spent = (struct hf_spent){
+        .kind = op.type == HF_OP_HOLD ? HF_KIND_HOLD : HF_KIND_TRANSFER,
+        .name = op.id,
+    };
     event->unit_refused = (struct hf_unit_refused){
         .refused = {.code = code, .where = HF_WHERE_DO, .spent_count = 1, .spent = spent},
         .count = 1,
@@ -205,8 +223,7 @@ static enum hf_step refuse(struct strip_draft *s, uint32_t i, enum hf_err code)
     return hf_unit_hash(d, &op, 1, event->unit_refused.content_hash) ? STEP_OK : STEP_STOP;
 }
 
-/* The account's cell, made if there is none; false: it has one asset too many. */
-static bool enter(struct strip_draft *s, struct hf_account *account, uint32_t *number)
+bool hf_strip_draft_enter(struct strip_draft *s, struct hf_account *account, uint32_t *number)
 {
     struct hf_strip *strip = s->strip;
     if (!has_cell(s, account)) {
@@ -215,7 +232,7 @@ static bool enter(struct strip_draft *s, struct hf_account *account, uint32_t *n
             return false;
         }
         account->mark = strip->account_count;
-        s->cells[account->mark] = (struct cell){account, account->totals};
+        s->cells[account->mark] = (struct strip_cell){account, account->totals};
         s->found[account->mark] = account;
         s->accounts[account->mark] = (struct hf_strip_account){
             .name = account->name,
@@ -231,50 +248,131 @@ static bool enter(struct strip_draft *s, struct hf_account *account, uint32_t *n
     return true;
 }
 
-static bool post(struct strip_draft *s, uint32_t i)
+/* What record i, a transfer or hold that nothing stands in the way of, comes to; false: too many assets. */
+static bool begin_movement(struct strip_draft *s, uint32_t i, struct strip_row *row)
 {
     const struct hf_packed_transfer *plain = &s->plain[i];
-    size_t k = s->strip->count;
-    uint32_t from;
-    uint32_t to;
-    if (!enter(s, s->pairs[2 * (size_t)i], &from) || !enter(s, s->pairs[2 * (size_t)i + 1], &to)) {
-        return false;
+    row->amount = plain->amount;
+    if (plain->type == HF_OP_HOLD) {
+        row->kind = HF_STRIP_HOLD;
+        row->time_us = plain->timeout_ms == 0 ? 0 : s->d->time_us + plain->timeout_ms * 1000;
+        s->opened[i] = (uint16_t)(s->strip->count + 1);
+        s->left[s->strip->count] = plain->amount;
+    } else {
+        row->kind = HF_STRIP_TRANSFER;
+        row->time_us = plain->effective_at_us;
     }
-    s->cells[from].totals.debits_posted += plain->amount;
-    s->cells[to].totals.credits_posted += plain->amount;
+    return hf_strip_draft_enter(s, s->pairs[2 * (size_t)i], &row->from) &&
+           hf_strip_draft_enter(s, s->pairs[2 * (size_t)i + 1], &row->to);
+}
+
+/* ---- rows ---- */
+
+static void write_columns(struct strip_draft *s, uint32_t i, const struct strip_row *row)
+{
+    static const uint8_t none[HF_USER_DATA_BYTES];
+    const struct hf_packed_transfer *plain = &s->plain[i];
+    size_t k = s->strip->count;
     memcpy(s->ids + 16 * k, plain->id.bytes, sizeof(plain->id.bytes));
-    hf_put_u16(s->from + 2 * k, (uint16_t)from);
-    hf_put_u16(s->to + 2 * k, (uint16_t)to);
-    hf_put_u64(s->amounts + 8 * k, plain->amount);
+    hf_put_u16(s->from + 2 * k, (uint16_t)row->from);
+    hf_put_u16(s->to + 2 * k, (uint16_t)row->to);
+    hf_put_u64(s->amounts + 8 * k, row->amount);
     hf_put_u16(s->operations + 2 * k, (uint16_t)i);
-    hf_put_u64(s->effective + 8 * k, plain->effective_at_us);
+    hf_put_u64(s->times + 8 * k, row->time_us);
     hf_put_u32(s->codes + 4 * k, plain->code);
     memcpy(s->user_data + HF_USER_DATA_BYTES * k, plain->user_data, HF_USER_DATA_BYTES);
-    static const uint8_t none[HF_USER_DATA_BYTES];
-    s->any_effective = s->any_effective || plain->effective_at_us != 0;
+    s->kinds[k] = (uint8_t)row->kind;
+    hf_put_u64(s->released + 8 * k, row->released);
+    hf_put_u16(s->settles + 2 * k, (uint16_t)row->settles);
+    s->any_time = s->any_time || row->time_us != 0;
     s->any_code = s->any_code || plain->code != 0;
     s->any_user_data = s->any_user_data || memcmp(plain->user_data, none, sizeof(none)) != 0;
+    s->any_kind = s->any_kind || row->kind != HF_STRIP_TRANSFER;
+    s->any_released = s->any_released || row->released != 0;
+    s->any_settles = s->any_settles || row->kind >= HF_STRIP_CAPTURE;
+}
+
+static void add_row(struct strip_draft *s, uint32_t i, const struct strip_row *row)
+{
+    struct hf_totals *from = &s->cells[row->from].totals;
+    struct hf_totals *to = &s->cells[row->to].totals;
+    write_columns(s, i, row);
+    struct hf_strip_move move = hf_strip_move_of(row->kind, row->amount, row->released);
+    from->debits_posted += move.posted;
+    from->debits_pending += move.pending_up - move.pending_down;
+    to->credits_posted += move.posted;
+    to->credits_pending += move.pending_up - move.pending_down;
     s->strip->count++;
+}
+
+/* false: record i is not usual. */
+static bool decide_record(struct strip_draft *s, uint32_t i, enum hf_step *step)
+{
+    struct strip_row row = {0};
+    enum hf_err code;
+    if (hf_plain_settles(&s->plain[i])) {
+        if (!hf_strip_draft_settle(s, i, &row, &code)) {
+            return false;
+        }
+    } else {
+        code = refusal_of(s, i);
+        if (!is_as_plain(s, i, code) ||
+            (code == HF_ERR_OK && !begin_movement(s, i, &row))) {
+            return false;
+        }
+    }
+    if (code != HF_ERR_OK) {
+        *step = refuse(s, i, code);
+    } else {
+        add_row(s, i, &row);
+    }
     return true;
 }
 
 /* ---- the whole ---- */
 
-static void *take(uint8_t **at, size_t bytes)
-{
-    void *taken = *at;
-    *at += ROUND_UP(bytes);
-    return taken;
-}
-
-/* All that is made, in one piece of memory that the draft keeps. */
-static bool make_room(struct strip_draft *s, uint16_t **slots, uint32_t slot_count)
+/* All that is made, in one piece of memory that the draft keeps. What is not written to costs nothing. */
+static bool make_room(struct strip_draft *s)
 {
     struct hf_draft *draft = s->d->draft;
     size_t n = s->count;
-    size_t row = 2 * (2 * sizeof(void *) + sizeof(*s->cells) + sizeof(*s->accounts)) + 16 + 2 + 2 +
-                 8 + 2 + 8 + HF_USER_DATA_BYTES + 4;
-    size_t bytes = n * row + slot_count * sizeof(**slots) + 13 * 16;
+    struct part {
+        void *place; /* of the pointer to it */
+        size_t bytes;
+    } parts[] = {
+        {&s->cells, 2 * n * sizeof(*s->cells)},
+        {&s->accounts, 2 * n * sizeof(*s->accounts)},
+        {&s->pairs, 2 * n * sizeof(struct hf_account *)},
+        {&s->found, 2 * n * sizeof(struct hf_account *)},
+        {&s->ids, 16 * n},
+        {&s->from, 2 * n},
+        {&s->to, 2 * n},
+        {&s->amounts, 8 * n},
+        {&s->operations, 2 * n},
+        {&s->times, 8 * n},
+        {&s->user_data, HF_USER_DATA_BYTES * n},
+        {&s->codes, 4 * n},
+        {&s->kinds, n},
+        {&s->released, 8 * n},
+        {&s->settles, 2 * n},
+        {&s->holds, n * sizeof(struct hf_hold *)},
+        {&s->found_holds, n * sizeof(struct hf_hold *)},
+        {&s->hold_cells, n * sizeof(*s->hold_cells)},
+        {&s->left, 8 * n},
+        {&s->hold_ids, 16 * n},
+        {&s->hold_amounts, 8 * n},
+        {&s->opened_positions, 8 * n},
+        {&s->opened_times, 8 * n},
+        {&s->captured, 8 * n},
+        {&s->expires, 8 * n},
+        {&s->changes, 8 * n},
+        {&s->opened, n * sizeof(*s->opened)},
+        {&s->slots, s->slot_count * sizeof(*s->slots)},
+    };
+    size_t bytes = 0;
+    for (size_t i = 0; i < HF_ARRAY_COUNT(parts); i++) {
+        bytes += ROUND_UP(parts[i].bytes);
+    }
     if (bytes > draft->strip_room_bytes) {
         void *room = hf_realloc(draft->strip_room, bytes);
         if (room == NULL) {
@@ -284,19 +382,10 @@ static bool make_room(struct strip_draft *s, uint16_t **slots, uint32_t slot_cou
         draft->strip_room_bytes = bytes;
     }
     uint8_t *at = draft->strip_room;
-    s->cells = take(&at, 2 * n * sizeof(*s->cells));
-    s->accounts = take(&at, 2 * n * sizeof(*s->accounts));
-    s->pairs = take(&at, 2 * n * sizeof(struct hf_account *));
-    s->found = take(&at, 2 * n * sizeof(struct hf_account *));
-    s->ids = take(&at, 16 * n);
-    s->from = take(&at, 2 * n);
-    s->to = take(&at, 2 * n);
-    s->amounts = take(&at, 8 * n);
-    s->operations = take(&at, 2 * n);
-    s->effective = take(&at, 8 * n);
-    s->user_data = take(&at, HF_USER_DATA_BYTES * n);
-    s->codes = take(&at, 4 * n);
-    *slots = take(&at, slot_count * sizeof(**slots));
+    for (size_t i = 0; i < HF_ARRAY_COUNT(parts); i++) {
+        memcpy(parts[i].place, &at, sizeof(at));
+        at += ROUND_UP(parts[i].bytes);
+    }
     return true;
 }
 
@@ -311,6 +400,7 @@ static void finish(struct strip_draft *s)
     strip->accounts = s->accounts;
     strip->assets = s->assets;
     strip->found = s->found;
+    strip->found_holds = s->found_holds;
     strip->found_in = s->d->state;
     strip->ids = s->ids;
     strip->from = s->from;
@@ -319,10 +409,36 @@ static void finish(struct strip_draft *s)
     /* They ascend: if the last one is of its own number all are. */
     bool moved = hf_get_u16(s->operations + 2 * (size_t)(strip->count - 1)) != strip->count - 1;
     strip->operations = moved ? s->operations : NULL;
-    strip->effective = s->any_effective ? s->effective : NULL;
+    strip->times = s->any_time ? s->times : NULL;
     strip->user_data = s->any_user_data ? s->user_data : NULL;
     strip->codes = s->any_code ? s->codes : NULL;
+    strip->kinds = s->any_kind ? s->kinds : NULL;
+    strip->released = s->any_released ? s->released : NULL;
+    strip->settles = s->any_settles ? s->settles : NULL;
+    strip->holds.ids = s->hold_ids;
+    strip->holds.amounts = s->hold_amounts;
+    strip->holds.opened_positions = s->opened_positions;
+    strip->holds.opened_times = s->opened_times;
+    strip->holds.captured = s->any_captured ? s->captured : NULL;
+    strip->holds.expires = s->any_expires ? s->expires : NULL;
+    strip->holds.changes = s->any_changes ? s->changes : NULL;
     s->d->draft->commit.strip = strip;
+}
+
+/* What record i will need comes into the CPU's caches in stages, each LOOK_AHEAD records before the next: where its hold is, the
+ * hold, where its accounts are, the accounts. */
+#define STAGES 4u
+
+static void prepare(struct strip_draft *s, uint32_t at)
+{
+    static void (*const stages[STAGES])(struct strip_draft *, uint32_t) = {
+        hf_strip_draft_ask_for_hold, hf_strip_draft_find_hold, ask_for_pair, guess_pair};
+    for (uint32_t stage = 0; stage < STAGES; stage++) {
+        uint32_t i = at - stage * LOOK_AHEAD;
+        if (i < s->count) { /* not before the first one: then it is very large */
+            stages[stage](s, i);
+        }
+    }
 }
 
 enum hf_step hf_decide_strip(struct hf_deciding *d, struct hf_outcome *outcomes)
@@ -330,8 +446,6 @@ enum hf_step hf_decide_strip(struct hf_deciding *d, struct hf_outcome *outcomes)
     struct hf_arena *arena = &d->draft->view.arena;
     struct strip_draft *s = hf_arena_alloc_zero(arena, 1, sizeof(*s));
     struct hf_strip *strip = hf_arena_alloc_zero(arena, 1, sizeof(*strip));
-    uint32_t slot_count = 16;
-    uint16_t *slots;
     if (s == NULL || strip == NULL) {
         return hf_short(d);
     }
@@ -340,30 +454,25 @@ enum hf_step hf_decide_strip(struct hf_deciding *d, struct hf_outcome *outcomes)
     s->plain = d->command->plain;
     s->count = d->command->op_count;
     s->strip = strip;
-    while (slot_count < 2 * s->count) {
-        slot_count *= 2;
+    s->slot_count = 16;
+    while (s->slot_count < 2 * s->count) {
+        s->slot_count *= 2;
     }
-    if (!make_room(s, &slots, slot_count)) {
+    if (!make_room(s)) {
         return hf_short(d);
     }
-    enum hf_step step = check_ids(s, slots, slot_count);
-    for (uint32_t i = 0; step == STEP_OK && i < LOOK_AHEAD && i < s->count; i++) {
-        guess_pair(s, i);
+    memset(s->opened, 0, s->count * sizeof(*s->opened));
+    enum hf_step step = check_ids(s);
+    for (uint32_t at = 0; step == STEP_OK && at < STAGES * LOOK_AHEAD; at++) {
+        prepare(s, at);
     }
-    bool fits = true;
-    for (uint32_t i = 0; step == STEP_OK && fits && i < s->count; i++) {
-        look_ahead(s, i);
+    bool usual = true;
+    for (uint32_t i = 0; step == STEP_OK && usual && i < s->count; i++) {
+        prepare(s, i + STAGES * LOOK_AHEAD);
         confirm_pair(s, i);
-        enum hf_err code = refusal_of(s, i);
-        if (!is_as_plain(s, i, code)) {
-            fits = false;
-        } else if (code != HF_ERR_OK) {
-            step = refuse(s, i, code);
-        } else {
-            fits = post(s, i);
-        }
+        usual = decide_record(s, i, &step);
     }
-    if (!fits) {
+    if (!usual) {
         hf_draft_clear_effects(d->draft);
         memset(outcomes, 0, s->count * sizeof(*outcomes));
         return STEP_REFUSED;

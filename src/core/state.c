@@ -50,6 +50,7 @@ void hf_state_release(struct hf_state *state)
     }
     hf_free(state->spares);
     hf_free(state->strip_accounts);
+    hf_free(state->strip_holds);
     hf_free(state->due.items);
     *state = (struct hf_state){0};
 }

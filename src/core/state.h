@@ -72,6 +72,8 @@ struct hf_state {
     struct hf_account *
         *strip_accounts; /* owned; strip_apply.c: the accounts of the strip under way */
     size_t strip_capacity;
+    struct hf_hold **strip_holds; /* owned; strip_hold_apply.c: likewise its holds */
+    size_t strip_hold_capacity;
     bool only_stored;     /* hf_state_only_store was called */
     uint64_t named_bytes; /* of memory: streams and documents with their names */
 };

@@ -170,7 +170,7 @@ bool hf_state_reserve(struct hf_state *state, struct hf_commit *commit)
         }
     }
     if (ok && commit->strip != NULL && !commit->expanded) {
-        ok = hf_strip_reserve(state, commit->strip, &records);
+        ok = hf_strip_reserve(state, commit->strip, &records, &dues);
     }
     hf_saga_reserve(state, commit, &dues);
     ok = ok && hf_queue_reserve(state, commit, &records);

@@ -45,7 +45,23 @@ struct hf_hold *hf_hold_new(const struct hf_hold *from)
     static const size_t texts[] = {offsetof(struct hf_hold, name.text),
                                    offsetof(struct hf_hold, from.text),
                                    offsetof(struct hf_hold, to.text)};
-    return copy_with_texts(from, sizeof(*from), 0, texts, HF_ARRAY_COUNT(texts));
+    struct hf_hold *hold =
+        copy_with_texts(from, sizeof(*from), 0, texts, HF_ARRAY_COUNT(texts));
+    if (hold != NULL) {
+        hold->hex_name = hf_name_is_hex_of(hold->name.text, &hold->name.id);
+    }
+    return hold;
+}
+
+struct hf_hold *hf_hold_new_hex(const struct hf_id *id)
+{
+    struct hf_hold *hold = hf_malloc(sizeof(*hold) + HF_UUID_TEXT_BYTES);
+    if (hold != NULL) {
+        char *text = (char *)(hold + 1);
+        hf_name_hex(id, text);
+        *hold = (struct hf_hold){.name = {*id, {text, HF_UUID_TEXT_BYTES}}, .hex_name = true};
+    }
+    return hold;
 }
 
 struct hf_stream *hf_stream_new(const struct hf_stream *from)

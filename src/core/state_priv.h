@@ -42,6 +42,8 @@ void hf_due_compact(struct hf_state *state); /* drops outdated entries if they a
 
 /* A copy of a thing with its texts behind it, in one allocation; NULL if memory is short. */
 struct hf_hold *hf_hold_new(const struct hf_hold *from) HF_WARN_UNUSED;
+/* A hold of nothing but its hex name. Its `from` and `to` may become the names that accounts of the state have. */
+struct hf_hold *hf_hold_new_hex(const struct hf_id *id) HF_WARN_UNUSED;
 struct hf_stream *hf_stream_new(const struct hf_stream *from) HF_WARN_UNUSED;
 struct hf_document *hf_document_new(const struct hf_document *from) HF_WARN_UNUSED;
 struct hf_lease *hf_lease_new(const struct hf_lease *from) HF_WARN_UNUSED;

@@ -11,10 +11,13 @@ static_assert(STRIP_MARK >= HF_EVENT_TYPE_COUNT, "the mark is no event's type");
 static_assert(HF_STRIP_ACCOUNTS_MAX <= UINT16_MAX, "columns have 16 bits for an account");
 
 #define HAS_OPERATIONS 1u
-#define HAS_EFFECTIVE  2u
+#define HAS_TIMES      2u
 #define HAS_USER_DATA  4u
 #define HAS_CODES      8u
-#define COLUMNS_MAX    15u
+#define HAS_KINDS      16u
+#define HAS_RELEASED   32u
+#define HAS_SETTLES    64u /* and the holds */
+#define COLUMNS_MAX    127u
 
 #define ID_BYTES      16u
 #define ACCOUNT_BYTES (HF_NAME_BYTES_MAX + 128u) /* of an account in a record, at most */
@@ -24,24 +27,29 @@ static_assert(HF_STRIP_ACCOUNTS_MAX <= UINT16_MAX, "columns have 16 bits for an 
 static uint8_t columns_of(const struct hf_strip *strip)
 {
     return (uint8_t)((strip->operations != NULL ? HAS_OPERATIONS : 0) |
-                     (strip->effective != NULL ? HAS_EFFECTIVE : 0) |
+                     (strip->times != NULL ? HAS_TIMES : 0) |
                      (strip->user_data != NULL ? HAS_USER_DATA : 0) |
-                     (strip->codes != NULL ? HAS_CODES : 0));
+                     (strip->codes != NULL ? HAS_CODES : 0) |
+                     (strip->kinds != NULL ? HAS_KINDS : 0) |
+                     (strip->released != NULL ? HAS_RELEASED : 0) |
+                     (strip->settles != NULL ? HAS_SETTLES : 0));
 }
 
 static size_t row_bytes(uint8_t columns)
 {
     return ID_BYTES + 2 + 2 + 8 + ((columns & HAS_OPERATIONS) != 0 ? 2u : 0) +
-           ((columns & HAS_EFFECTIVE) != 0 ? 8u : 0) +
+           ((columns & HAS_TIMES) != 0 ? 8u : 0) +
            ((columns & HAS_USER_DATA) != 0 ? HF_USER_DATA_BYTES : 0) +
-           ((columns & HAS_CODES) != 0 ? 4u : 0);
+           ((columns & HAS_CODES) != 0 ? 4u : 0) + ((columns & HAS_KINDS) != 0 ? 1u : 0) +
+           ((columns & HAS_RELEASED) != 0 ? 8u : 0) + ((columns & HAS_SETTLES) != 0 ? 2u : 0);
 }
 
 uint64_t hf_strip_size_bound(const struct hf_strip *strip)
 {
     return 64 + (uint64_t)strip->asset_count * (HF_ASSET_BYTES_MAX + 1) +
            (uint64_t)strip->account_count * ACCOUNT_BYTES +
-           (uint64_t)strip->count * row_bytes(columns_of(strip));
+           (uint64_t)strip->count * row_bytes(columns_of(strip)) +
+           hf_strip_holds_bound(&strip->holds);
 }
 
 void hf_code_strip_account(struct hf_codec *codec, struct hf_strip_account *account,
@@ -54,8 +62,7 @@ void hf_code_strip_account(struct hf_codec *codec, struct hf_strip_account *acco
     hf_code_u64(codec, &account->last_position, UINT64_MAX, "strip account's last position");
 }
 
-/* A column into the record, or a pointer to it. */
-static void code_column(struct hf_codec *codec, const uint8_t **column, size_t count, size_t width)
+void hf_code_column(struct hf_codec *codec, const uint8_t **column, size_t count, size_t width)
 {
     if (hf_codec_writing(codec)) {
         hf_buffer_bytes(codec->out, *column, count * width);
@@ -75,21 +82,31 @@ static void code_columns(struct hf_codec *codec, struct hf_strip *strip)
         hf_codec_fail(codec, "strip columns");
         return;
     }
-    code_column(codec, &strip->ids, strip->count, ID_BYTES);
-    code_column(codec, &strip->from, strip->count, 2);
-    code_column(codec, &strip->to, strip->count, 2);
-    code_column(codec, &strip->amounts, strip->count, 8);
+    hf_code_column(codec, &strip->ids, strip->count, ID_BYTES);
+    hf_code_column(codec, &strip->from, strip->count, 2);
+    hf_code_column(codec, &strip->to, strip->count, 2);
+    hf_code_column(codec, &strip->amounts, strip->count, 8);
     if ((columns & HAS_OPERATIONS) != 0) {
-        code_column(codec, &strip->operations, strip->count, 2);
+        hf_code_column(codec, &strip->operations, strip->count, 2);
     }
-    if ((columns & HAS_EFFECTIVE) != 0) {
-        code_column(codec, &strip->effective, strip->count, 8);
+    if ((columns & HAS_TIMES) != 0) {
+        hf_code_column(codec, &strip->times, strip->count, 8);
     }
     if ((columns & HAS_USER_DATA) != 0) {
-        code_column(codec, &strip->user_data, strip->count, HF_USER_DATA_BYTES);
+        hf_code_column(codec, &strip->user_data, strip->count, HF_USER_DATA_BYTES);
     }
     if ((columns & HAS_CODES) != 0) {
-        code_column(codec, &strip->codes, strip->count, 4);
+        hf_code_column(codec, &strip->codes, strip->count, 4);
+    }
+    if ((columns & HAS_KINDS) != 0) {
+        hf_code_column(codec, &strip->kinds, strip->count, 1);
+    }
+    if ((columns & HAS_RELEASED) != 0) {
+        hf_code_column(codec, &strip->released, strip->count, 8);
+    }
+    if ((columns & HAS_SETTLES) != 0) {
+        hf_code_column(codec, &strip->settles, strip->count, 2);
+        hf_code_strip_holds(codec, &strip->holds);
     }
 }
 
@@ -119,11 +136,11 @@ bool hf_codec_at_strip(const struct hf_codec *codec)
     return hf_reader_left(&codec->in) > 0 && *codec->in.next == STRIP_MARK;
 }
 
-static bool any_bit(const uint8_t *bytes, size_t count)
+bool hf_column_says_something(const uint8_t *column, size_t bytes)
 {
-    uint8_t any = 0;
-    for (size_t i = 0; i < count; i++) {
-        any |= bytes[i];
+    uint8_t any = column == NULL;
+    for (size_t i = 0; column != NULL && i < bytes; i++) {
+        any |= column[i];
     }
     return any != 0;
 }
@@ -140,15 +157,15 @@ static bool columns_say_something(const struct hf_strip *strip, uint32_t operati
             return false;
         }
     }
-    return moved && strip->count <= operation_count &&
-           (strip->effective == NULL || any_bit(strip->effective, (size_t)strip->count * 8)) &&
-           (strip->user_data == NULL ||
-            any_bit(strip->user_data, (size_t)strip->count * HF_USER_DATA_BYTES)) &&
-           (strip->codes == NULL || any_bit(strip->codes, (size_t)strip->count * 4));
+    size_t count = strip->count;
+    return moved && count <= operation_count && hf_column_says_something(strip->times, count * 8) &&
+           hf_column_says_something(strip->user_data, count * HF_USER_DATA_BYTES) &&
+           hf_column_says_something(strip->codes, count * 4) &&
+           hf_column_says_something(strip->kinds, count) &&
+           hf_column_says_something(strip->released, count * 8);
 }
 
-/* Is `number` one that was used before, or the next new one (invariant 1)? */
-static bool next_use(uint32_t number, uint32_t *used)
+bool hf_strip_next_use(uint32_t number, uint32_t *used)
 {
     *used += number == *used;
     return number < *used;
@@ -159,14 +176,14 @@ static bool in_order(const struct hf_strip *strip)
     uint32_t accounts = 0;
     uint32_t assets = 0;
     for (uint32_t i = 0; i < strip->account_count; i++) {
-        if (!next_use(strip->accounts[i].asset, &assets)) {
+        if (!hf_strip_next_use(strip->accounts[i].asset, &assets)) {
             return false;
         }
     }
     for (uint32_t k = 0; k < strip->count; k++) {
         uint32_t from = hf_strip_from(strip, k);
         uint32_t to = hf_strip_to(strip, k);
-        if (!next_use(from, &accounts) || !next_use(to, &accounts) ||
+        if (!hf_strip_next_use(from, &accounts) || !hf_strip_next_use(to, &accounts) ||
             accounts > strip->account_count || from == to || hf_strip_amount(strip, k) == 0 ||
             strip->accounts[from].asset != strip->accounts[to].asset) {
             return false;
@@ -175,22 +192,32 @@ static bool in_order(const struct hf_strip *strip)
     return accounts == strip->account_count && assets == strip->asset_count;
 }
 
-/* Could a total pass the most that it may be? Hardly ever. */
-static bool is_near_the_most(const struct hf_strip *strip)
+/* Could a total pass the most that it may be, or, where holds are settled, fall below nothing? Hardly ever. */
+static bool may_not_fit(const struct hf_strip *strip)
 {
     hf_u128 most = HF_TOTAL_MAX - ((hf_u128)HF_COMMIT_OPERATIONS_MAX << 64);
-    bool near = false;
+    bool near = strip->settles != NULL;
     for (uint32_t i = 0; i < strip->account_count; i++) {
         const struct hf_totals *totals = &strip->accounts[i].totals;
-        near = near || totals->debits_posted > most || totals->credits_posted > most;
+        near = near || totals->debits_posted + totals->debits_pending > most ||
+               totals->credits_posted + totals->credits_pending > most;
     }
     return near;
 }
 
-/* No total passes the most that it may be. */
+/* A row moves one side; false: a total does not fit. */
+static bool side_fits(hf_u128 *posted, hf_u128 *pending, const struct hf_strip_move *move)
+{
+    return hf_u128_sub(*pending, move->pending_down, pending) &&
+           hf_u128_add(*pending, move->pending_up, pending) &&
+           hf_u128_add(*posted, move->posted, posted) && *posted <= HF_TOTAL_MAX &&
+           *pending <= HF_TOTAL_MAX - *posted;
+}
+
+/* No total passes the most that it may be, nor falls below nothing. */
 static bool totals_fit(struct hf_codec *codec, const struct hf_strip *strip)
 {
-    if (!is_near_the_most(strip)) {
+    if (!may_not_fit(strip)) {
         return true;
     }
     struct hf_totals *sums = hf_arena_alloc(codec->arena, strip->account_count * sizeof(*sums));
@@ -203,12 +230,11 @@ static bool totals_fit(struct hf_codec *codec, const struct hf_strip *strip)
     }
     bool fit = true;
     for (uint32_t k = 0; fit && k < strip->count; k++) {
-        hf_u128 *debits = &sums[hf_strip_from(strip, k)].debits_posted;
-        hf_u128 *credits = &sums[hf_strip_to(strip, k)].credits_posted;
-        uint64_t amount = hf_strip_amount(strip, k);
-        fit = amount <= HF_TOTAL_MAX - *debits && amount <= HF_TOTAL_MAX - *credits;
-        *debits += fit ? amount : 0;
-        *credits += fit ? amount : 0;
+        struct hf_totals *from = &sums[hf_strip_from(strip, k)];
+        struct hf_totals *to = &sums[hf_strip_to(strip, k)];
+        struct hf_strip_move move = hf_strip_move(strip, k);
+        fit = side_fits(&from->debits_posted, &from->debits_pending, &move) &&
+              side_fits(&to->credits_posted, &to->credits_pending, &move);
     }
     return fit;
 }
@@ -259,7 +285,7 @@ static bool read_head(struct hf_codec *codec, struct hf_strip *strip)
 static bool is_canonical(struct hf_codec *codec, const struct hf_strip *strip,
                          uint32_t operation_count)
 {
-    return in_order(strip) && totals_fit(codec, strip) &&
+    return in_order(strip) && hf_strip_holds_fit(codec, strip) && totals_fit(codec, strip) &&
            columns_say_something(strip, operation_count);
 }
 
@@ -296,7 +322,7 @@ const struct hf_strip *hf_read_strip(struct hf_codec *codec, const struct hf_com
         }
     }
     if (!hf_codec_ok(codec) || !commit->each ||
-        !(codec->glance ? accounts_exist(strip)
+        !(codec->glance ? accounts_exist(strip) && hf_strip_holds_exist(strip)
                         : is_canonical(codec, strip, commit->operation_count))) {
         hf_codec_fail(codec, "strip");
         return NULL;

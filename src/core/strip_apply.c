@@ -8,10 +8,14 @@
 #define PREFETCH_AHEAD 8u
 #define PLACES_AHEAD   8u /* places of accounts, before that */
 
-bool hf_strip_reserve(struct hf_state *state, const struct hf_strip *strip, size_t *records)
+bool hf_strip_reserve(struct hf_state *state, const struct hf_strip *strip, size_t *records,
+                      size_t *dues)
 {
     size_t entries = 2 * (size_t)strip->count / HF_ENTRY_STRIDE + strip->account_count;
     *records += strip->count + entries;
+    if (!hf_strip_reserve_holds(state, strip, records, dues)) {
+        return false;
+    }
     if (strip->account_count <= state->strip_capacity) {
         return true;
     }
@@ -76,9 +80,6 @@ static bool find_accounts(struct hf_applying *a, const struct hf_strip *strip)
         if (!hf_asset_equal(&account->asset, &strip->assets[before->asset])) {
             return hf_apply_damaged(a, "assets or accounts do not fit");
         }
-        if (account->state != HF_ACCOUNT_OPEN) {
-            return hf_apply_damaged(a, "account is not open");
-        }
         account->mark = i;
     }
     return true;
@@ -92,15 +93,12 @@ static void write_entry(struct hf_applying *a, struct hf_account *account)
     }
 }
 
-static bool move(struct hf_applying *a, struct hf_account *from, struct hf_account *to,
-                 uint64_t amount)
+/* What a transfer or a hold must fulfil, and a capture or void need not: their hold did. */
+static bool check_limits(struct hf_applying *a, const struct hf_account *from,
+                         const struct hf_account *to)
 {
-    from->totals.debits_posted +=
-        amount; /* room for the sums was checked when the strip was read or made */
-    to->totals.credits_posted += amount;
-    if (from->totals.debits_posted + from->totals.debits_pending > HF_TOTAL_MAX ||
-        to->totals.credits_posted + to->totals.credits_pending > HF_TOTAL_MAX) {
-        return hf_apply_damaged(a, "balances beyond the most that they may be");
+    if (from->state != HF_ACCOUNT_OPEN || to->state != HF_ACCOUNT_OPEN) {
+        return hf_apply_damaged(a, "account is not open");
     }
     if (from->has_floor && hf_totals_available(&from->totals) < from->floor) {
         return hf_apply_damaged(a, "below the floor");
@@ -108,51 +106,96 @@ static bool move(struct hf_applying *a, struct hf_account *from, struct hf_accou
     if (to->has_ceiling && hf_totals_incoming(&to->totals) > to->ceiling) {
         return hf_apply_damaged(a, "above the ceiling");
     }
+    return true;
+}
+
+static bool move(struct hf_applying *a, const struct hf_strip *strip, uint32_t k,
+                 struct hf_account *from, struct hf_account *to)
+{
+    /* Room for the sums was checked when the strip was read or made. */
+    struct hf_strip_move move = hf_strip_move(strip, k);
+    from->totals.debits_posted += move.posted;
+    from->totals.debits_pending += move.pending_up - move.pending_down;
+    to->totals.credits_posted += move.posted;
+    to->totals.credits_pending += move.pending_up - move.pending_down;
+    if (from->totals.debits_posted + from->totals.debits_pending > HF_TOTAL_MAX ||
+        to->totals.credits_posted + to->totals.credits_pending > HF_TOTAL_MAX) {
+        return hf_apply_damaged(a, "balances beyond the most that they may be");
+    }
+    if (!hf_strip_settles(strip, k) && !check_limits(a, from, to)) {
+        return false;
+    }
     write_entry(a, from);
     write_entry(a, to);
     return true;
 }
 
-/* Per asset, both sides' sums. Transfers of one asset mostly follow each other. */
+/* Per asset, both sides' sums. Rows of one asset mostly follow each other. */
 static void move_assets(struct hf_applying *a, const struct hf_strip *strip)
 {
-    hf_u128 sum = 0;
+    struct hf_assets *assets = &a->state->assets;
+    struct hf_strip_move sum = {0};
     uint32_t asset = 0;
     for (uint32_t k = 0; k < strip->count; k++) {
+        struct hf_strip_move move = hf_strip_move(strip, k);
         uint32_t next = strip->accounts[hf_strip_from(strip, k)].asset;
         if (next != asset) {
-            hf_assets_move(&a->state->assets, &strip->assets[asset], sum, 0, 0);
-            sum = 0;
+            hf_assets_move(assets, &strip->assets[asset], sum.posted, sum.pending_up,
+                           sum.pending_down);
+            sum = (struct hf_strip_move){0};
             asset = next;
         }
-        sum += hf_strip_amount(strip, k);
+        sum.posted += move.posted;
+        sum.pending_up += move.pending_up;
+        sum.pending_down += move.pending_down;
     }
-    hf_assets_move(&a->state->assets, &strip->assets[asset], sum, 0, 0);
+    hf_assets_move(assets, &strip->assets[asset], sum.posted, sum.pending_up, sum.pending_down);
+}
+
+/* What row k will look at. */
+static void prefetch_row(const struct hf_state *state, const struct hf_strip *strip, uint32_t k)
+{
+    hf_account_prefetch(state->strip_accounts[hf_strip_from(strip, k)]);
+    hf_account_prefetch(state->strip_accounts[hf_strip_to(strip, k)]);
+    if (hf_strip_kind(strip, k) != HF_STRIP_HOLD) {
+        struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = hf_strip_id(strip, k)};
+        hf_index_table_prefetch(&state->recent.current, &key);
+    }
+    if (hf_strip_kind(strip, k) != HF_STRIP_TRANSFER) {
+        hf_strip_prefetch_hold(state, strip, k);
+    }
+}
+
+static bool apply_row(struct hf_applying *a, const struct hf_strip *strip, uint32_t k)
+{
+    struct hf_account *from = a->state->strip_accounts[hf_strip_from(strip, k)];
+    struct hf_account *to = a->state->strip_accounts[hf_strip_to(strip, k)];
+    if (!move(a, strip, k, from, to)) {
+        return false;
+    }
+    if (hf_strip_kind(strip, k) != HF_STRIP_TRANSFER) {
+        return hf_strip_apply_hold(a, strip, k, from, to);
+    }
+    struct hf_id id = hf_strip_id(strip, k);
+    hf_apply_index(a, HF_INDEX_TRANSFER, &id, 0, 0);
+    return true;
 }
 
 bool hf_strip_apply(struct hf_applying *a, const struct hf_strip *strip)
 {
     struct hf_state *state = a->state;
     uint32_t first = a->commit->event_count;
-    if (!find_accounts(a, strip)) {
+    if (!find_accounts(a, strip) || !hf_strip_find_holds(a, strip)) {
         return false;
     }
     for (uint32_t k = 0; k < strip->count; k++) {
         if (k + PREFETCH_AHEAD < strip->count) {
-            struct hf_index_key ahead = {.kind = HF_INDEX_TRANSFER,
-                                         .id = hf_strip_id(strip, k + PREFETCH_AHEAD)};
-            hf_index_table_prefetch(&state->recent.current, &ahead);
-            hf_account_prefetch(state->strip_accounts[hf_strip_from(strip, k + PREFETCH_AHEAD)]);
-            hf_account_prefetch(state->strip_accounts[hf_strip_to(strip, k + PREFETCH_AHEAD)]);
+            prefetch_row(state, strip, k + PREFETCH_AHEAD);
         }
-        struct hf_account *from = state->strip_accounts[hf_strip_from(strip, k)];
-        struct hf_account *to = state->strip_accounts[hf_strip_to(strip, k)];
-        struct hf_id id = hf_strip_id(strip, k);
         a->index = first + k;
-        if (!move(a, from, to, hf_strip_amount(strip, k))) {
+        if (!apply_row(a, strip, k)) {
             return false;
         }
-        hf_apply_index(a, HF_INDEX_TRANSFER, &id, 0, 0);
     }
     for (uint32_t i = 0; i < strip->account_count; i++) {
         state->strip_accounts[i]->modified_at_us = a->commit->time_us;

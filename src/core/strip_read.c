@@ -37,8 +37,7 @@ static bool account_at(const struct hf_strip *strip, uint32_t i, struct hf_strip
     return hf_codec_ok(&codec) && hf_reader_left(&codec.in) == 0;
 }
 
-/* A hex name gets its text when somebody wants to see it. */
-static bool spell_name(struct hf_arena *arena, struct hf_name *name)
+bool hf_strip_spell_name(struct hf_arena *arena, struct hf_name *name)
 {
     if (hf_str_present(name->text)) {
         return true;
@@ -60,7 +59,7 @@ static bool begin_at(const struct hf_strip *strip, uint32_t i, struct running *r
     }
     *running = (struct running){account.name, account.totals, account.version,
                                 account.last_position, account.asset};
-    return spell_name(strip->arena, &running->name);
+    return hf_strip_spell_name(strip->arena, &running->name);
 }
 
 static void write_entry(struct running *running, uint64_t position, struct hf_side *side)
@@ -73,33 +72,25 @@ static void write_entry(struct running *running, uint64_t position, struct hf_si
     side->totals = running->totals;
 }
 
-/* The event of transfer k, whose accounts have come so far and have their texts. */
-static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, struct running *from,
-                                   struct running *to)
+static void move(const struct hf_strip *strip, uint32_t k, struct running *from,
+                 struct running *to)
+{
+    struct hf_strip_move move = hf_strip_move(strip, k);
+    if (from != NULL) {
+        from->totals.debits_posted += move.posted;
+        from->totals.debits_pending += move.pending_up - move.pending_down;
+    }
+    if (to != NULL) {
+        to->totals.credits_posted += move.posted;
+        to->totals.credits_pending += move.pending_up - move.pending_down;
+    }
+}
+
+/* The transfer of row k, but for its accounts: of a hold and a void what they carry for their sender. */
+static bool tell_transfer(const struct hf_commit *commit, uint32_t k, struct hf_transfer *transfer)
 {
     const struct hf_strip *strip = commit->strip;
-    struct hf_event *event = hf_arena_alloc_zero(strip->arena, 1, sizeof(*event));
-    if (event == NULL) {
-        return NULL;
-    }
-    struct hf_posting *posting = &event->posting;
-    struct hf_transfer *transfer = &posting->transfer;
-    event->type = HF_EVENT_TRANSFER_POSTED;
-    event->operation =
-        strip->operations == NULL ? k : hf_get_u16(strip->operations + 2 * (size_t)k);
-    transfer->name.id = hf_strip_id(strip, k);
-    transfer->from = from->name;
-    transfer->to = to->name;
-    transfer->asset = strip->assets[from->asset];
-    transfer->kind = HF_TRANSFER_PLAIN;
-    transfer->amount = hf_strip_amount(strip, k);
-    transfer->requested = transfer->amount;
-    transfer->position = commit->position;
-    transfer->posted_at_us = commit->time_us;
-    if (strip->effective != NULL) {
-        transfer->effective_at_us = hf_get_u64(strip->effective + 8 * (size_t)k);
-        transfer->has_effective_at = transfer->effective_at_us != 0;
-    }
+    enum hf_strip_kind kind = hf_strip_kind(strip, k);
     if (strip->user_data != NULL) {
         memcpy(transfer->user_data, strip->user_data + HF_USER_DATA_BYTES * (size_t)k,
                HF_USER_DATA_BYTES);
@@ -107,28 +98,79 @@ static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, s
     if (strip->codes != NULL) {
         transfer->code = hf_get_u32(strip->codes + 4 * (size_t)k);
     }
-    from->totals.debits_posted += transfer->amount;
-    to->totals.credits_posted += transfer->amount;
-    write_entry(from, commit->position, &posting->debit);
-    write_entry(to, commit->position, &posting->credit);
-    return spell_name(strip->arena, &transfer->name) ? event : NULL;
+    if (kind == HF_STRIP_HOLD) {
+        return true;
+    }
+    transfer->name.id = hf_strip_id(strip, k);
+    if (kind != HF_STRIP_VOID) {
+        transfer->kind = kind == HF_STRIP_CAPTURE ? HF_TRANSFER_CAPTURE : HF_TRANSFER_PLAIN;
+        transfer->amount = hf_strip_amount(strip, k);
+        transfer->requested = transfer->amount;
+        transfer->position = commit->position;
+        transfer->posted_at_us = commit->time_us;
+        transfer->effective_at_us = hf_strip_time(strip, k);
+        transfer->has_effective_at = transfer->effective_at_us != 0;
+    }
+    return hf_strip_spell_name(strip->arena, &transfer->name);
 }
 
-/* Transfer k happens, and nobody asks for its event. NULL: an account that nobody asks for. */
+/* The event of row k, whose accounts have come so far and have their texts, and whose hold, if it has one, is as the row
+ * leaves it. */
+static struct hf_event *make_event(const struct hf_commit *commit, uint32_t k, struct running *from,
+                                   struct running *to, const struct hf_strip_hold *hold)
+{
+    const struct hf_strip *strip = commit->strip;
+    struct hf_event *event = hf_arena_alloc_zero(strip->arena, 1, sizeof(*event));
+    if (event == NULL) {
+        return NULL;
+    }
+    struct hf_posting *posting = &event->posting;
+    event->type = HF_EVENT_TRANSFER_POSTED;
+    event->operation =
+        strip->operations == NULL ? k : hf_get_u16(strip->operations + 2 * (size_t)k);
+    move(strip, k, from, to);
+    write_entry(from, commit->position, &posting->debit);
+    write_entry(to, commit->position, &posting->credit);
+    if (!tell_transfer(commit, k, &posting->transfer) ||
+        (hold != NULL &&
+         !hf_strip_hold_tell(commit, k, hold, &strip->assets[from->asset], event))) {
+        return NULL;
+    }
+    if (posting->transfer.amount != 0) {
+        posting->transfer.from = from->name;
+        posting->transfer.to = to->name;
+        posting->transfer.asset = strip->assets[from->asset];
+        posting->transfer.of = posting->hold.name;
+    }
+    return event;
+}
+
+/* Row k happens, and nobody asks for its event. NULL: an account that nobody asks for. */
 static void pass(const struct hf_commit *commit, uint32_t k, struct running *from,
                  struct running *to)
 {
-    uint64_t amount = hf_strip_amount(commit->strip, k);
+    move(commit->strip, k, from, to);
     if (from != NULL) {
-        from->totals.debits_posted += amount;
         from->version++;
         from->last_position = commit->position;
     }
     if (to != NULL) {
-        to->totals.credits_posted += amount;
         to->version++;
         to->last_position = commit->position;
     }
+}
+
+/* The hold of row k as the row leaves it. */
+static struct hf_strip_hold hold_behind(const struct hf_strip *strip, uint32_t k)
+{
+    uint32_t number = hf_strip_hold_number(strip, k);
+    struct hf_strip_hold hold = hf_strip_hold_begin(strip, number);
+    for (uint32_t i = 0; i <= k; i++) {
+        if (hf_strip_settles(strip, i) && hf_strip_hold_number(strip, i) == number) {
+            hf_strip_hold_pass(strip, i, &hold);
+        }
+    }
+    return hold;
 }
 
 const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k)
@@ -147,7 +189,23 @@ const struct hf_event *hf_strip_event(const struct hf_commit *commit, uint32_t k
         pass(commit, i, a == debited ? &from : (a == credited ? &to : NULL),
              b == debited ? &from : (b == credited ? &to : NULL));
     }
-    return make_event(commit, k, &from, &to);
+    if (hf_strip_kind(strip, k) == HF_STRIP_TRANSFER) {
+        return make_event(commit, k, &from, &to, NULL);
+    }
+    struct hf_strip_hold hold = hold_behind(strip, k);
+    return make_event(commit, k, &from, &to, &hold);
+}
+
+uint32_t hf_strip_find_row(const struct hf_strip *strip, enum hf_strip_kind kind,
+                           const struct hf_id *id)
+{
+    uint32_t k = 0;
+    while (k < strip->count &&
+           (memcmp(strip->ids + ID_BYTES * (size_t)k, id->bytes, ID_BYTES) != 0 ||
+            hf_strip_kind(strip, k) != kind)) {
+        k++;
+    }
+    return k;
 }
 
 /* The account's number, and what it was before; account_count: it is not there, or can't be read. */
@@ -204,6 +262,43 @@ bool hf_strip_before(const struct hf_commit *commit, const struct hf_id *id, uin
     return true;
 }
 
+/* ---- all holds on their way ---- */
+
+struct courses {
+    const struct hf_strip *strip;
+    struct hf_strip_hold *holds; /* by number; NULL: the strip has none */
+};
+
+static bool begin_courses(const struct hf_strip *strip, struct courses *courses)
+{
+    *courses = (struct courses){.strip = strip};
+    if (strip->kinds == NULL) {
+        return true;
+    }
+    courses->holds =
+        hf_arena_alloc(strip->arena, hf_strip_hold_count(strip) * sizeof(*courses->holds));
+    for (uint32_t i = 0; courses->holds != NULL && i < strip->holds.count; i++) {
+        courses->holds[i] = hf_strip_hold_begin(strip, i);
+    }
+    return courses->holds != NULL;
+}
+
+/* Row k, which follows the one before, happens. The hold that it opens or settles, as it leaves it; NULL: a transfer. */
+static const struct hf_strip_hold *follow(const struct courses *courses, uint32_t k)
+{
+    const struct hf_strip *strip = courses->strip;
+    if (hf_strip_kind(strip, k) == HF_STRIP_TRANSFER) {
+        return NULL;
+    }
+    uint32_t number = hf_strip_hold_number(strip, k);
+    if (hf_strip_settles(strip, k)) {
+        hf_strip_hold_pass(strip, k, &courses->holds[number]);
+    } else {
+        courses->holds[number] = hf_strip_hold_begin(strip, number);
+    }
+    return &courses->holds[number];
+}
+
 /* ---- the entries of one account ---- */
 
 /* The account and its counterparties of the wanted entries, on the way through the columns. */
@@ -230,7 +325,7 @@ static struct running *seated(const struct party *party, uint32_t account)
     return place == 0 ? NULL : &party->running[place - 1];
 }
 
-/* Numbers of the account's transfers that write its entries skip, skip + 1, …, at most `most`; returns how many. */
+/* Numbers of the rows that write its entries skip, skip + 1, …, at most `most`; returns how many. */
 static uint32_t find_transfers(const struct hf_strip *strip, uint32_t account, uint64_t skip,
                                uint32_t most, uint32_t *numbers)
 {
@@ -253,6 +348,7 @@ bool hf_strip_entries(const struct hf_commit *commit, const struct hf_id *id, ui
     const struct hf_strip *strip = commit->strip;
     struct hf_strip_account account;
     *entries = (struct hf_strip_entries){0};
+    struct courses courses;
     uint32_t at = find_account(strip, id, &account);
     if (at == strip->account_count || last <= account.version) {
         return true;
@@ -266,7 +362,8 @@ bool hf_strip_entries(const struct hf_commit *commit, const struct hf_id *id, ui
         .seats = hf_arena_alloc_zero(strip->arena, strip->account_count, sizeof(*party.seats)),
         .running = hf_arena_alloc(strip->arena, (most + 1) * sizeof(*party.running)),
     };
-    if (numbers == NULL || events == NULL || party.seats == NULL || party.running == NULL) {
+    if (numbers == NULL || events == NULL || party.seats == NULL || party.running == NULL ||
+        !begin_courses(strip, &courses)) {
         return false;
     }
     uint32_t count = find_transfers(strip, at, entries->first - account.version - 1, most, numbers);
@@ -279,11 +376,12 @@ bool hf_strip_entries(const struct hf_commit *commit, const struct hf_id *id, ui
     for (uint32_t i = 0, k = 0; i < count; k++) {
         struct running *from = seated(&party, hf_strip_from(strip, k));
         struct running *to = seated(&party, hf_strip_to(strip, k));
+        const struct hf_strip_hold *hold = follow(&courses, k);
         if (k != numbers[i]) {
             pass(commit, k, from, to);
             continue;
         }
-        events[i] = make_event(commit, k, from, to);
+        events[i] = make_event(commit, k, from, to, hold);
         if (events[i++] == NULL) {
             return false;
         }
@@ -366,7 +464,8 @@ bool hf_commit_expand(struct hf_commit *commit)
     uint32_t total = hf_commit_event_total(commit);
     struct hf_event **events = hf_arena_alloc(strip->arena, total * sizeof(struct hf_event *));
     struct running *running = hf_arena_alloc(strip->arena, strip->account_count * sizeof(*running));
-    if (events == NULL || running == NULL) {
+    struct courses courses;
+    if (events == NULL || running == NULL || !begin_courses(strip, &courses)) {
         return false;
     }
     if (commit->event_count > 0) {
@@ -378,8 +477,9 @@ bool hf_commit_expand(struct hf_commit *commit)
         }
     }
     for (uint32_t k = 0; k < strip->count; k++) {
-        struct hf_event *event = make_event(commit, k, &running[hf_strip_from(strip, k)],
-                                            &running[hf_strip_to(strip, k)]);
+        struct hf_event *event =
+            make_event(commit, k, &running[hf_strip_from(strip, k)],
+                       &running[hf_strip_to(strip, k)], follow(&courses, k));
         if (event == NULL) {
             return false;
         }

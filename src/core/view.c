@@ -6,7 +6,7 @@
 #include "core/strip.h"
 
 #define EVENT_BYTES                                                                                \
-    100u /* in a frame, as decoded_bytes counts them, of a transfer that came out of a strip */
+    100u /* in a frame, as decoded_bytes counts them, of an event that came out of a strip */
 
 /* `items` with room for one more behind its first `count`; NULL: memory is short. */
 static void *grown(void *items, size_t count, size_t *capacity, size_t item_bytes)
@@ -256,12 +256,11 @@ bool hf_view_complete(const struct hf_view *view)
     return !view->short_memory && !view->damaged && !hf_needs_any(&view->needs);
 }
 
-enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct hf_id *id,
-                              uint64_t sub, struct hf_index_value *value)
+static enum hf_lookup look_up(struct hf_view *view, const struct hf_index_key *key, bool is_new,
+                              struct hf_index_value *value)
 {
     const struct hf_recent *recent = &view->state->recent;
-    struct hf_index_key key = {.kind = kind, .id = *id, .sub = sub};
-    const struct hf_index_value *found = hf_recent_get(recent, &key);
+    const struct hf_index_value *found = hf_recent_get(recent, key);
     if (found != NULL) {
         *value = *found;
         return HF_LOOKUP_PRESENT;
@@ -270,20 +269,34 @@ enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct h
         return HF_LOOKUP_ABSENT;
     }
     if (view->records != NULL && view->records->as_of >= recent->covered_position) {
-        if (view->records->lacks_ids && kind == HF_INDEX_TRANSFER &&
-            hf_index_table_get(&view->records->maybe, &key) == NULL) {
+        if (view->records->lacks_ids && is_new &&
+            hf_index_table_get(&view->records->maybe, key) == NULL) {
             return HF_LOOKUP_ABSENT;
         }
-        found = hf_index_table_get(&view->records->index, &key);
+        found = hf_index_table_get(&view->records->index, key);
         if (found != NULL) {
             *value = *found;
             return (found->flags & HF_RECORD_ABSENT) != 0 ? HF_LOOKUP_ABSENT : HF_LOOKUP_PRESENT;
         }
     }
-    if (!hf_needs_add_key(&view->needs, &key)) {
+    if (!hf_needs_add_key(&view->needs, key)) {
         view->short_memory = true;
     }
     return HF_LOOKUP_UNKNOWN;
+}
+
+enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct hf_id *id,
+                              uint64_t sub, struct hf_index_value *value)
+{
+    struct hf_index_key key = {.kind = kind, .id = *id, .sub = sub};
+    return look_up(view, &key, false, value);
+}
+
+enum hf_lookup hf_view_lookup_new(struct hf_view *view, uint8_t kind, const struct hf_id *id,
+                                  struct hf_index_value *value)
+{
+    struct hf_index_key key = {.kind = kind, .id = *id};
+    return look_up(view, &key, true, value);
 }
 
 static struct hf_commit *decode(struct hf_view *view, uint64_t position,

@@ -37,7 +37,7 @@ struct hf_records {
     size_t time_count;
     size_t time_capacity;
     bool
-        lacks_ids; /* of plain packed records: all ids are not there as of as_of, but for those in `maybe`… */
+        lacks_ids; /* of plain packed records: all new ids are not there as of as_of, but for those in `maybe`… */
     struct hf_index_table maybe; /* …which may be there */
     bool unreadable;             /* what was asked for last is damaged in the log: it won't come */
 };
@@ -175,6 +175,9 @@ void hf_view_begin(struct hf_view *view, const struct hf_state *state,
 /* kind is an enum hf_index_kind. */
 enum hf_lookup hf_view_lookup(struct hf_view *view, uint8_t kind, const struct hf_id *id,
                               uint64_t sub, struct hf_index_value *value);
+/* The same for an id that the command calls new: of plain packed records most are known to be not there. */
+enum hf_lookup hf_view_lookup_new(struct hf_view *view, uint8_t kind, const struct hf_id *id,
+                                  struct hf_index_value *value);
 /* The commit at a position below or at the head; NULL: needed, damaged or short of memory. Lives until
  * the next begin. */
 const struct hf_commit *hf_view_commit(struct hf_view *view, uint64_t position);

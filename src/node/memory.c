@@ -57,9 +57,9 @@ void hf_memory_shape(struct hf_limits *limits, uint64_t max_bytes)
 
 /* ---- what is refused ---- */
 
-static enum hf_memory_growth growth_of_op(const struct hf_op *op)
+static enum hf_memory_growth growth_of(enum hf_op_type type)
 {
-    switch (op->type) {
+    switch (type) {
     case HF_OP_OPEN_ACCOUNT:
     case HF_OP_HOLD:
     case HF_OP_APPEND:
@@ -106,9 +106,11 @@ static enum hf_memory_growth growth_of_op(const struct hf_op *op)
 
 enum hf_memory_growth hf_memory_growth_of(const struct hf_command *command)
 {
-    enum hf_memory_growth most = command->plain == NULL ? HF_MEMORY_ENDS : HF_MEMORY_MOVES;
-    for (uint32_t i = 0; command->plain == NULL && i < command->op_count; i++) {
-        enum hf_memory_growth growth = growth_of_op(&command->ops[i]);
+    enum hf_memory_growth most = HF_MEMORY_ENDS;
+    for (uint32_t i = 0; i < command->op_count; i++) {
+        enum hf_memory_growth growth = growth_of(command->plain == NULL
+                                                     ? command->ops[i].type
+                                                     : (enum hf_op_type)command->plain[i].type);
         most = growth > most ? growth : most;
     }
     return command->dry_run ? HF_MEMORY_MOVES : most;

@@ -94,12 +94,8 @@ struct hf_gen_subscription {
 
 /* A packed record. */
 struct hf_gen_record {
-    struct hf_packed_transfer plain; /* CAPTURE, VOID: `from` is the hold */
-    uint64_t timeout_ms;             /* HOLD */
-    uint8_t type;                    /* an enum hf_op_type: TRANSFER, HOLD, CAPTURE or VOID */
+    struct hf_packed_transfer plain;
     bool linked;
-    bool final;      /* CAPTURE */
-    bool has_amount; /* CAPTURE: else all that is left */
 };
 
 struct hf_gen_request {

@@ -33,7 +33,7 @@ static struct hf_id some_hold(struct hf_gen *gen)
 {
     for (int attempt = 0; gen->request_count > 0 && attempt < 8; attempt++) {
         const struct hf_gen_record *record = earlier_record(gen);
-        if (record->type == HF_OP_HOLD) {
+        if (record->plain.type == HF_OP_HOLD) {
             return record->plain.id;
         }
     }
@@ -55,8 +55,8 @@ static void fresh_movement(struct hf_gen *gen, struct hf_gen_record *record)
     record->plain.amount = hf_gen_percent(gen, 2)   ? 0
                            : hf_gen_percent(gen, 1) ? UINT64_MAX
                                                     : 1 + hf_gen_below(gen, 30);
-    if (record->type == HF_OP_HOLD) {
-        record->timeout_ms = hf_gen_percent(gen, 70) ? 1 + hf_gen_below(gen, 60) : 0;
+    if (record->plain.type == HF_OP_HOLD) {
+        record->plain.timeout_ms = hf_gen_percent(gen, 70) ? 1 + hf_gen_below(gen, 60) : 0;
     } else if (hf_gen_percent(gen, 10)) {
         record->plain.effective_at_us = 1600000000000000u + hf_gen_below(gen, 1000000);
     }
@@ -66,18 +66,20 @@ static void fresh_record(struct hf_gen *gen, struct hf_gen_record *record, bool 
 {
     static const uint8_t types[] = {HF_OP_TRANSFER, HF_OP_TRANSFER, HF_OP_HOLD,
                                     HF_OP_HOLD,     HF_OP_CAPTURE,  HF_OP_VOID};
-    *record = (struct hf_gen_record){.type = HF_OP_TRANSFER};
+    *record = (struct hf_gen_record){.plain.type = HF_OP_TRANSFER};
     random_id(gen, &record->plain.id);
     if (!plain_only) {
-        record->type = types[hf_gen_below(gen, sizeof(types))];
+        record->plain.type = types[hf_gen_below(gen, sizeof(types))];
     }
-    if (record->type == HF_OP_TRANSFER || record->type == HF_OP_HOLD) {
+    if (record->plain.type == HF_OP_TRANSFER || record->plain.type == HF_OP_HOLD) {
         fresh_movement(gen, record);
     } else {
+        bool capture = record->plain.type == HF_OP_CAPTURE;
         record->plain.from = some_hold(gen);
-        record->has_amount = record->type == HF_OP_CAPTURE && hf_gen_percent(gen, 60);
-        record->plain.amount = record->has_amount ? 1 + hf_gen_below(gen, 12) : 0;
-        record->final = record->type == HF_OP_CAPTURE && hf_gen_percent(gen, 30);
+        record->plain.all_left = capture && !hf_gen_percent(gen, 60);
+        record->plain.amount =
+            capture && !record->plain.all_left ? 1 + hf_gen_below(gen, 12) : 0;
+        record->plain.final = capture && hf_gen_percent(gen, 30);
     }
     if (hf_gen_percent(gen, 15)) {
         record->plain.code = 1 + (uint32_t)hf_gen_below(gen, 9);
@@ -107,12 +109,12 @@ static void fresh_request(struct hf_gen *gen, struct hf_gen_request *request)
         } else if (gen->request_count > 0 && hf_gen_percent(gen, 4)) {
             *record = *earlier_record(gen);
             record->linked = false;
-            if (hf_gen_percent(gen, 30) && record->type == HF_OP_TRANSFER) {
+            if (hf_gen_percent(gen, 30) && record->plain.type == HF_OP_TRANSFER) {
                 record->plain.amount++; /* the same id, something else */
             }
         }
     }
-    if (!plain_only || hf_gen_percent(gen, 10)) {
+    if (hf_gen_percent(gen, plain_only ? 10 : 50)) {
         link_some(gen, request);
     }
 }
@@ -137,7 +139,7 @@ static bool is_plain(const struct hf_gen_request *request)
 {
     bool plain = true;
     for (uint32_t i = 0; plain && i < request->count; i++) {
-        plain = request->records[i].type == HF_OP_TRANSFER && !request->records[i].linked;
+        plain = !request->records[i].linked;
     }
     return plain;
 }
@@ -149,17 +151,7 @@ static void fill_op(struct hf_command *command, const struct hf_gen_record *reco
     char *text = hf_arena_alloc(&command->arena, HF_UUID_TEXT_BYTES);
     HF_CHECK(text != NULL);
     hf_op_of_plain(&record->plain, text, op);
-    op->type = (enum hf_op_type)record->type;
     op->linked = record->linked;
-    if (op->type == HF_OP_HOLD) {
-        op->has_timeout = record->timeout_ms != 0;
-        op->timeout_ms = record->timeout_ms;
-    } else if (op->type != HF_OP_TRANSFER) {
-        op->has_amount = record->has_amount;
-        op->final = record->final;
-        op->to = (struct hf_name){0};
-        op->asset = (struct hf_asset){0};
-    }
 }
 
 static void build(struct hf_gen *gen, const struct hf_gen_request *request,
@@ -221,7 +213,7 @@ bool hf_gen_repeat_as_json(struct hf_gen *gen, struct hf_op_fields *op)
         from = hf_id_equal(&id, &record->plain.from) ? slot : from;
         to = hf_id_equal(&id, &record->plain.to) ? slot : to;
     }
-    if (record->type != HF_OP_TRANSFER || from == HF_GEN_ACCOUNTS || to == HF_GEN_ACCOUNTS ||
+    if (record->plain.type != HF_OP_TRANSFER || from == HF_GEN_ACCOUNTS || to == HF_GEN_ACCOUNTS ||
         record->plain.effective_at_us != 0) {
         return false;
     }

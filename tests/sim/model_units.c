@@ -55,15 +55,21 @@ static struct hf_op spell(struct hf_model *model, const struct hf_command *comma
     struct hf_op op = {0};
     if (command->plain != NULL) {
         const struct hf_packed_transfer *plain = &command->plain[i];
-        op.type = HF_OP_TRANSFER;
+        op.type = (enum hf_op_type)plain->type;
         op.has_id = true;
         op.id.id = plain->id;
         op.subject.id = plain->from;
         op.to.id = plain->to;
-        op.has_amount = true;
+        op.has_amount = plain->type != HF_OP_VOID && !plain->all_left;
         op.amount = plain->amount;
-        op.has_effective_at = plain->effective_at_us != 0;
-        op.effective_at_us = plain->effective_at_us;
+        op.final = plain->final;
+        if (plain->type == HF_OP_HOLD) {
+            op.has_timeout = plain->timeout_ms != 0;
+            op.timeout_ms = plain->timeout_ms;
+        } else {
+            op.has_effective_at = plain->effective_at_us != 0;
+            op.effective_at_us = plain->effective_at_us;
+        }
         memcpy(op.asset.text, plain->asset_hash, 8);
         memcpy(op.user_data, plain->user_data, sizeof(op.user_data));
         op.code = plain->code;

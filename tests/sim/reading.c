@@ -162,8 +162,10 @@ static struct run_item copy_item(const struct hf_page_item *item)
     bool strip = commit->strip != NULL && !commit->expanded; /* then the event was made apart */
     for (uint32_t k = 0; strip && k < commit->strip->count; k++) {
         struct hf_id id = hf_strip_id(commit->strip, k);
-        if (item->event->type == HF_EVENT_TRANSFER_POSTED &&
-            hf_id_equal(&id, &item->event->posting.transfer.name.id)) {
+        const struct hf_posting *posting = &item->event->posting;
+        bool opening = item->event->type == HF_EVENT_HOLD_OPENED;
+        if (opening == (hf_strip_kind(commit->strip, k) == HF_STRIP_HOLD) &&
+            hf_id_equal(&id, opening ? &posting->hold.name.id : &posting->transfer.name.id)) {
             copy.event = commit->event_count + k;
         }
     }

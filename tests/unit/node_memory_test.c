@@ -124,7 +124,7 @@ static void what_a_command_adds_is_known_by_its_operations(void **state)
     assert_int_equal(growth_of(HF_OP_RECEIVE), HF_MEMORY_MOVES);
     assert_int_equal(growth_of(HF_OP_OPEN_ACCOUNT), HF_MEMORY_GROWS);
     assert_int_equal(growth_of(HF_OP_PUBLISH), HF_MEMORY_GROWS);
-    struct hf_packed_transfer plain = {.amount = 1};
+    struct hf_packed_transfer plain = {.type = HF_OP_TRANSFER, .amount = 1};
     struct hf_command packed = {.kind = HF_COMMAND_EACH, .plain = &plain, .op_count = 1};
     assert_int_equal(hf_memory_growth_of(&packed), HF_MEMORY_MOVES);
     struct hf_command cancel = {.kind = HF_COMMAND_CANCEL_KEY};
