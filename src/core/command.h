@@ -190,7 +190,8 @@ struct hf_packed_transfer {
     struct hf_id id;   /* not zero */
     struct hf_id from; /* CAPTURE, VOID: the hold, not zero */
     struct hf_id to;   /* another one; CAPTURE, VOID: zero */
-    uint64_t amount;   /* minor units; 0 is decided, and refused, but for VOID and what is `all_left` */
+    uint64_t
+        amount; /* minor units; 0 is decided, and refused, but for VOID and what is `all_left` */
     union {
         uint64_t effective_at_us; /* TRANSFER; 0 = none */
         uint64_t timeout_ms;      /* HOLD; 0 = none */

@@ -54,9 +54,8 @@ static bool same_transfer(struct hf_deciding *d, const struct hf_op *op,
 }
 
 /* The same of a strip: a commit that has one opens no holds beside it. */
-static const struct hf_event *opening_in_strip(struct hf_deciding *d,
-                                               const struct hf_commit *commit,
-                                               const struct hf_hold *hold)
+static const struct hf_event *
+opening_in_strip(struct hf_deciding *d, const struct hf_commit *commit, const struct hf_hold *hold)
 {
     uint32_t row = hf_strip_find_row(commit->strip, HF_STRIP_HOLD, &hold->name.id);
     if (row == commit->strip->count) {

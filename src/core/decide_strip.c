@@ -316,8 +316,7 @@ static bool decide_record(struct strip_draft *s, uint32_t i, enum hf_step *step)
         }
     } else {
         code = refusal_of(s, i);
-        if (!is_as_plain(s, i, code) ||
-            (code == HF_ERR_OK && !begin_movement(s, i, &row))) {
+        if (!is_as_plain(s, i, code) || (code == HF_ERR_OK && !begin_movement(s, i, &row))) {
             return false;
         }
     }

@@ -44,8 +44,7 @@ static struct strip_hold_cell *enter_hold(struct strip_draft *s, struct hf_hold 
     uint32_t at = s->strip->holds.count++;
     uint64_t captured = (uint64_t)hold->captured;
     hold->mark = at;
-    s->hold_cells[at] =
-        (struct strip_hold_cell){hold, (uint64_t)hold->remaining, s->strip->count};
+    s->hold_cells[at] = (struct strip_hold_cell){hold, (uint64_t)hold->remaining, s->strip->count};
     s->found_holds[at] = hold;
     memcpy(s->hold_ids + sizeof(hold->name.id.bytes) * (size_t)at, hold->name.id.bytes,
            sizeof(hold->name.id.bytes));

@@ -28,12 +28,12 @@ struct strip_draft {
     uint32_t slot_count;
     struct hf_account **pairs; /* from and to of each record, found ahead; NULL: there is none */
     struct hf_hold **holds; /* of each record that settles one, likewise; NULL: none that is open */
-    struct strip_cell *cells;  /* strip.account_count of them */
-    struct hf_account **found; /* theirs, for evolve */
+    struct strip_cell *cells;           /* strip.account_count of them */
+    struct hf_account **found;          /* theirs, for evolve */
     struct strip_hold_cell *hold_cells; /* strip.holds.count of them */
     struct hf_hold **found_holds;       /* theirs, for evolve */
-    uint16_t *opened; /* by record: the row that opens its hold, and 1; 0: none */
-    uint64_t *left;   /* by row: of the hold that it opens, after the rows so far */
+    uint16_t *opened;                   /* by record: the row that opens its hold, and 1; 0: none */
+    uint64_t *left; /* by row: of the hold that it opens, after the rows so far */
     struct hf_strip *strip;
     struct hf_strip_account *accounts;
     struct hf_asset assets[HF_STRIP_ASSETS_MAX];

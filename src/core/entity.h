@@ -104,8 +104,8 @@ struct hf_hold {
     uint64_t version;        /* changes, opening included: 1 at first */
     uint64_t last_position;  /* commit of the last change */
     uint64_t modified_at_us; /* its time */
-    bool hex_name; /* as of an account */
-    uint32_t mark; /* likewise */
+    bool hex_name;           /* as of an account */
+    uint32_t mark;           /* likewise */
     uint64_t
         owner; /* uid of the saga whose native step opened it; 0 = none. Captured and voided by that saga alone while it
                        has not ended */

@@ -45,8 +45,7 @@ struct hf_hold *hf_hold_new(const struct hf_hold *from)
     static const size_t texts[] = {offsetof(struct hf_hold, name.text),
                                    offsetof(struct hf_hold, from.text),
                                    offsetof(struct hf_hold, to.text)};
-    struct hf_hold *hold =
-        copy_with_texts(from, sizeof(*from), 0, texts, HF_ARRAY_COUNT(texts));
+    struct hf_hold *hold = copy_with_texts(from, sizeof(*from), 0, texts, HF_ARRAY_COUNT(texts));
     if (hold != NULL) {
         hold->hex_name = hf_name_is_hex_of(hold->name.text, &hold->name.id);
     }

@@ -34,7 +34,8 @@ enum hf_strip_kind {
     HF_STRIP_VOID = 3,    /* of all that is left */
 };
 
-#define HF_STRIP_OWN_HOLD 0x8000u /* in `settles`, beside the number of the row that opened the hold */
+#define HF_STRIP_OWN_HOLD                                                                          \
+    0x8000u /* in `settles`, beside the number of the row that opened the hold */
 
 /* An account as it was before the commit's transfers. */
 struct hf_strip_account {
@@ -73,12 +74,15 @@ struct hf_strip {
     const uint8_t *to;         /* u16, likewise */
     const uint8_t *amounts;    /* u64, not 0: moved, reserved or, by a void, given back */
     const uint8_t *operations; /* u16, ascending, or NULL */
-    const uint8_t *times;      /* u64, µs since 1970, 0 = none, or NULL: when a transfer is effective, a hold expires */
-    const uint8_t *user_data;  /* HF_USER_DATA_BYTES, or NULL */
-    const uint8_t *codes;      /* u32, or NULL */
-    const uint8_t *kinds;      /* u8, an enum hf_strip_kind, or NULL */
-    const uint8_t *released;   /* u64: what a capture that ends its hold gives back, else 0; or NULL */
-    const uint8_t *settles;    /* u16: number in `holds`, or with HF_STRIP_OWN_HOLD a row; 0 of others; or NULL */
+    const uint8_t *
+        times; /* u64, µs since 1970, 0 = none, or NULL: when a transfer is effective, a hold expires */
+    const uint8_t *user_data; /* HF_USER_DATA_BYTES, or NULL */
+    const uint8_t *codes;     /* u32, or NULL */
+    const uint8_t *kinds;     /* u8, an enum hf_strip_kind, or NULL */
+    const uint8_t
+        *released; /* u64: what a capture that ends its hold gives back, else 0; or NULL */
+    const uint8_t *
+        settles; /* u16: number in `holds`, or with HF_STRIP_OWN_HOLD a row; 0 of others; or NULL */
     struct hf_strip_holds holds; /* none without `settles` */
     /* Of a strip just decided: where its accounts and holds are in that state, so that evolve need not look for them
      * again. */
@@ -152,8 +156,7 @@ static inline struct hf_strip_move hf_strip_move_of(enum hf_strip_kind kind, uin
     case HF_STRIP_HOLD:
         return (struct hf_strip_move){.pending_up = amount};
     case HF_STRIP_CAPTURE:
-        return (struct hf_strip_move){
-            .posted = amount, .pending_down = (hf_u128)amount + released};
+        return (struct hf_strip_move){.posted = amount, .pending_down = (hf_u128)amount + released};
     case HF_STRIP_VOID:
         break;
     }

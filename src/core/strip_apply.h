@@ -26,7 +26,6 @@ bool hf_strip_find_holds(struct hf_applying *a, const struct hf_strip *strip) HF
 void hf_strip_prefetch_hold(const struct hf_state *state, const struct hf_strip *strip, uint32_t k);
 /* Row k, which is no transfer, opens or settles its hold; its accounts have moved. */
 bool hf_strip_apply_hold(struct hf_applying *a, const struct hf_strip *strip, uint32_t k,
-                         const struct hf_account *from,
-                         const struct hf_account *to) HF_WARN_UNUSED;
+                         const struct hf_account *from, const struct hf_account *to) HF_WARN_UNUSED;
 
 #endif

@@ -60,11 +60,10 @@ void hf_code_strip_holds(struct hf_codec *codec, struct hf_strip_holds *holds)
 
 uint32_t hf_strip_hold_number(const struct hf_strip *strip, uint32_t k)
 {
-    uint32_t settled = hf_strip_settles(strip, k) ? hf_strip_settled(strip, k)
-                                                  : k | HF_STRIP_OWN_HOLD;
-    return (settled & HF_STRIP_OWN_HOLD) == 0
-               ? settled
-               : strip->holds.count + (settled & ~HF_STRIP_OWN_HOLD);
+    uint32_t settled =
+        hf_strip_settles(strip, k) ? hf_strip_settled(strip, k) : k | HF_STRIP_OWN_HOLD;
+    return (settled & HF_STRIP_OWN_HOLD) == 0 ? settled
+                                              : strip->holds.count + (settled & ~HF_STRIP_OWN_HOLD);
 }
 
 struct hf_strip_hold hf_strip_hold_begin(const struct hf_strip *strip, uint32_t number)
@@ -143,8 +142,7 @@ bool hf_strip_hold_tell(const struct hf_commit *commit, uint32_t k,
     posting->hold.version = hold->version;
     posting->hold.last_position = commit->position;
     posting->hold.modified_at_us = commit->time_us;
-    posting->released =
-        kind == HF_STRIP_VOID ? amount : hf_strip_released(commit->strip, k);
+    posting->released = kind == HF_STRIP_VOID ? amount : hf_strip_released(commit->strip, k);
     return hf_strip_spell_name(commit->strip->arena, &posting->hold.name);
 }
 

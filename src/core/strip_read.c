@@ -72,8 +72,7 @@ static void write_entry(struct running *running, uint64_t position, struct hf_si
     side->totals = running->totals;
 }
 
-static void move(const struct hf_strip *strip, uint32_t k, struct running *from,
-                 struct running *to)
+static void move(const struct hf_strip *strip, uint32_t k, struct running *from, struct running *to)
 {
     struct hf_strip_move move = hf_strip_move(strip, k);
     if (from != NULL) {
@@ -477,9 +476,8 @@ bool hf_commit_expand(struct hf_commit *commit)
         }
     }
     for (uint32_t k = 0; k < strip->count; k++) {
-        struct hf_event *event =
-            make_event(commit, k, &running[hf_strip_from(strip, k)],
-                       &running[hf_strip_to(strip, k)], follow(&courses, k));
+        struct hf_event *event = make_event(commit, k, &running[hf_strip_from(strip, k)],
+                                            &running[hf_strip_to(strip, k)], follow(&courses, k));
         if (event == NULL) {
             return false;
         }

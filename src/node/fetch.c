@@ -54,8 +54,7 @@ static bool sift_plain(const struct hf_index_set *set, struct hf_request *reques
         uint32_t count = (uint32_t)hf_min_u64(command->op_count - done, HF_INDEX_LACKS_MAX);
         for (uint32_t i = 0; i < count; i++) {
             const struct hf_packed_transfer *plain = &command->plain[done + i];
-            keys[i] =
-                (struct hf_index_key){.kind = hf_index_kind_of_plain(plain), .id = plain->id};
+            keys[i] = (struct hf_index_key){.kind = hf_index_kind_of_plain(plain), .id = plain->id};
         }
         records->lacks_ids =
             note_maybe(set, keys, count, (uint32_t)command->op_count / 4 + 1, records);

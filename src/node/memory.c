@@ -108,9 +108,9 @@ enum hf_memory_growth hf_memory_growth_of(const struct hf_command *command)
 {
     enum hf_memory_growth most = HF_MEMORY_ENDS;
     for (uint32_t i = 0; i < command->op_count; i++) {
-        enum hf_memory_growth growth = growth_of(command->plain == NULL
-                                                     ? command->ops[i].type
-                                                     : (enum hf_op_type)command->plain[i].type);
+        enum hf_memory_growth growth =
+            growth_of(command->plain == NULL ? command->ops[i].type
+                                             : (enum hf_op_type)command->plain[i].type);
         most = growth > most ? growth : most;
     }
     return command->dry_run ? HF_MEMORY_MOVES : most;

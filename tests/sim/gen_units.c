@@ -77,8 +77,7 @@ static void fresh_record(struct hf_gen *gen, struct hf_gen_record *record, bool 
         bool capture = record->plain.type == HF_OP_CAPTURE;
         record->plain.from = some_hold(gen);
         record->plain.all_left = capture && !hf_gen_percent(gen, 60);
-        record->plain.amount =
-            capture && !record->plain.all_left ? 1 + hf_gen_below(gen, 12) : 0;
+        record->plain.amount = capture && !record->plain.all_left ? 1 + hf_gen_below(gen, 12) : 0;
         record->plain.final = capture && hf_gen_percent(gen, 30);
     }
     if (hf_gen_percent(gen, 15)) {

@@ -166,6 +166,17 @@ static void decode(const struct hf_shared_bytes *frame, struct hf_arena *arena,
     HF_CHECK(hf_commit_verify_texts(commit, &error) == HF_ERR_OK);
 }
 
+/* A strip stays one. */
+static void decode_compact(const struct hf_shared_bytes *frame, struct hf_arena *arena,
+                           struct hf_commit *commit)
+{
+    size_t record_bytes = hf_get_u32(frame->data);
+    const uint8_t *record = frame->data + 8;
+    HF_CHECK(hf_commit_decode_compact(record, record_bytes, record + record_bytes,
+                                      hf_get_u32(frame->data + 4), arena, commit,
+                                      NULL) == HF_ERR_OK);
+}
+
 static struct hf_shared_bytes *encode(const struct hf_commit *commit)
 {
     struct hf_buffer bytes;
@@ -220,10 +231,11 @@ static void record(struct core_rig *rig)
     struct hf_shared_bytes *frame = encode(&rig->draft.commit);
     apply(&rig->state, &rig->draft.commit, frame, rig->faults);
     struct hf_arena arena;
-    struct hf_commit decoded;
+    struct hf_commit decoded, expanded;
     hf_arena_init(&arena);
-    decode(frame, &arena, &decoded);
-    apply(&rig->twin, &decoded, frame, false);
+    decode(frame, &arena, &expanded);
+    decode_compact(frame, &arena, &decoded);
+    apply(&rig->twin, rig->mode == CORE_RIG_COLD ? &decoded : &expanded, frame, false);
     struct hf_shared_bytes *again = encode(&decoded);
     HF_CHECK(again->size_bytes == frame->size_bytes &&
              memcmp(again->data, frame->data, frame->size_bytes) == 0);

@@ -20,7 +20,8 @@ enum core_rig_mode {
 struct core_rig {
     enum core_rig_mode mode;
     struct hf_state state;
-    struct hf_state twin; /* made of the decoded frames alone */
+    struct hf_state
+        twin; /* made of the decoded frames alone; of strips as they stand if mode is COLD, else event by event */
     struct hf_draft draft;
     struct hf_index_table index;     /* what the store would hold */
     struct hf_shared_bytes **frames; /* by position - 1; owned */

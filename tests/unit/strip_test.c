@@ -1,72 +1,15 @@
 /*
- * Strips beside operations: random packed requests go to one core as they are, and spelled out, operation by
- * operation, to another. Outcomes, states, entries and transfers must be the same. SEED=n replays.
+ * Strips beside operations: random packed requests of transfers, holds, captures and voids go to one core as they are, and
+ * spelled out, operation by operation, to another. Outcomes, events, states, entries, transfers and holds must be the same.
+ * SEED=n replays.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "api/packed.h"
-#include "base/bytes.h"
-#include "core/strip.h"
-#include "holdfast_packed.h"
-#include "sim/sim_random.h"
-#include "unit/core_rig.h"
-#include "unit/support.h"
+#include "unit/strip_records.h"
 
-#define ACCOUNTS       24u /* the last two are never opened */
-#define OPENED         22u
-#define ROUNDS         160u
-#define RECORDS_MAX    60u
-#define EARLIER_IDS    4000u
-#define START_US       1700000000000000ull
-#define HEX_ACCOUNT(i) ((i) % 3 != 0)
-#define LONG_ACCOUNT   9u
-#define NAME_BYTES     (HF_NAME_BYTES_MAX + 1)
-
-struct pair {
-    struct core_rig quick;   /* decides strips */
-    struct core_rig spelled; /* decides operations */
-    struct hf_sim_random random;
-    struct hf_id ids[EARLIER_IDS]; /* that were sent */
-    uint32_t id_count;
-    uint64_t now_us;
-    uint64_t strips, refused, accepted, replayed; /* what happened, so that nothing is left out */
-    uint8_t body[RECORDS_MAX * HOLDFAST_PACKED_BYTES];
-};
-
-static uint32_t below(struct pair *pair, uint32_t bound)
-{
-    return (uint32_t)hf_sim_random_below(&pair->random, bound);
-}
-
-static bool chance(struct pair *pair, uint32_t percent)
-{
-    return below(pair, 100) < percent;
-}
-
-static void account_name(uint32_t i, char text[NAME_BYTES])
-{
-    if (HEX_ACCOUNT(i)) {
-        (void)snprintf(text, NAME_BYTES, "00000000-0000-4000-8000-%012x", i + 1);
-    } else {
-        /* The longest name takes a length of two bytes. */
-        int wide = i == LONG_ACCOUNT ? HF_NAME_BYTES_MAX - 6 : 0;
-        (void)snprintf(text, NAME_BYTES, "users:%0*u", wide, i);
-    }
-}
-
-static struct hf_id account_id(uint32_t i)
-{
-    char text[NAME_BYTES];
-    struct hf_name name;
-    struct hf_arena arena;
-    hf_arena_init(&arena);
-    account_name(i, text);
-    assert_true(hf_name_make(hf_str_from(text), &arena, &name));
-    struct hf_id id = name.id;
-    hf_arena_release(&arena);
-    return id;
-}
+#define ROUNDS 160u
 
 static void ask(struct core_rig *rig, const char *text, uint64_t now_us, int status)
 {
@@ -109,46 +52,6 @@ static void open_accounts(struct pair *pair)
     ask_both(pair, json, 201);
 }
 
-static void write_record(struct pair *pair, uint8_t *record, uint32_t in_request)
-{
-    static const char *const assets[] = {"USD/2", "EUR/2", "GBP/2"};
-    uint32_t from = below(pair, ACCOUNTS);
-    uint32_t to = (from + 1 + below(pair, ACCOUNTS - 1)) % ACCOUNTS;
-    from = chance(pair, 30) ? 0 : from;
-    to = to == from ? 9 : to;
-    struct hf_id from_id = account_id(from), to_id = account_id(to);
-    struct hf_asset asset = {0};
-    bool euro = from == 1 || from == 4 || from == 5;
-    assert_true(
-        hf_asset_parse(hf_str_from(assets[chance(pair, 4) ? below(pair, 3) : euro]), &asset));
-    memset(record, 0, HOLDFAST_PACKED_BYTES);
-    if (pair->id_count > 0 && chance(pair, in_request)) {
-        uint32_t earlier = below(pair, pair->id_count);
-        memcpy(record, pair->ids[earlier].bytes, 16);
-    } else {
-        hf_put_u64(record, hf_sim_random_u64(&pair->random) | 1);
-        hf_put_u64(record + 8, hf_sim_random_u64(&pair->random));
-        memcpy(pair->ids[pair->id_count].bytes, record, 16);
-        pair->id_count += pair->id_count + 1 < EARLIER_IDS;
-    }
-    memcpy(record + HOLDFAST_TRANSFER_FROM, from_id.bytes, 16);
-    memcpy(record + HOLDFAST_TRANSFER_TO, to_id.bytes, 16);
-    uint64_t amount = chance(pair, 2)   ? 0
-                      : chance(pair, 2) ? UINT64_MAX - below(pair, 3)
-                                        : 1 + below(pair, 200);
-    hf_put_u64(record + HOLDFAST_TRANSFER_AMOUNT, amount);
-    hf_asset_hash(&asset, record + HOLDFAST_TRANSFER_ASSET);
-    if (chance(pair, 10)) {
-        hf_put_u64(record + HOLDFAST_TRANSFER_USER_DATA, below(pair, 1000));
-    }
-    if (chance(pair, 10)) {
-        hf_put_u32(record + HOLDFAST_TRANSFER_CODE, below(pair, 1000));
-    }
-    if (chance(pair, 10)) {
-        hf_put_u64(record + HOLDFAST_TRANSFER_EFFECTIVE_US, START_US - below(pair, 1000000));
-    }
-}
-
 static void decode(struct pair *pair, uint32_t count, struct hf_command *command)
 {
     struct hf_malformed malformed = {0};
@@ -189,6 +92,70 @@ static void compare_outcomes(struct pair *pair, uint32_t count)
     }
 }
 
+/* The newest commit of a core, its strip expanded. */
+static void decode_newest(const struct core_rig *rig, struct hf_arena *arena,
+                          struct hf_commit *commit)
+{
+    const struct hf_shared_bytes *frame = core_rig_frame(rig, rig->state.position);
+    size_t record_bytes = hf_get_u32(frame->data);
+    assert_int_equal(hf_commit_decode(frame->data + 8, record_bytes, frame->data + 8 + record_bytes,
+                                      hf_get_u32(frame->data + 4), arena, commit, NULL),
+                     HF_ERR_OK);
+}
+
+/* The event of this operation as if it were alone in its commit. */
+static void encode_alone(const struct hf_commit *commit, uint32_t operation, struct hf_arena *arena,
+                         struct hf_buffer *to)
+{
+    for (uint32_t i = 0; i < commit->event_count; i++) {
+        if (commit->events[i]->operation == operation) {
+            const struct hf_commit *unit = hf_commit_unit(commit, commit->events[i], arena);
+            assert_non_null(unit);
+            assert_true(hf_commit_encode(unit, to));
+        }
+    }
+}
+
+/* But for their order: a strip stands behind the refusals. */
+static void compare_events(struct pair *pair, uint32_t count)
+{
+    struct hf_arena arena;
+    struct hf_buffer quick, spelled;
+    struct hf_commit from_strip, from_operations;
+    hf_arena_init(&arena);
+    hf_buffer_init(&quick);
+    hf_buffer_init(&spelled);
+    decode_newest(&pair->quick, &arena, &from_strip);
+    decode_newest(&pair->spelled, &arena, &from_operations);
+    assert_int_equal(from_strip.event_count, from_operations.event_count);
+    for (uint32_t i = 0; i < count; i++) {
+        encode_alone(&from_strip, i, &arena, &quick);
+        encode_alone(&from_operations, i, &arena, &spelled);
+    }
+    assert_int_equal(quick.size_bytes, spelled.size_bytes);
+    assert_memory_equal(quick.data, spelled.data, quick.size_bytes);
+    hf_buffer_release(&quick);
+    hf_buffer_release(&spelled);
+    hf_arena_release(&arena);
+}
+
+static void count_rows(struct pair *pair, const struct hf_strip *strip)
+{
+    pair->strips++;
+    for (uint32_t k = 0; k < strip->count; k++) {
+        enum hf_strip_kind kind = hf_strip_kind(strip, k);
+        bool own =
+            hf_strip_settles(strip, k) && (hf_strip_settled(strip, k) & HF_STRIP_OWN_HOLD) != 0;
+        pair->kinds[kind]++;
+        pair->own += own;
+        pair->listed += hf_strip_settles(strip, k) && !own;
+        pair->released += hf_strip_released(strip, k) != 0;
+        pair->expiring += kind == HF_STRIP_HOLD && hf_strip_time(strip, k) != 0;
+    }
+    pair->partial += strip->holds.captured != NULL;
+    pair->changed += strip->holds.changes != NULL;
+}
+
 static void compare_states(struct pair *pair)
 {
     struct hf_hash quick, spelled;
@@ -207,7 +174,12 @@ static void run_request(struct pair *pair, uint32_t count)
     enum hf_decision decision = core_rig_run(&pair->quick, &quick, pair->now_us);
     assert_int_equal(core_rig_run(&pair->spelled, &spelled, pair->now_us), decision);
     assert_null(pair->spelled.draft.commit.strip);
-    pair->strips += pair->quick.draft.commit.strip != NULL;
+    if (pair->quick.draft.commit.strip != NULL) {
+        count_rows(pair, pair->quick.draft.commit.strip);
+    }
+    if (decision == HF_DECISION_COMMIT) {
+        compare_events(pair, count);
+    }
     compare_outcomes(pair, count);
     hf_command_release(&quick);
     hf_command_release(&spelled);
@@ -244,6 +216,12 @@ static void compare_reads(struct pair *pair)
         char hex[HF_UUID_TEXT_BYTES];
         hf_name_hex(&pair->ids[below(pair, pair->id_count)], hex);
         (void)snprintf(text, sizeof(text), "get transfer %.*s", (int)sizeof(hex), hex);
+        compare_read(pair, text);
+    }
+    for (uint32_t i = 0; i < pair->hold_count && i < HOLDS; i += 5) {
+        char hex[HF_UUID_TEXT_BYTES];
+        hf_name_hex(&pair->holds[i], hex);
+        (void)snprintf(text, sizeof(text), "get hold %.*s", (int)sizeof(hex), hex);
         compare_read(pair, text);
     }
 }
@@ -319,6 +297,75 @@ static void check_all_names(struct pair *pair)
     assert_true(found > 100);
 }
 
+/* Holds that came as JSON, with names of their own, with hex ones and of more than a strip takes: records settle them. */
+static void open_by_json(struct pair *pair)
+{
+    static const char *const amounts[] = {"7", "90", "18446744073709551616"};
+    char id[HF_UUID_TEXT_BYTES + 1] = "", json[512], from[NAME_BYTES], to[NAME_BYTES];
+    struct hf_arena arena;
+    struct hf_name name;
+    if (chance(pair, 70)) {
+        struct hf_id bits = {{0}};
+        hf_put_u64(bits.bytes, hf_sim_random_u64(&pair->random) | 1);
+        hf_name_hex(&bits, id);
+    } else {
+        (void)snprintf(id, sizeof(id), "j%llu", (unsigned long long)pair->now_us);
+    }
+    account_name(0, from);
+    account_name(8 + below(pair, 10), to);
+    (void)snprintf(json, sizeof(json),
+                   "{\"do\":[{\"op\":\"hold\",\"id\":\"%s\",\"from\":\"%s\",\"to\":\"%s\","
+                   "\"asset\":\"USD/2\",\"amount\":\"%s\"%s}]}",
+                   id, from, to, amounts[below(pair, 3)],
+                   chance(pair, 50) ? "" : ",\"timeout_ms\":30");
+    compare_read(pair, json);
+    hf_arena_init(&arena);
+    assert_true(hf_name_make(hf_str_from(id), &arena, &name));
+    remember_hold(pair, name.id.bytes);
+    hf_arena_release(&arena);
+}
+
+/* Holds that strips have opened are captured, voided, extended and asked for again as JSON. */
+static void settle_by_json(struct pair *pair)
+{
+    char hex[HF_UUID_TEXT_BYTES], json[768], from[NAME_BYTES], to[NAME_BYTES];
+    if (pair->hold_count == 0) {
+        return;
+    }
+    uint32_t kept = pair->hold_count < 20 ? pair->hold_count : 20;
+    hf_name_hex(&pair->holds[(pair->hold_count - 1 - below(pair, kept)) % HOLDS], hex);
+    uint32_t form = below(pair, 3);
+    const char *op = form == 0 ? "capture" : form == 1 ? "void" : "extend";
+    const char *more = form == 0 ? ",\"amount\":\"1\"" : form == 2 ? ",\"timeout_ms\":90" : "";
+    (void)snprintf(json, sizeof(json), "{\"do\":[{\"op\":\"%s\",\"hold\":\"%.*s\"%s}]}", op,
+                   (int)sizeof(hex), hex, more);
+    compare_read(pair, json);
+    account_name(0, from);
+    account_name(8 + below(pair, 10), to);
+    (void)snprintf(json, sizeof(json),
+                   "{\"do\":[{\"op\":\"hold\",\"id\":\"%.*s\",\"from\":\"%s\",\"to\":\"%s\","
+                   "\"asset\":\"USD/2\",\"amount\":\"5\"}]}",
+                   (int)sizeof(hex), hex, from, to);
+    compare_read(pair, json);
+}
+
+/* Accounts freeze and thaw: what is held on them can still be settled. */
+static void freeze_some(struct pair *pair)
+{
+    char name[NAME_BYTES], json[256];
+    account_name(12 + below(pair, 3), name);
+    (void)snprintf(json, sizeof(json), "{\"do\":[{\"op\":\"%s\",\"account\":\"%s\"}]}",
+                   chance(pair, 40) ? "freeze" : "unfreeze", name);
+    compare_read(pair, json);
+}
+
+static void book_expiries(struct pair *pair)
+{
+    pair->now_us += 1000;
+    assert_int_equal(core_rig_tick(&pair->quick, pair->now_us),
+                     core_rig_tick(&pair->spelled, pair->now_us));
+}
+
 static void run_seed(uint64_t seed, enum core_rig_mode mode)
 {
     struct pair *pair = calloc(1, sizeof(*pair));
@@ -330,16 +377,25 @@ static void run_seed(uint64_t seed, enum core_rig_mode mode)
     pair->now_us = START_US;
     open_accounts(pair);
     for (uint32_t round = 0; round < ROUNDS; round++) {
-        uint32_t count = 1 + below(pair, RECORDS_MAX);
+        enum mix mix = (enum mix)(round % MIX_COUNT);
+        pair->tame = chance(pair, 80);
+        uint32_t count = 1 + below(pair, mix == MIX_ALL && pair->tame ? 16 : RECORDS_MAX);
         uint32_t repeat_percent = round % 3 == 0 ? 5 : 0;
+        pair->first_own = pair->hold_count;
         for (uint32_t i = 0; i < count; i++) {
-            write_record(pair, pair->body + (size_t)i * HOLDFAST_PACKED_BYTES, repeat_percent);
+            write_record(pair, pair->body + (size_t)i * HOLDFAST_PACKED_BYTES, repeat_percent, mix);
         }
         run_request(pair, count);
         if (round % 5 == 0) {
             run_request(pair, count); /* all of it again */
         }
         act_on_strips(pair);
+        open_by_json(pair);
+        settle_by_json(pair);
+        freeze_some(pair);
+        if (round % 7 == 6) {
+            book_expiries(pair);
+        }
         if (round % 10 == 9) {
             compare_states(pair);
             compare_reads(pair);
@@ -350,8 +406,13 @@ static void run_seed(uint64_t seed, enum core_rig_mode mode)
     }
     compare_states(pair);
     check_all_names(pair);
-    assert_true(pair->strips > ROUNDS / 2);
+    assert_true(pair->strips > ROUNDS / 3);
     assert_true(pair->accepted > 500 && pair->refused > 200 && pair->replayed > 100);
+    for (int kind = HF_STRIP_TRANSFER; kind <= HF_STRIP_VOID; kind++) {
+        assert_true(pair->kinds[kind] > 60);
+    }
+    assert_true(pair->own > 8 && pair->listed > 150 && pair->expiring > 50);
+    assert_true(pair->partial > 5 && pair->released > 15 && pair->changed > 5);
     core_rig_release(&pair->quick);
     core_rig_release(&pair->spelled);
     free(pair);
