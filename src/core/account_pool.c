@@ -4,10 +4,8 @@
 #include "base/check.h"
 
 #define LINE_BYTES      ((uintptr_t)64)
-#define CELLS_MIN       16u /* of the first piece; each has twice as many as the one before… */
-#define DOUBLINGS       13u /* …up to 32 MiB, which are many huge pages */
-#define CELLS_MAX       ((size_t)CELLS_MIN << DOUBLINGS)
-#define CELLS_DOUBLED   (2 * CELLS_MAX - CELLS_MIN) /* of all pieces up to the first of the largest */
+#define CELLS_FIRST     16u /* of the first piece */
+#define PIECES          8u /* in which the room is doubled: at most an eighth is waiting for accounts */
 #define TEXTS_BYTES_MIN ((size_t)1024)
 #define TEXTS_BYTES_MAX ((size_t)4 << 20)
 
@@ -18,6 +16,7 @@ struct hf_account_cell {
     uint64_t unused;
 };
 
+_Static_assert(CELLS_FIRST / PIECES == 2, "a shift by doubling + 1 divides by a piece's cells");
 _Static_assert(sizeof(struct hf_account_cell) % LINE_BYTES == 0, "each cell begins a cache line");
 _Static_assert(offsetof(struct hf_account_cell, node) == sizeof(struct hf_account),
                "a node lies right behind its thing (state_new.c)");
@@ -70,8 +69,9 @@ static bool add_piece(struct hf_account_pool *pool)
         pool->pieces = pieces;
         pool->piece_capacity = capacity;
     }
-    size_t cells =
-        pool->piece_count >= DOUBLINGS ? CELLS_MAX : (size_t)CELLS_MIN << pool->piece_count;
+    size_t cells = pool->piece_count == 0
+                       ? CELLS_FIRST
+                       : (size_t)(CELLS_FIRST / PIECES) << (pool->piece_count - 1) / PIECES;
     char *memory = hf_malloc(cells * sizeof(struct hf_account_cell) + LINE_BYTES);
     if (memory == NULL) {
         return false;
@@ -119,15 +119,17 @@ static uint32_t hash_of(const struct hf_account_pool *pool, const struct hf_id *
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-/* Piece p of those that double begins with number CELLS_MIN * (2^p - 1). */
+/* The numbers from CELLS_FIRST * 2^d to twice as many are in PIECES pieces of equal size. */
 struct hf_account *hf_account_pool_at(const struct hf_account_pool *pool, size_t number)
 {
-    if (number >= CELLS_DOUBLED) {
-        size_t behind = number - CELLS_DOUBLED;
-        return &pool->pieces[DOUBLINGS + 1 + behind / CELLS_MAX].cells[behind % CELLS_MAX].account;
+    if (number < CELLS_FIRST) {
+        return &pool->pieces[0].cells[number].account;
     }
-    unsigned piece = 63u - (unsigned)__builtin_clzll(number / CELLS_MIN + 1);
-    return &pool->pieces[piece].cells[number - CELLS_MIN * (((size_t)1 << piece) - 1)].account;
+    unsigned doubling = 63u - (unsigned)__builtin_clzll(number / CELLS_FIRST);
+    size_t behind = number - ((size_t)CELLS_FIRST << doubling);
+    size_t cells = (size_t)(CELLS_FIRST / PIECES) << doubling;
+    size_t piece = 1 + (size_t)PIECES * doubling + (behind >> (doubling + 1));
+    return &pool->pieces[piece].cells[behind & (cells - 1)].account;
 }
 
 static struct hf_str take_text(struct hf_account_pool *pool, struct hf_str from)

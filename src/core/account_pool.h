@@ -5,7 +5,7 @@
  * all of them (an account is for ever; a closed one stays). Called by: state, decide and evolve of strips.
  *
  *   places   from an id's hash to an account's number (base/places.h)
- *   cells    accounts 0–15, 16–47, …: pieces of memory twice as large as the one before, up to 32 MiB
+ *   cells    accounts 0–15, then pieces of memory, eight of which double what there was
  *   texts    of their names, apart
  *
  * Why: deciding looks at accounts in random order. What it needs lies in three cache lines of a cell, and huge pages

@@ -119,7 +119,7 @@ static void the_feature_level_is_recorded(void **state)
     (void)state;
     struct node_rig f = begin();
     assert_int_equal(hf_node_state(f.node)->feature_level, HF_FEATURE_LEVEL);
-    assert_int_equal(HF_FEATURE_LEVEL, 5);
+    assert_int_equal(HF_FEATURE_LEVEL, 6);
     uint64_t position = hf_node_state(f.node)->position;
     node_rig_stop(&f);
     start(&f);
