@@ -194,6 +194,45 @@ static void a_sagas_hold_answers_to_it_alone_until_it_has_ended(void **state)
     assert_true(available(rig, "u") == 100);
 }
 
+/* What becomes of a packed capture of all that is left of the hold. */
+static enum hf_err capture_packed(struct saga_rig *rig, const struct hf_name *hold, uint8_t number)
+{
+    struct hf_malformed malformed;
+    struct hf_command command;
+    const struct hf_packed_transfer plain = {
+        .id = {{number}}, .from = hold->id, .type = HF_OP_CAPTURE, .all_left = true};
+    hf_command_init(&command, HF_COMMAND_EACH);
+    command.packed = true;
+    command.plain = &plain;
+    command.op_count = 1;
+    assert_true(hf_command_finish(&command, &malformed));
+    assert_int_equal(core_rig_run(&rig->core, &command, ++rig->now_us), HF_DECISION_COMMIT);
+    enum hf_err code = (enum hf_err)rig->core.draft.outcomes[0].code;
+    hf_command_release(&command);
+    return code;
+}
+
+/* Also to records, which name it by its bits: a hex name is what they mostly settle. */
+static void records_settle_no_hold_of_a_live_saga(void **state)
+{
+    struct saga_rig *rig = *state;
+    static const char id[] = "00000000-0000-4000-8000-0000000000aa";
+    static const char json[] =
+        "{\"steps\":[{\"name\":\"hold\",\"action\":{\"do\":[{\"op\":\"hold\",\"id\":{\"$\":"
+        "\"/saga/id\"},\"from\":\"u\",\"to\":\"shop\",\"asset\":\"EUR/2\",\"amount\":\"60\"}]}},"
+        "{\"name\":\"ship\",\"after\":[\"hold\"],\"action\":{\"url\":\"http://127.0.0.1:9/"
+        "ship\"}}]}";
+    struct hf_name hold = saga_name(id);
+    open_accounts(rig);
+    assert_int_equal(saga_define(rig, "hex", 1, json), HF_ERR_OK);
+    assert_int_equal(saga_start(rig, id, "hex@1", NULL), HF_ERR_OK);
+    assert_int_equal(capture_packed(rig, &hold, 1), HF_ERR_HOLD_OWNED_BY_SAGA);
+    assert_true(available(rig, "u") == 40);
+    assert_int_equal(saga_verb(rig, id, HF_SAGA_ACT_ABANDON, NULL), HF_ERR_OK);
+    assert_int_equal(capture_packed(rig, &hold, 2), HF_ERR_OK);
+    assert_true(available(rig, "u") == 40 && available(rig, "shop") == 60);
+}
+
 /* Behind a pivot a refusal parks, and an operator may try again when there is money. */
 static void a_refused_step_behind_a_pivot_parks(void **state)
 {
@@ -271,6 +310,7 @@ int main(void)
         SAGA_TEST(a_refused_step_leaves_nothing_behind),
         SAGA_TEST(native_steps_are_one_commit),
         SAGA_TEST(a_sagas_hold_answers_to_it_alone_until_it_has_ended),
+        SAGA_TEST(records_settle_no_hold_of_a_live_saga),
         SAGA_TEST(a_refused_step_behind_a_pivot_parks),
         SAGA_TEST(an_id_that_is_taken_is_a_failure_and_not_a_replay),
         SAGA_TEST(a_start_stands_in_any_commit),
