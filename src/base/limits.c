@@ -3,7 +3,7 @@
 struct hf_limits hf_limits_default(void)
 {
     return (struct hf_limits){
-        .batch_bytes_max = 1u << 20,
+        .batch_bytes_max = 512u << 10,
         .batch_commits_max = 8192,
         .run_ahead_bytes_max = 16u << 20,
         .own_bytes_max = 64u << 10,

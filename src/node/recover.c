@@ -157,6 +157,9 @@ enum hf_err hf_node_start(struct hf_node *node, bool wait,
     if (err != HF_ERR_OK) {
         return hf_error_wrap(error, "recover %s", node->directory);
     }
+    if (node->memory.options.trim != NULL) {
+        node->memory.options.trim(); /* what reading the checkpoint has left over */
+    }
     hf_clock_start(&node->clock, node->outside, node->state.time_us);
     hf_tail_open(node->tail, &(struct hf_tail_head){.position = node->durable.position,
                                                     .time_us = node->state.time_us,
