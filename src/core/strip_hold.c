@@ -215,8 +215,12 @@ static bool rows_fit(const struct hf_strip *strip, struct course *courses)
     uint32_t used = 0;
     bool settles = false;
     for (uint32_t k = 0; k < strip->count; k++) {
+        bool row_settles = hf_strip_settles(strip, k);
+        if (row_settles && strip->settles == NULL) {
+            return false;
+        }
         uint32_t number = hf_strip_hold_number(strip, k);
-        if (!hf_strip_settles(strip, k)) {
+        if (!row_settles) {
             courses[number] = (struct course){hf_strip_hold_begin(strip, number), k};
             if (hf_strip_released(strip, k) != 0 ||
                 (strip->settles != NULL && hf_strip_settled(strip, k) != 0)) {

@@ -221,10 +221,9 @@ static bool is_due(const struct hf_node *node)
 {
     uint64_t bytes = hf_max_u64(node->limits.checkpoint_every_bytes,
                                 node->stored_bytes * LOG_BYTES_PER_STORED_BYTE);
-    uint64_t records =
-        hf_max_u64(node->limits.checkpoint_every_records,
-                   hf_min_u64(node->stored_bytes / STORED_BYTES_PER_RECORD,
-                              node->limits.checkpoint_records_max));
+    uint64_t records = hf_max_u64(node->limits.checkpoint_every_records,
+                                  hf_min_u64(node->stored_bytes / STORED_BYTES_PER_RECORD,
+                                             node->limits.checkpoint_records_max));
     return node->checkpoint.wanted ||
            (node->checkpoints && (node->log_bytes_since_checkpoint >= bytes ||
                                   node->state.recent.current.count >= records));

@@ -35,7 +35,7 @@ enum hf_err hf_fetch_frame(struct hf_node *node, struct hf_request *request, uin
 /* fetch_point.c */
 /* Tells the entries on the way down, and keeps the commit of the last one. */
 enum hf_err hf_fetch_descent(struct hf_node *node, struct hf_request *request,
-                             const struct hf_entry_descent *descent, uint64_t *left_bytes,
+                             const struct hf_entry_descent *wanted, uint64_t *left_bytes,
                              struct hf_fetch_piece *piece, struct hf_error *error);
 /* The position of a time, by a binary search over the log from the nearest time marks. */
 enum hf_err hf_fetch_time(struct hf_node *node, struct hf_request *request,
