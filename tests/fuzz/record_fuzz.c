@@ -39,8 +39,7 @@ static void look_at(const struct hf_commit *commit)
 static bool same_side(const struct hf_side *a, const struct hf_side *b)
 {
     return hf_id_equal(&a->account.id, &b->account.id) && a->version == b->version &&
-           a->totals.debits_posted == b->totals.debits_posted &&
-           a->totals.credits_posted == b->totals.credits_posted &&
+           memcmp(&a->totals, &b->totals, sizeof(a->totals)) == 0 &&
            a->previous_position == b->previous_position;
 }
 

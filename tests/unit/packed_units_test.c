@@ -346,6 +346,22 @@ static void captures(void **state)
     RUN(rows);
 }
 
+/* What a capture or void gives back is there for the records behind it, on both sides, also in the same request. */
+static void freed(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        SET_UP,
+        {.wanted = "3+0 1:insufficient_funds", .records = {H(2, A, B, 100), T(3, A, B, 1), V(4, 2), T(5, A, WORLD, 20)}},
+        {.wanted = "1+0", .records = {H(6, A, B, 80)}},
+        {.wanted = "2+0 2:insufficient_funds", .records = {C(7, 6, 30, .final = true), T(8, A, B, 50), T(9, A, B, 1)}},
+        {.wanted = "3+0 1:limit_exceeded", .records = {H(10, WORLD, CAPPED, 50), T(11, WORLD, CAPPED, 1), V(12, 10), T(13, WORLD, CAPPED, 30)}},
+        {.wanted = "1+0", .records = {H(14, WORLD, CAPPED, 20)}},
+        {.wanted = "2+0 2:limit_exceeded", .records = {C(15, 14, 5, .final = true), T(16, WORLD, CAPPED, 15), T(17, WORLD, CAPPED, 1)}},
+    };
+    RUN(rows);
+}
+
 static void expiry(void **state)
 {
     (void)state;
@@ -696,6 +712,7 @@ int main(void)
         cmocka_unit_test(refusals_spend),
         cmocka_unit_test(twice_in_one_request),
         cmocka_unit_test(captures),
+        cmocka_unit_test(freed),
         cmocka_unit_test(expiry),
         cmocka_unit_test(chains),
         cmocka_unit_test(chains_of_holds),
