@@ -11,7 +11,7 @@
  * balances after each row, and what is left of a hold, are sums over the columns, so nothing is decided again.
  *
  * 1. Accounts stand in the order of their first use, assets in the order of their first account, holds in the order in
- *    which they are settled first; each once.
+ *    which they are settled first; each once. Of a strip that was read only evolve proves that no account stands there twice.
  * 2. A column is there only if it says something: operations if number k is not of operation k, the others if one value
  *    is not zero; `settles` and the holds if a row captures or voids.
  * 3. A commit's strip comes behind its other events: row k is event number (other events) + k.
