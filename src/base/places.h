@@ -12,6 +12,7 @@
 #ifndef HF_BASE_PLACES_H
 #define HF_BASE_PLACES_H
 
+#include "base/prefetch.h"
 #include "base/types.h"
 
 #define HF_PLACES_MAX ((size_t)1u << 31) /* a place's number has 32 bits */
@@ -88,10 +89,10 @@ void hf_places_settle(struct hf_places *places);
 static inline void hf_places_prefetch(const struct hf_places *places, uint32_t hash)
 {
     if (places->now.capacity > 0) {
-        __builtin_prefetch(&places->now.at[hash & (places->now.capacity - 1)], 1);
+        hf_prefetch(&places->now.at[hash & (places->now.capacity - 1)]);
     }
     if (places->before.capacity > 0) {
-        __builtin_prefetch(&places->before.at[hash & (places->before.capacity - 1)], 1);
+        hf_prefetch(&places->before.at[hash & (places->before.capacity - 1)]);
     }
 }
 

@@ -14,6 +14,7 @@
 #ifndef HF_BASE_TABLE_H
 #define HF_BASE_TABLE_H
 
+#include "base/prefetch.h"
 #include "base/types.h"
 
 /* 128 bits. A one-field struct so that it can't be mixed up with other bytes. */
@@ -79,8 +80,7 @@ void *hf_table_get(const struct hf_table *table, const struct hf_id *id);
 static inline void hf_table_prefetch(const struct hf_table *table, const struct hf_id *id)
 {
     if (table->capacity > 0) {
-        __builtin_prefetch(
-            &table->slots[(size_t)hf_id_hash(id, table->seed) & (table->capacity - 1)]);
+        hf_prefetch(&table->slots[(size_t)hf_id_hash(id, table->seed) & (table->capacity - 1)]);
     }
 }
 /* Inserts, or replaces and returns the old value (NULL if it was not there). Room must be reserved;

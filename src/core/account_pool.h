@@ -15,6 +15,7 @@
 #define HF_CORE_ACCOUNT_POOL_H
 
 #include "base/places.h"
+#include "base/prefetch.h"
 #include "core/entity.h"
 #include "core/names.h"
 
@@ -79,9 +80,9 @@ static inline struct hf_account *hf_account_pool_confirm(const struct hf_account
 static inline void hf_account_prefetch(const struct hf_account *account)
 {
     if (account != NULL) {
-        __builtin_prefetch(account, 1);
-        __builtin_prefetch((const char *)account + 64, 1);
-        __builtin_prefetch((const char *)account + 128, 1);
+        hf_prefetch(account);
+        hf_prefetch((const char *)account + 64);
+        hf_prefetch((const char *)account + 128);
     }
 }
 

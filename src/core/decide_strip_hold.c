@@ -6,6 +6,8 @@
  */
 #include "core/decide_strip_priv.h"
 
+#include "base/prefetch.h"
+
 /* ---- which hold ---- */
 
 void hf_strip_draft_ask_for_hold(struct strip_draft *s, uint32_t i)
@@ -22,7 +24,7 @@ void hf_strip_draft_find_hold(struct strip_draft *s, uint32_t i)
     }
     s->holds[i] = hf_state_hold(s->d->state, &s->plain[i].from);
     for (size_t at = 0; s->holds[i] != NULL && at < sizeof(struct hf_hold); at += 64) {
-        __builtin_prefetch((const char *)s->holds[i] + at);
+        hf_prefetch((const char *)s->holds[i] + at);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Evolve: the holds of a strip, as state_apply.c does for events. */
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "core/strip.h"
 #include "core/strip_apply.h"
 
@@ -63,7 +64,7 @@ static void find_hold(struct hf_state *state, const struct hf_strip *strip, uint
         state->strip_holds[i] = hf_state_hold(state, &id);
     }
     for (size_t at = 0; state->strip_holds[i] != NULL && at < sizeof(struct hf_hold); at += 64) {
-        __builtin_prefetch((const char *)state->strip_holds[i] + at, 1);
+        hf_prefetch((const char *)state->strip_holds[i] + at);
     }
 }
 

@@ -5,6 +5,7 @@
  */
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "node/index_sort.h"
 #include "node/node_priv.h"
 
@@ -49,7 +50,7 @@ static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
     enum hf_err err = HF_ERR_OK;
     for (size_t i = 0; err == HF_ERR_OK && i < count; i++) {
         if (i + LOOK_AHEAD < count) {
-            __builtin_prefetch(hf_index_table_at(table, sorted[i + LOOK_AHEAD].number));
+            hf_prefetch(hf_index_table_at(table, sorted[i + LOOK_AHEAD].number));
         }
         const struct hf_index_slot *slot = hf_index_table_at(table, sorted[i].number);
         err = hf_run_writer_add(writer, &slot->key, &slot->value, s->error);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "store/run_priv.h"
 
 #define LINES_AHEAD 32u /* of the filter that are asked for together */
@@ -373,7 +374,7 @@ void hf_run_lacks_each(const struct hf_run *run, const struct hf_index_key *keys
             if (run->filter != NULL) {
                 line[i] = run->filter +
                           hf_run_filter_line(key_hashes[done + i], lines) * HF_RUN_LINE_BYTES;
-                __builtin_prefetch(line[i]);
+                hf_prefetch(line[i]);
             }
         }
         for (size_t i = 0; i < part; i++) {

@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/checksum.h"
+#include "base/prefetch.h"
 #include "store/run_priv.h"
 
 /* Lines of a large filter lie all over the memory: keys wait by the part of it that they belong to, so that many of them
@@ -111,7 +112,7 @@ static void take_waiting(struct hf_run_writer *writer, uint32_t part)
     uint32_t count = writer->waiting_counts[part];
     for (uint32_t i = 0; i < count; i++) {
         if (i + FILTER_AHEAD < count) {
-            __builtin_prefetch(filter_line(writer, hashes[i + FILTER_AHEAD]), 1);
+            hf_prefetch(filter_line(writer, hashes[i + FILTER_AHEAD]));
         }
         hf_run_filter_set(filter_line(writer, hashes[i]), hashes[i]);
     }
