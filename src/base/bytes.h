@@ -49,6 +49,14 @@ static inline uint64_t hf_get_u64(const uint8_t *from)
     return (uint64_t)hf_get_u32(from) | ((uint64_t)hf_get_u32(from + 4) << 32);
 }
 
+/* Big-endian. */
+static inline uint64_t hf_get_u64_big(const uint8_t *from)
+{
+    return (uint64_t)from[0] << 56 | (uint64_t)from[1] << 48 | (uint64_t)from[2] << 40 |
+           (uint64_t)from[3] << 32 | (uint64_t)from[4] << 24 | (uint64_t)from[5] << 16 |
+           (uint64_t)from[6] << 8 | (uint64_t)from[7];
+}
+
 #define HF_VARINT_BYTES_MAX 19 /* of a 128-bit value: ceil(128 / 7) */
 
 /* Writes value in LEB128 at to (room for HF_VARINT_BYTES_MAX); returns the bytes written. */

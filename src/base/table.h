@@ -14,6 +14,7 @@
 #ifndef HF_BASE_TABLE_H
 #define HF_BASE_TABLE_H
 
+#include "base/bytes.h"
 #include "base/prefetch.h"
 #include "base/types.h"
 
@@ -30,6 +31,12 @@ static inline bool hf_id_equal(const struct hf_id *a, const struct hf_id *b)
 static inline int hf_id_compare(const struct hf_id *a, const struct hf_id *b)
 {
     return memcmp(a->bytes, b->bytes, 16);
+}
+
+/* In the order of hf_id_compare. */
+static inline hf_u128 hf_id_number(const struct hf_id *id)
+{
+    return (hf_u128)hf_get_u64_big(id->bytes) << 64 | hf_get_u64_big(id->bytes + 8);
 }
 
 static inline uint64_t hf_id_hash(const struct hf_id *id, uint64_t seed)

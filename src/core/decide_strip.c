@@ -29,8 +29,28 @@ static uint32_t slot_of(const struct strip_draft *s, const struct hf_id *id, boo
     return at;
 }
 
-uint32_t hf_strip_draft_find(const struct strip_draft *s, const struct hf_id *id, bool hold)
+/* The records before `end` get their slots. They are made when they are needed: of ids that ascend none comes twice. false: one of
+ * them has. */
+static bool fill_slots(struct strip_draft *s, uint32_t end)
 {
+    if (s->slotted == 0) {
+        memset(s->slots, 0, s->slot_count * sizeof(*s->slots));
+    }
+    for (; s->slotted < end; s->slotted++) {
+        const struct hf_packed_transfer *plain = &s->plain[s->slotted];
+        uint32_t at = slot_of(s, &plain->id, plain->type == HF_OP_HOLD);
+        if (s->slots[at] != SLOT_FREE) {
+            return false;
+        }
+        s->slots[at] = (uint16_t)(s->slotted + 1);
+    }
+    return true;
+}
+
+uint32_t hf_strip_draft_find(struct strip_draft *s, const struct hf_id *id, bool hold)
+{
+    bool once = fill_slots(s, s->count);
+    HF_CHECK(once); /* check_ids has seen to it */
     uint16_t slot = s->slots[slot_of(s, id, hold)];
     return slot == SLOT_FREE ? s->count : slot - 1u;
 }
@@ -45,7 +65,7 @@ static enum hf_step check_ids(struct strip_draft *s)
 {
     struct hf_deciding *d = s->d;
     bool unknown = false;
-    memset(s->slots, 0, s->slot_count * sizeof(*s->slots));
+    hf_u128 highest = 0;
     for (uint32_t i = 0; i < s->count; i++) {
         if (i + LOOK_AHEAD < s->count) {
             struct hf_index_key ahead = key_of(&s->plain[i + LOOK_AHEAD]);
@@ -54,12 +74,13 @@ static enum hf_step check_ids(struct strip_draft *s)
         struct hf_index_value value;
         struct hf_index_key key = key_of(&s->plain[i]);
         enum hf_lookup lookup = hf_view_lookup_new(&d->draft->view, key.kind, &key.id, &value);
-        uint32_t at = slot_of(s, &key.id, key.kind == HF_INDEX_HOLD);
-        if (lookup == HF_LOOKUP_PRESENT || s->slots[at] != SLOT_FREE) {
+        hf_u128 number = hf_id_number(&key.id);
+        bool ascends = i == 0 || number > highest;
+        if (lookup == HF_LOOKUP_PRESENT || (!ascends && !fill_slots(s, i + 1))) {
             return STEP_REFUSED;
         }
         unknown = unknown || lookup == HF_LOOKUP_UNKNOWN;
-        s->slots[at] = (uint16_t)(i + 1);
+        highest = ascends ? number : highest;
     }
     return unknown ? STEP_STOP : STEP_OK;
 }

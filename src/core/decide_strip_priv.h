@@ -26,6 +26,7 @@ struct strip_draft {
     uint32_t count;
     uint16_t *slots; /* numbers of records by their id, and 1; 0: free */
     uint32_t slot_count;
+    uint32_t slotted; /* so many records, from the first, have theirs */
     struct hf_account **pairs; /* from and to of each record, found ahead; NULL: there is none */
     struct hf_hold **holds; /* of each record that settles one, likewise; NULL: none that is open */
     struct strip_cell *cells;           /* strip.account_count of them */
@@ -64,7 +65,7 @@ static inline bool hf_plain_settles(const struct hf_packed_transfer *plain)
 }
 
 /* The number of the first record that calls this id new, of a hold or of anything else; count: none. */
-uint32_t hf_strip_draft_find(const struct strip_draft *s, const struct hf_id *id, bool hold);
+uint32_t hf_strip_draft_find(struct strip_draft *s, const struct hf_id *id, bool hold);
 /* The account's cell, made if there is none; false: it has one asset too many. */
 bool hf_strip_draft_enter(struct strip_draft *s, struct hf_account *account, uint32_t *number);
 

@@ -28,6 +28,7 @@ void hf_index_table_clear(struct hf_index_table *table)
     } else {
         hf_places_clear(&table->places);
         table->count = 0;
+        table->topped = 0;
     }
 }
 
@@ -45,7 +46,7 @@ static struct hf_index_slot *record(const struct hf_index_table *table, size_t n
     return &table->chunks[chunk][number - CHUNK_MIN * (((size_t)1 << chunk) - 1)];
 }
 
-static uint32_t hash_of(const struct hf_index_table *table, const struct hf_index_key *key)
+uint32_t hf_index_table_hash(const struct hf_index_table *table, const struct hf_index_key *key)
 {
     uint64_t seed = table->seed ^ key->sub * 0x9E3779B97F4A7C15u ^ (uint64_t)key->kind << 56;
     uint64_t hash = hf_id_hash(&key->id, seed);
@@ -66,9 +67,9 @@ static struct hf_index_slot *find(const struct hf_index_table *table, uint32_t h
     return NULL;
 }
 
-void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key)
+void hf_index_table_prefetch(const struct hf_index_table *table, uint32_t hash)
 {
-    hf_places_prefetch(&table->places, hash_of(table, key));
+    hf_places_prefetch(&table->places, hash);
 }
 
 static bool add_chunks(struct hf_index_table *table, size_t needed)
@@ -97,32 +98,59 @@ bool hf_index_table_reserve(struct hf_index_table *table, size_t more)
            (table->listed || hf_places_reserve(&table->places, more));
 }
 
+static void raise_top(struct hf_index_table *table, const struct hf_index_key *key)
+{
+    table->tops[key->kind] = hf_id_number(&key->id);
+    table->topped |= 1u << key->kind;
+}
+
+static void append(struct hf_index_table *table, const struct hf_index_key *key,
+                   const struct hf_index_value *value)
+{
+    HF_CHECK(table->count < table->room);
+    *record(table, table->count++) = (struct hf_index_slot){*key, *value};
+}
+
 void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key *key,
                         const struct hf_index_value *value)
 {
     HF_CHECK(key->kind != 0);
-    uint32_t hash = table->listed ? 0 : hash_of(table, key);
-    struct hf_index_slot *known = table->listed ? NULL : find(table, hash, key);
-    if (known != NULL) {
-        known->value = *value;
+    if (table->listed) {
+        append(table, key, value);
         return;
     }
-    HF_CHECK(table->count < table->room);
-    if (!table->listed) {
-        hf_places_add(&table->places, hash);
+    uint32_t hash = hf_index_table_hash(table, key);
+    if (hf_index_table_is_above(table, key)) {
+        raise_top(table, key);
+    } else {
+        struct hf_index_slot *known = find(table, hash, key);
+        if (known != NULL) {
+            known->value = *value;
+            return;
+        }
     }
-    *record(table, table->count++) = (struct hf_index_slot){*key, *value};
+    hf_places_add(&table->places, hash);
+    append(table, key, value);
+}
+
+const struct hf_index_value *hf_index_table_get_hashed(const struct hf_index_table *table,
+                                                       const struct hf_index_key *key,
+                                                       uint32_t hash)
+{
+    HF_CHECK(!table->listed);
+    if (hf_index_table_is_above(table, key)) {
+        return NULL;
+    }
+    const struct hf_index_slot *slot = find(table, hash, key);
+    return slot == NULL ? NULL : &slot->value;
 }
 
 const struct hf_index_value *hf_index_table_get(const struct hf_index_table *table,
                                                 const struct hf_index_key *key)
 {
-    HF_CHECK(!table->listed);
-    if (table->count == 0) {
-        return NULL;
-    }
-    const struct hf_index_slot *slot = find(table, hash_of(table, key), key);
-    return slot == NULL ? NULL : &slot->value;
+    return table->count == 0
+               ? NULL
+               : hf_index_table_get_hashed(table, key, hf_index_table_hash(table, key));
 }
 
 uint64_t hf_index_table_bytes(const struct hf_index_table *table)

@@ -10,6 +10,9 @@
  *   places  from a key's hash to its record's number (base/places.h); growing touches no record
  *   chunks  records 0–15, 16–47, 48–111, …: each chunk is twice as large as the one before
  *
+ * The table knows the highest id of each kind: ids that ascend with time, as most do, are above it when they are looked for or
+ * put first, and then nothing is looked at.
+ *
  * A table that is `listed` has no places: it only keeps what is put, a key as often as it is put, for somebody
  * who is going to sort it (a checkpoint). Nothing can be looked up in it.
  */
@@ -20,6 +23,7 @@
 #include "base/places.h"
 
 #define HF_INDEX_CHUNKS_MAX 28
+#define HF_INDEX_TOPS       16 /* kinds below it have a highest id */
 
 struct hf_index_slot {
     struct hf_index_key key;
@@ -32,7 +36,9 @@ struct hf_index_table {
     size_t room;                                       /* records that the chunks have room for */
     struct hf_index_slot *chunks[HF_INDEX_CHUNKS_MAX]; /* owned; NULL behind the last one */
     uint64_t seed;                                     /* of the hash */
-    bool listed;                                       /* no places */
+    hf_u128 tops[HF_INDEX_TOPS]; /* by kind: the highest id, big-endian; if it is one of… */
+    uint32_t topped;             /* …these kinds: bit 0 for kind 0, … */
+    bool listed;                 /* no places */
 };
 
 void hf_index_table_init(struct hf_index_table *table, uint64_t seed);
@@ -46,8 +52,23 @@ void hf_index_table_put(struct hf_index_table *table, const struct hf_index_key 
 /* NULL if it is not there; valid until clear. Not of a listed table. */
 const struct hf_index_value *hf_index_table_get(const struct hf_index_table *table,
                                                 const struct hf_index_key *key);
-/* Asks the CPU for what a get or put of key will look at first: a table can be larger than its caches. */
-void hf_index_table_prefetch(const struct hf_index_table *table, const struct hf_index_key *key);
+
+/* Is the id above all that the table has of its kind? Then the key is not there. */
+static inline bool hf_index_table_is_above(const struct hf_index_table *table,
+                                           const struct hf_index_key *key)
+{
+    return key->kind < HF_INDEX_TOPS && ((table->topped >> key->kind & 1) == 0 ||
+                                         hf_id_number(&key->id) > table->tops[key->kind]);
+}
+
+/* A key's hash is the same in all tables of one seed. */
+uint32_t hf_index_table_hash(const struct hf_index_table *table, const struct hf_index_key *key);
+/* As hf_index_table_get, of a key whose hash is known. */
+const struct hf_index_value *hf_index_table_get_hashed(const struct hf_index_table *table,
+                                                       const struct hf_index_key *key,
+                                                       uint32_t hash);
+/* Asks the CPU for what a get or put of a key with this hash will look at first: a table can be larger than its caches. */
+void hf_index_table_prefetch(const struct hf_index_table *table, uint32_t hash);
 /* Of memory, also what is kept for records to come. */
 uint64_t hf_index_table_bytes(const struct hf_index_table *table);
 /* Walk in the order of the puts: `size_t at = 0; while ((slot = …_next(table, &at)) != NULL)`. */

@@ -73,19 +73,37 @@ void hf_recent_put(struct hf_recent *recent, const struct hf_index_key *key,
 const struct hf_index_value *hf_recent_get(const struct hf_recent *recent,
                                            const struct hf_index_key *key)
 {
-    const struct hf_index_value *value = hf_index_table_get(&recent->current, key);
-    if (value == NULL && recent->has_frozen) {
-        value = hf_index_table_get(&recent->frozen, key);
+    bool in_current = !hf_index_table_is_above(&recent->current, key);
+    bool in_frozen = recent->has_frozen && !hf_index_table_is_above(&recent->frozen, key);
+    if (!in_current && !in_frozen) {
+        return NULL;
     }
-    return value;
+    uint32_t hash = hf_index_table_hash(&recent->current, key); /* of both: one seed */
+    const struct hf_index_value *value =
+        in_current ? hf_index_table_get_hashed(&recent->current, key, hash) : NULL;
+    return value == NULL && in_frozen ? hf_index_table_get_hashed(&recent->frozen, key, hash)
+                                      : value;
 }
 
 void hf_recent_prefetch(const struct hf_recent *recent, const struct hf_index_key *key)
 {
-    hf_index_table_prefetch(&recent->current, key);
-    if (recent->has_frozen) {
-        hf_index_table_prefetch(&recent->frozen, key);
+    bool in_current = !hf_index_table_is_above(&recent->current, key);
+    bool in_frozen = recent->has_frozen && !hf_index_table_is_above(&recent->frozen, key);
+    if (!in_current && !in_frozen) {
+        return;
     }
+    uint32_t hash = hf_index_table_hash(&recent->current, key);
+    if (in_current) {
+        hf_index_table_prefetch(&recent->current, hash);
+    }
+    if (in_frozen) {
+        hf_index_table_prefetch(&recent->frozen, hash);
+    }
+}
+
+void hf_recent_prefetch_put(const struct hf_recent *recent, const struct hf_index_key *key)
+{
+    hf_index_table_prefetch(&recent->current, hf_index_table_hash(&recent->current, key));
 }
 
 void hf_recent_add_frame(struct hf_recent *recent, uint64_t position, struct hf_shared_bytes *frame)

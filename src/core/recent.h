@@ -69,6 +69,8 @@ const struct hf_index_value *hf_recent_get(const struct hf_recent *recent,
                                            const struct hf_index_key *key);
 /* Asks the CPU for what a get of key will look at first. */
 void hf_recent_prefetch(const struct hf_recent *recent, const struct hf_index_key *key);
+/* The same of a put. */
+void hf_recent_prefetch_put(const struct hf_recent *recent, const struct hf_index_key *key);
 /* Keeps a reference of its own. position follows the newest frame's (or starts anew). */
 void hf_recent_add_frame(struct hf_recent *recent, uint64_t position,
                          struct hf_shared_bytes *frame);

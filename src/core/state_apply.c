@@ -600,7 +600,7 @@ static void prefetch_name(const struct hf_state *state, enum hf_index_kind kind,
                           const struct hf_name *name)
 {
     struct hf_index_key key = {.kind = (uint8_t)kind, .id = name->id};
-    hf_index_table_prefetch(&state->recent.current, &key);
+    hf_recent_prefetch_put(&state->recent, &key);
 }
 
 /* The slots that money will be put into: of the index, and of the holds. */

@@ -159,7 +159,7 @@ static void prefetch_row(const struct hf_state *state, const struct hf_strip *st
     hf_account_prefetch(state->strip_accounts[hf_strip_to(strip, k)]);
     if (hf_strip_kind(strip, k) != HF_STRIP_HOLD) {
         struct hf_index_key key = {.kind = HF_INDEX_TRANSFER, .id = hf_strip_id(strip, k)};
-        hf_index_table_prefetch(&state->recent.current, &key);
+        hf_recent_prefetch_put(&state->recent, &key);
     }
     if (hf_strip_kind(strip, k) != HF_STRIP_TRANSFER) {
         hf_strip_prefetch_hold(state, strip, k);

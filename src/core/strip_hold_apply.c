@@ -120,7 +120,7 @@ void hf_strip_prefetch_hold(const struct hf_state *state, const struct hf_strip 
                      ? listed_id(strip, settled)
                      : hf_strip_id(strip, settled & ~HF_STRIP_OWN_HOLD);
     }
-    hf_index_table_prefetch(&state->recent.current, &key);
+    hf_recent_prefetch_put(&state->recent, &key);
     hf_table_prefetch(&state->holds, &key.id);
 }
 
