@@ -218,16 +218,31 @@ static void run(struct hf_job *hf_job)
 }
 
 /* A checkpoint reads and writes the whole state: a large one is stored when the log behind it is worth that. */
+static uint64_t due_bytes(const struct hf_node *node)
+{
+    return hf_max_u64(node->limits.checkpoint_every_bytes,
+                      node->stored_bytes * LOG_BYTES_PER_STORED_BYTE);
+}
+
+static uint64_t due_records(const struct hf_node *node)
+{
+    return hf_max_u64(node->limits.checkpoint_every_records,
+                      hf_min_u64(node->stored_bytes / STORED_BYTES_PER_RECORD,
+                                 node->limits.checkpoint_records_max));
+}
+
+double hf_node_checkpoint_load(const struct hf_node *node)
+{
+    double bytes = (double)node->log_bytes_since_checkpoint / (double)due_bytes(node);
+    double records = (double)node->state.recent.current.count / (double)due_records(node);
+    return bytes > records ? bytes : records;
+}
+
 static bool is_due(const struct hf_node *node)
 {
-    uint64_t bytes = hf_max_u64(node->limits.checkpoint_every_bytes,
-                                node->stored_bytes * LOG_BYTES_PER_STORED_BYTE);
-    uint64_t records = hf_max_u64(node->limits.checkpoint_every_records,
-                                  hf_min_u64(node->stored_bytes / STORED_BYTES_PER_RECORD,
-                                             node->limits.checkpoint_records_max));
     return node->checkpoint.wanted ||
-           (node->checkpoints && (node->log_bytes_since_checkpoint >= bytes ||
-                                  node->state.recent.current.count >= records));
+           (node->checkpoints && (node->log_bytes_since_checkpoint >= due_bytes(node) ||
+                                  node->state.recent.current.count >= due_records(node)));
 }
 
 void hf_node_freeze(struct hf_node *node)

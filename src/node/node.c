@@ -481,6 +481,7 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
         next_us = hf_min_u64(next_us, hf_max_u64(monotonic_us, hf_node_next_scan_us(node)));
     }
     next_us = hf_min_u64(next_us, hf_node_next_look_us(node));
+    next_us = hf_min_u64(next_us, hf_node_next_pace_us(node, monotonic_us));
     if (node->later.first != NULL) {
         next_us = hf_min_u64(next_us, node->later_deadline_us);
     }

@@ -128,6 +128,7 @@ struct hf_node {
     uint64_t confirmed_order;    /* owner until behind this decision */
     uint64_t read_only_until_us; /* monotonic; the disk was full; 0 = not */
     uint64_t log_bytes_since_checkpoint;
+    uint64_t paced_until_us; /* monotonic; a large command waits until then */
     uint64_t stored_position;     /* of the newest checkpoint whose run is in the index; 0 = none */
     struct hf_hash stored_hash;   /* of its canonical state */
     uint64_t stored_bytes;        /* of its file */
@@ -250,6 +251,18 @@ void hf_node_prefetch(struct hf_node *node, struct hf_request *request);
 /* Freezes the recent index if a checkpoint is wanted: right after a batch was handed to the log, or when all is durable and nothing
  * is being built. */
 void hf_node_freeze(struct hf_node *node);
+/* What has come since the last one began, in what the next one is due for. */
+double hf_node_checkpoint_load(const struct hf_node *node);
+
+/* pace.c */
+/* Is it one of the large commands that may have to wait for the checkpoint's worker? */
+bool hf_node_is_paced(const struct hf_request *request);
+/* Such a one was decided, beginning at began_us (monotonic). */
+void hf_node_set_pace(struct hf_node *node, uint64_t began_us);
+/* Must the next request wait? */
+bool hf_node_is_held(const struct hf_node *node, uint64_t now_us);
+/* When it may go on; UINT64_MAX: it need not wait. */
+uint64_t hf_node_next_pace_us(const struct hf_node *node, uint64_t now_us);
 bool hf_node_poll_checkpoint(struct hf_node *node);
 
 /* merge.c */

@@ -459,7 +459,11 @@ static void decide_request(struct hf_node *node, struct hf_request *request)
     } else if (request->position_count > 0) {
         hf_node_read_frames(node, request);
     } else if (request->query_count == 0) {
+        bool paced = hf_node_is_paced(request);
         decide_command(node, request);
+        if (paced) {
+            hf_node_set_pace(node, begin_us);
+        }
     } else if (!wait_for_position(node, request) && !wait_for_saga(node, request)) {
         decide_read(node, request);
     }
@@ -544,13 +548,20 @@ static bool wake_some(struct hf_node *node)
     return did;
 }
 
+/* Must the next request wait for the checkpoint's worker? */
+static bool holds(const struct hf_node *node)
+{
+    return node->paced_until_us != 0 &&
+           hf_node_is_held(node, node->outside->monotonic_us(node->outside));
+}
+
 bool hf_node_decide_some(struct hf_node *node)
 {
     bool did = wake_some(node);
     if (node->ready.first == NULL) {
         take_queue(node);
     }
-    while (node->ready.first != NULL && hf_node_has_room(node)) {
+    while (node->ready.first != NULL && hf_node_has_room(node) && !holds(node)) {
         decide_request(node, hf_list_pop(&node->ready));
         did = true;
         if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
