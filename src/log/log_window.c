@@ -46,7 +46,7 @@ enum hf_err hf_log_window_open_segment(struct hf_log_window *window, struct hf_l
                                        struct hf_error *error)
 {
     char path[HF_LOG_PATH_BYTES];
-    enum hf_open_mode mode = own ? HF_OPEN_READ : HF_OPEN_READ_DIRECT;
+    enum hf_open_mode mode = own ? HF_OPEN_READ_RANDOM : HF_OPEN_READ_DIRECT;
     let_go(window);
     window->have_bytes = 0;
     window->size_bytes = header->size_bytes;

@@ -185,12 +185,23 @@ static int drop_cache(int fd)
     return posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+static int open_random(const char *path)
+{
+    int fd = open_retry(path, O_RDONLY);
+    if (fd >= 0) {
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM); /* advice: it may be ignored */
+    }
+    return fd;
+}
+
 static int open_mode(const char *path, enum hf_open_mode mode, bool *direct)
 {
     *direct = false;
     switch (mode) {
     case HF_OPEN_READ:
         return open_retry(path, O_RDONLY);
+    case HF_OPEN_READ_RANDOM:
+        return open_random(path);
     case HF_OPEN_READ_WRITE:
         return open_retry(path, O_RDWR);
     case HF_OPEN_CREATE_NEW:

@@ -26,9 +26,10 @@ struct hf_lock;    /* a held directory lock */
 struct hf_outside; /* below */
 
 enum hf_open_mode {
-    HF_OPEN_READ,       /* must exist; read only */
-    HF_OPEN_READ_WRITE, /* must exist */
-    HF_OPEN_CREATE_NEW, /* must not exist; read and write */
+    HF_OPEN_READ,        /* must exist; read only */
+    HF_OPEN_READ_RANDOM, /* the same; what is asked for is read, and nothing ahead of it */
+    HF_OPEN_READ_WRITE,  /* must exist */
+    HF_OPEN_CREATE_NEW,  /* must not exist; read and write */
     HF_OPEN_READ_DIRECT, /* must exist; reads come from the device, past the page cache (O_DIRECT where
                             the file system has it, else dirty pages are written and dropped first) */
 };

@@ -68,7 +68,7 @@ static void files_keep_what_was_written(void **state)
     assert_int_equal(o->size(o, file, &size, &error), HF_ERR_OK);
     assert_int_equal(size, 10005);
     o->close(o, file);
-    static const enum hf_open_mode modes[] = {HF_OPEN_READ, HF_OPEN_READ_WRITE,
+    static const enum hf_open_mode modes[] = {HF_OPEN_READ, HF_OPEN_READ_RANDOM, HF_OPEN_READ_WRITE,
                                               HF_OPEN_READ_DIRECT};
     for (size_t i = 0; i < HF_ARRAY_COUNT(modes); i++) {
         assert_int_equal(o->open(o, path_of("a"), modes[i], &file, &error), HF_ERR_OK);
