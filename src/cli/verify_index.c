@@ -65,11 +65,13 @@ static void false_record(struct hf_verify_index *index, const struct hf_verify_r
                       (unsigned long long)at->value.position, (unsigned long long)log_position);
 }
 
-/* Not there. Merges leave out keys, once they have expired, and nothing else. */
+/* Not there. Merges leave out keys, once they have expired, and nothing else; runs of before have none of the finer entries. */
 static void miss(struct hf_verify_index *index, const struct hf_verify_run *of,
                  const struct hf_index_slot *slot)
 {
-    if (slot->key.kind == HF_INDEX_KEY && slot->value.position <= of->file->dropped_to) {
+    bool expired = slot->key.kind == HF_INDEX_KEY && slot->value.position <= of->file->dropped_to;
+    bool finer = slot->key.kind == HF_INDEX_ENTRY && slot->key.sub % HF_ENTRY_STRIDE != 0;
+    if (expired || finer) {
         return;
     }
     hf_verify_problem(index->report,

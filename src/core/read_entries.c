@@ -104,15 +104,11 @@ struct hf_entry_walk hf_entry_walk_begin(struct hf_read_work *r, const struct hf
         .position = account->last_position,
         .all = all,
     };
-    /* In at the next indexed entry at or above the start, or at the newest. */
-    uint64_t indexed = (start + HF_ENTRY_STRIDE - 1) / HF_ENTRY_STRIDE * HF_ENTRY_STRIDE;
-    if (start >= last && indexed < account->version) {
-        struct hf_index_value value = {0};
-        enum hf_lookup lookup =
-            hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id, indexed, &value);
-        r->view->damaged = r->view->damaged || lookup == HF_LOOKUP_ABSENT;
-        walk.version = indexed;
-        walk.position = lookup == HF_LOOKUP_PRESENT ? value.position : 0; /* 0: stops at once */
+    if (start >= last) {
+        struct hf_entry_place place;
+        bool known = hf_entry_enter(r, account, start, &place);
+        walk.version = known ? place.version : start;
+        walk.position = known ? place.position : 0; /* 0: stops at once */
     }
     return walk;
 }

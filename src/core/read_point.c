@@ -44,20 +44,56 @@ static bool search(struct hf_read_work *r, const struct hf_account *account,
     return true;
 }
 
-/* Where the way down begins: at the indexed entry, or at the newest if there is none above the bound. */
-static bool begin(struct hf_read_work *r, const struct hf_account *account, uint64_t above,
-                  struct hf_entry_place *place)
+/* Is there a way in at this version? A fine one may be missing. */
+static enum hf_lookup look_up(struct hf_read_work *r, const struct hf_account *account,
+                              uint64_t version, struct hf_entry_place *place)
 {
-    struct hf_index_value value = {.position = account->last_position};
-    *place = (struct hf_entry_place){account->version, account->last_position};
-    if (above > account->version / HF_ENTRY_STRIDE) {
-        return true;
-    }
+    struct hf_index_value value = {0};
     enum hf_lookup lookup =
-        hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id, above * HF_ENTRY_STRIDE, &value);
-    r->view->damaged = r->view->damaged || lookup == HF_LOOKUP_ABSENT;
-    *place = (struct hf_entry_place){above * HF_ENTRY_STRIDE, value.position};
-    return lookup == HF_LOOKUP_PRESENT;
+        hf_view_lookup(r->view, HF_INDEX_ENTRY, &account->name.id, version, &value);
+    r->view->damaged =
+        r->view->damaged || (lookup == HF_LOOKUP_ABSENT && version % HF_ENTRY_STRIDE == 0);
+    if (lookup == HF_LOOKUP_PRESENT) {
+        *place = (struct hf_entry_place){version, value.position};
+    }
+    return lookup;
+}
+
+static bool is_within(const struct hf_entry_bound *bound, const struct hf_entry_place *place)
+{
+    return place->version <= bound->version && place->position <= bound->position;
+}
+
+/* Where the way down begins: at the lowest entry in the index that is above the bound, or at the newest of all. `version`: a fine
+ * one to begin with, behind which no entry of the other kind is within. All that may matter is asked for at once. */
+static bool enter(struct hf_read_work *r, const struct hf_account *account, uint64_t version,
+                  const struct hf_entry_bound *bound, struct hf_entry_place *place)
+{
+    bool known = true;
+    for (; version < account->version; version += HF_ENTRY_STRIDE_FINE) {
+        if (version <= bound->version && bound->position >= account->last_position) {
+            continue;
+        }
+        enum hf_lookup lookup = look_up(r, account, version, place);
+        known = known && lookup != HF_LOOKUP_UNKNOWN;
+        if (lookup == HF_LOOKUP_PRESENT && !is_within(bound, place)) {
+            return known;
+        }
+        if (version % HF_ENTRY_STRIDE == 0) {
+            return false;
+        }
+    }
+    *place = (struct hf_entry_place){account->version, account->last_position};
+    return known;
+}
+
+bool hf_entry_enter(struct hf_read_work *r, const struct hf_account *account, uint64_t version,
+                    struct hf_entry_place *place)
+{
+    HF_CHECK(version > 0);
+    uint64_t fine = (version + HF_ENTRY_STRIDE_FINE - 1) / HF_ENTRY_STRIDE_FINE;
+    return enter(r, account, fine * HF_ENTRY_STRIDE_FINE,
+                 &(struct hf_entry_bound){version - 1, UINT64_MAX}, place);
 }
 
 bool hf_entry_locate(struct hf_read_work *r, const struct hf_account *account,
@@ -68,7 +104,8 @@ bool hf_entry_locate(struct hf_read_work *r, const struct hf_account *account,
     if (bound->version == 0) {
         return true;
     }
-    if (!search(r, account, bound, &above) || !begin(r, account, above, place)) {
+    if (!search(r, account, bound, &above) ||
+        !enter(r, account, (above - 1) * HF_ENTRY_STRIDE + HF_ENTRY_STRIDE_FINE, bound, place)) {
         return false;
     }
     struct hf_entry_descent descent = {

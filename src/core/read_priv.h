@@ -42,6 +42,9 @@ struct hf_entry_bound {
     uint64_t position; /* UINT64_MAX: any */
 };
 
+/* The lowest entry from this version on that the index leads to, or the account's newest. false: something is needed. */
+bool hf_entry_enter(struct hf_read_work *r, const struct hf_account *account, uint64_t version,
+                    struct hf_entry_place *place);
 /* The account's newest entry within the bound. false: something is needed. */
 bool hf_entry_locate(struct hf_read_work *r, const struct hf_account *account,
                      const struct hf_entry_bound *bound, struct hf_entry_place *place);

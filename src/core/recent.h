@@ -28,7 +28,8 @@ enum hf_index_kind {
     HF_INDEX_DOCUMENT = 7,     /* document id, version -> its event */
     HF_INDEX_REVERSAL = 8,     /* reversed transfer's id -> the newest reversal */
     HF_INDEX_LEASE = 9,        /* lease name -> its newest event */
-    HF_INDEX_ENTRY = 10,   /* account id, version (each HF_ENTRY_STRIDE-th) -> the entry's event */
+    HF_INDEX_ENTRY =
+        10, /* account id, version -> the entry's event: each HF_ENTRY_STRIDE-th, and of strips finer ones */
     HF_INDEX_MESSAGE = 11, /* message id -> its event */
     HF_INDEX_LINE =
         12, /* uids of subscription and line, number in the line -> the message; flags: its bytes */
@@ -41,6 +42,9 @@ enum hf_index_kind {
 
 /* Entries between two of them are reached by the chain of previous positions. */
 #define HF_ENTRY_STRIDE 32u
+/* The commit of a strip is large, and an account often has one entry in it: of those so many are passed at most. Such a record may
+ * be missing, in runs of before there were any. */
+#define HF_ENTRY_STRIDE_FINE 8u
 
 #define HF_SAGA_STRIDE 32u /* the same of a saga's events */
 

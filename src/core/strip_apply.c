@@ -11,7 +11,7 @@
 bool hf_strip_reserve(struct hf_state *state, const struct hf_strip *strip, size_t *records,
                       size_t *dues)
 {
-    size_t entries = 2 * (size_t)strip->count / HF_ENTRY_STRIDE + strip->account_count;
+    size_t entries = 2 * (size_t)strip->count / HF_ENTRY_STRIDE + 2 * (size_t)strip->account_count;
     *records += strip->count + entries;
     if (!hf_strip_reserve_holds(state, strip, records, dues)) {
         return false;
@@ -85,10 +85,17 @@ static bool find_accounts(struct hf_applying *a, const struct hf_strip *strip)
     return true;
 }
 
-static void write_entry(struct hf_applying *a, struct hf_account *account)
+/* Is an entry's version one of those between that are in the index? `before`: the account's one before the strip. Of many in one
+ * commit one will do. */
+static bool is_fine(uint64_t version, uint64_t before)
+{
+    return version % HF_ENTRY_STRIDE_FINE == 0 && version - before <= HF_ENTRY_STRIDE_FINE;
+}
+
+static void write_entry(struct hf_applying *a, struct hf_account *account, uint64_t before)
 {
     account->version++;
-    if (account->version % HF_ENTRY_STRIDE == 0) {
+    if (account->version % HF_ENTRY_STRIDE == 0 || is_fine(account->version, before)) {
         hf_apply_index(a, HF_INDEX_ENTRY, &account->name.id, account->version, 0);
     }
 }
@@ -125,8 +132,8 @@ static bool move(struct hf_applying *a, const struct hf_strip *strip, uint32_t k
     if (!hf_strip_settles(strip, k) && !check_limits(a, from, to)) {
         return false;
     }
-    write_entry(a, from);
-    write_entry(a, to);
+    write_entry(a, from, strip->accounts[hf_strip_from(strip, k)].version);
+    write_entry(a, to, strip->accounts[hf_strip_to(strip, k)].version);
     return true;
 }
 

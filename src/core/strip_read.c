@@ -392,18 +392,21 @@ bool hf_strip_entries(const struct hf_commit *commit, const struct hf_id *id, ui
 
 /* ---- a glance ---- */
 
-/* Behind so many varints; NULL: they do not end there. */
+#define EACH_BYTE 0x0101010101010101u
+
+/* Behind so many varints, fewer than 128; NULL: they do not end there. */
 static const uint8_t *skip_varints(const uint8_t *at, const uint8_t *end, unsigned count)
 {
     while (end - at >= 8) {
-        uint64_t lasts =
-            ~hf_get_u64(at) & 0x8080808080808080u; /* a varint's last byte is below 128 */
-        while (lasts != 0) {
-            if (--count == 0) {
-                return at + __builtin_ctzll(lasts) / 8 + 1;
-            }
-            lasts &= lasts - 1;
+        /* A varint's last byte is below 128: 1 in each of these, then in each byte how many there are up to it. */
+        uint64_t lasts = (~hf_get_u64(at) & EACH_BYTE << 7) >> 7;
+        uint64_t ended = lasts * EACH_BYTE;
+        if (ended >> 56 >= count) {
+            uint64_t differs = ended ^ count * EACH_BYTE;
+            uint64_t equal = (differs - EACH_BYTE) & ~differs & EACH_BYTE << 7;
+            return at + __builtin_ctzll(equal) / 8 + 1; /* the lowest one is right */
         }
+        count -= (unsigned)(ended >> 56);
         at += 8;
     }
     for (; at < end && count > 0; at++) {
