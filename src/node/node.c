@@ -278,6 +278,7 @@ void hf_node_fail(struct hf_node *node, enum hf_node_phase phase, const struct h
                        perhaps_stored(node, request) ? HF_ERR_OUTCOME_UNKNOWN : HF_ERR_NOT_READY);
     }
     refuse_list(node, &node->ready, HF_ERR_NOT_READY);
+    refuse_list(node, &node->large, HF_ERR_NOT_READY);
     refuse_list(node, &node->later, HF_ERR_NOT_READY);
     refuse_list(node, &node->to_fetch, HF_ERR_NOT_READY);
     refuse_waits(node);
@@ -481,7 +482,7 @@ uint64_t hf_node_next_step_us(struct hf_node *node)
         next_us = hf_min_u64(next_us, hf_max_u64(monotonic_us, hf_node_next_scan_us(node)));
     }
     next_us = hf_min_u64(next_us, hf_node_next_look_us(node));
-    next_us = hf_min_u64(next_us, hf_node_next_pace_us(node, monotonic_us));
+    next_us = hf_min_u64(next_us, hf_node_next_large_us(node, monotonic_us));
     if (node->later.first != NULL) {
         next_us = hf_min_u64(next_us, node->later_deadline_us);
     }

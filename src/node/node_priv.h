@@ -128,13 +128,15 @@ struct hf_node {
     uint64_t confirmed_order;    /* owner until behind this decision */
     uint64_t read_only_until_us; /* monotonic; the disk was full; 0 = not */
     uint64_t log_bytes_since_checkpoint;
-    uint64_t paced_until_us; /* monotonic; a large command waits until then */
     uint64_t stored_position;     /* of the newest checkpoint whose run is in the index; 0 = none */
     struct hf_hash stored_hash;   /* of its canonical state */
     uint64_t stored_bytes;        /* of its file */
     uint64_t seed;                /* of hash tables */
     struct hf_node_status counts; /* what status counts, before it is published */
     struct hf_request_list ready; /* to be decided, before those in the queue */
+    struct hf_request_list large; /* large commands, behind those… */
+    uint64_t large_since_us; /* …monotonic, when the last one was decided, or the first one came… */
+    uint64_t paced_until_us;      /* …and until when they must wait; 0: they need not */
     struct hf_request_list later; /* reads of positions to come… */
     uint64_t later_deadline_us;   /* …the earliest of their deadlines, UINT64_MAX: none… */
     uint64_t later_position;      /* …and the state's position when they were looked at */
@@ -255,14 +257,14 @@ void hf_node_freeze(struct hf_node *node);
 double hf_node_checkpoint_load(const struct hf_node *node);
 
 /* pace.c */
-/* Is it one of the large commands that may have to wait for the checkpoint's worker? */
-bool hf_node_is_paced(const struct hf_request *request);
-/* Such a one was decided, beginning at began_us (monotonic). */
-void hf_node_set_pace(struct hf_node *node, uint64_t began_us);
-/* Must the next request wait? */
-bool hf_node_is_held(const struct hf_node *node, uint64_t now_us);
-/* When it may go on; UINT64_MAX: it need not wait. */
-uint64_t hf_node_next_pace_us(const struct hf_node *node, uint64_t now_us);
+/* A command of so many operations that small requests overtake it. */
+bool hf_node_is_large(const struct hf_request *request);
+/* The next one to be decided; NULL: none is there, or it must wait. */
+struct hf_request *hf_node_next_request(struct hf_node *node);
+/* It was decided, beginning at began_us (monotonic). */
+void hf_node_note_decided(struct hf_node *node, bool large, uint64_t began_us);
+/* When a large command that waits for the checkpoint's worker may go on; UINT64_MAX: none does. */
+uint64_t hf_node_next_large_us(const struct hf_node *node, uint64_t now_us);
 bool hf_node_poll_checkpoint(struct hf_node *node);
 
 /* merge.c */

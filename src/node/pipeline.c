@@ -459,32 +459,11 @@ static void decide_request(struct hf_node *node, struct hf_request *request)
     } else if (request->position_count > 0) {
         hf_node_read_frames(node, request);
     } else if (request->query_count == 0) {
-        bool paced = hf_node_is_paced(request);
+        bool large = hf_node_is_large(request);
         decide_command(node, request);
-        if (paced) {
-            hf_node_set_pace(node, begin_us);
-        }
+        hf_node_note_decided(node, large, begin_us);
     } else if (!wait_for_position(node, request) && !wait_for_saga(node, request)) {
         decide_read(node, request);
-    }
-}
-
-/* Everything submitted since the last look. */
-static void take_queue(struct hf_node *node)
-{
-    pthread_mutex_lock(&node->mutex);
-    struct hf_request_list queue = node->queue;
-    node->queue = (struct hf_request_list){0};
-    pthread_mutex_unlock(&node->mutex);
-    if (queue.first != NULL) {
-        struct hf_request_list all = node->ready;
-        if (all.first == NULL) {
-            node->ready = queue;
-        } else {
-            all.last->next = queue.first;
-            all.last = queue.last;
-            node->ready = all;
-        }
     }
 }
 
@@ -548,30 +527,18 @@ static bool wake_some(struct hf_node *node)
     return did;
 }
 
-/* Must the next request wait for the checkpoint's worker? */
-static bool holds(const struct hf_node *node)
-{
-    return node->paced_until_us != 0 &&
-           hf_node_is_held(node, node->outside->monotonic_us(node->outside));
-}
-
 bool hf_node_decide_some(struct hf_node *node)
 {
+    struct hf_request *request;
     bool did = wake_some(node);
-    if (node->ready.first == NULL) {
-        take_queue(node);
-    }
-    while (node->ready.first != NULL && hf_node_has_room(node) && !holds(node)) {
-        decide_request(node, hf_list_pop(&node->ready));
+    while (hf_node_has_room(node) && (request = hf_node_next_request(node)) != NULL) {
+        decide_request(node, request);
         did = true;
         if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
             return true;
         }
         if (hf_waits_are_stirred(&node->waits)) {
             (void)wake_some(node); /* before those that come later */
-        }
-        if (node->ready.first == NULL) {
-            take_queue(node);
         }
     }
     return look_again_later(node) || did;
