@@ -25,6 +25,7 @@ struct hf_batch {
     struct hf_buffer body;   /* frames */
     uint64_t first_position; /* of the first commit */
     uint32_t commit_count;
+    size_t full_bytes;          /* of the body when it was full; 0: it is not */
     struct hf_hash hash_before; /* of the chain */
     struct hf_hash hash_after;
     uint64_t
@@ -207,6 +208,7 @@ void hf_node_tell_memory(const struct hf_node *node, struct hf_memory *told);
 void hf_node_ask_for_records(struct hf_node *node, struct hf_request *request, bool complete);
 /* May another commit be decided before the log has taken those that there are? */
 bool hf_node_has_room(const struct hf_node *node);
+bool hf_node_has_small_room(const struct hf_node *node); /* for a small request */
 /* The same for what nobody waits for: timers, scans. Each batch has a part for them, so that callers wait for no more. */
 bool hf_node_has_own_room(const struct hf_node *node);
 bool hf_node_decide_some(struct hf_node *node);

@@ -8,6 +8,7 @@
 
 #define FETCH_ROUNDS_MAX   64u      /* a command that needs more is not going to end */
 #define READ_ONLY_RETRY_US 1000000u /* how long a full disk is left alone */
+#define SMALL_BYTES        65536u   /* small requests add so much to a batch that is full */
 #define OWN_BYTES_MIN      4096u    /* timers and scans add so much to a batch */
 #define OWN_BYTES_US                                                                               \
     8u /* and this for each us that the last sync took: a slow disk has few batches a second */
@@ -20,6 +21,15 @@ bool hf_node_has_room(const struct hf_node *node)
            node->building.body.size_bytes < node->limits.batch_bytes_max &&
            node->building.body.size_bytes + node->flight.body.size_bytes <
                node->limits.run_ahead_bytes_max;
+}
+
+/* A large commit may have filled the batch: what is small still goes with it, instead of waiting for the next one. */
+bool hf_node_has_small_room(const struct hf_node *node)
+{
+    const struct hf_batch *batch = &node->building;
+    return hf_node_has_room(node) ||
+           (batch->full_bytes > 0 && batch->commit_count < node->limits.batch_commits_max &&
+            batch->body.size_bytes < batch->full_bytes + SMALL_BYTES);
 }
 
 bool hf_node_has_own_room(const struct hf_node *node)
@@ -180,6 +190,9 @@ static struct hf_shared_bytes *record(struct hf_node *node, bool asked)
         hf_log_chain(&node->hash, frame->data + HF_COMMIT_FRAME_BYTES, hf_get_u32(frame->data));
     batch->hash_after = node->hash;
     batch->commit_count++;
+    if (batch->full_bytes == 0 && batch->body.size_bytes >= node->limits.batch_bytes_max) {
+        batch->full_bytes = batch->body.size_bytes;
+    }
     node->log_bytes_since_checkpoint += frame->size_bytes;
     return frame;
 }
@@ -531,7 +544,7 @@ bool hf_node_decide_some(struct hf_node *node)
 {
     struct hf_request *request;
     bool did = wake_some(node);
-    while (hf_node_has_room(node) && (request = hf_node_next_request(node)) != NULL) {
+    while (hf_node_has_small_room(node) && (request = hf_node_next_request(node)) != NULL) {
         decide_request(node, request);
         did = true;
         if (node->phase != HF_NODE_LEADING && node->phase != HF_NODE_STOPPING) {
@@ -568,6 +581,7 @@ void hf_node_clear_batch(struct hf_batch *batch)
 {
     hf_buffer_clear(&batch->body);
     batch->commit_count = 0;
+    batch->full_bytes = 0;
     batch->outward = 0;
 }
 

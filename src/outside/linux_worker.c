@@ -10,11 +10,14 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+
+#define BACKGROUND_NICE 5
 
 /* Of this thread: it runs a job, in which a ring is only noted; it steps in the owner's place. */
 static _Thread_local bool in_job;
@@ -71,9 +74,19 @@ static void ring_late(struct worker *worker)
     }
 }
 
+/* Checkpoints and merges take what callers leave of the processors; that they are not left behind is up to the node. */
+static void set_priority(const struct worker *worker)
+{
+    if (worker == &worker->outside->workers[HF_WORKER_CHECKPOINT] ||
+        worker == &worker->outside->workers[HF_WORKER_MERGE]) {
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE); /* of the thread: Linux */
+    }
+}
+
 static void *work(void *context)
 {
     struct worker *worker = context;
+    set_priority(worker);
     lock(worker);
     for (;;) {
         while (worker->lent || (worker->first == NULL && !worker->stop)) {
