@@ -328,6 +328,7 @@ enum hf_err hf_serve_make(struct serve *serve, struct hf_error *error)
         !choose_memory(serve, error)) {
         return HF_ERR_INVALID_REQUEST;
     }
+    hf_outside_linux_return_large();
     if (serve->memory_max != 0 && serve->memory_max < LITTLE_MEMORY_BYTES) {
         hf_outside_linux_save_memory();
     }

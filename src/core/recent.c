@@ -147,7 +147,11 @@ void hf_recent_freeze(struct hf_recent *recent, uint64_t position)
 void hf_recent_drop_frozen(struct hf_recent *recent)
 {
     HF_CHECK(recent->has_frozen);
-    hf_index_table_clear(&recent->frozen); /* its memory is the next one's */
+    if (recent->current.count < recent->frozen.count / 8) {
+        hf_index_table_release(&recent->frozen); /* it is not needed soon */
+    } else {
+        hf_index_table_clear(&recent->frozen); /* its memory is the next one's */
+    }
     recent->has_frozen = false;
     recent->covered_position = recent->frozen_position;
 }

@@ -37,6 +37,7 @@ static enum hf_err load_from(struct storing *s)
 
 #define LOG_BYTES_PER_STORED_BYTE 4u /* a stored byte costs about as much as a replayed one */
 #define STORED_BYTES_PER_RECORD   32u
+#define QUIET_PART                8u
 #define LOOK_AHEAD                16u /* records that are asked for early: they lie in the order of the log */
 
 static enum hf_err add_sorted(struct storing *s, struct hf_run_writer *writer)
@@ -181,12 +182,19 @@ static enum hf_err store(struct storing *s)
     return err;
 }
 
-/* What the job's state had. Without a limit that is left to the allocator. */
-static void give_back(const struct hf_node *node)
+/* Has hardly anything been recorded meanwhile? Then the next one is far off. */
+static bool is_quiet(const struct hf_node *node, const struct hf_checkpoint_job *job)
+{
+    uint64_t since = hf_tail_head(node->tail).position - job->position;
+    return since < (job->position - job->from_position) / QUIET_PART;
+}
+
+/* What the job's state had. If there is room, and the next one comes soon, that is left to the allocator. */
+static void give_back(const struct hf_node *node, const struct hf_checkpoint_job *job)
 {
     const struct hf_memory_options *memory = &node->memory.options;
     if (memory->trim != NULL && memory->resident != NULL &&
-        memory->resident() > memory->max_bytes / 4) {
+        (memory->resident() > memory->max_bytes / 4 || is_quiet(node, job))) {
         memory->trim();
     }
 }
@@ -212,7 +220,7 @@ static void run(struct hf_job *hf_job)
     hf_state_release(&storing.state);
     hf_alloc_count_also(NULL);
     atomic_store_explicit(&node->memory.job_bytes, 0, memory_order_relaxed);
-    give_back(node);
+    give_back(node, job);
     atomic_store_explicit(&job->done, true, memory_order_release);
     node->outside->ring(node->outside);
 }

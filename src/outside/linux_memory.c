@@ -12,6 +12,7 @@
 
 #define SAVING_ARENAS    2
 #define SAVING_BYTES     (512 << 10)
+#define LARGE_BYTES      (4 << 20)
 #define CGROUP_DEPTH_MAX 32u
 #define DISK_BLOCK_BYTES 512u /* of st_blocks */
 
@@ -43,6 +44,12 @@ uint64_t hf_outside_linux_resident(void)
 void hf_outside_linux_trim(void)
 {
     (void)malloc_trim(0);
+}
+
+/* Left to itself the allocator puts blocks of up to 32 MiB where it can't give them back behind smaller ones. */
+void hf_outside_linux_return_large(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 }
 
 /* Left to itself the allocator keeps up to 64 MiB of freed memory in each of eight arenas a processor. */

@@ -133,6 +133,8 @@ uint64_t hf_outside_linux_resident(void);
 uint64_t hf_outside_linux_memory_max(void);
 /* Gives freed memory back to the kernel: takes milliseconds if there is much. */
 void hf_outside_linux_trim(void);
+/* From now on large blocks (4 MiB) go back to the kernel as soon as they are freed. Before threads are begun. */
+void hf_outside_linux_return_large(void);
 /* From now on the allocator keeps little of what is freed: for a process that may have little. Before threads are begun. */
 void hf_outside_linux_save_memory(void);
 /* The directory's files with what they take on the disk (not those of directories in it). */
