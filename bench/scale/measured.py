@@ -234,6 +234,20 @@ class Server:
                     return int(row.split()[1]) * 1024
         return fail(f"no {name} of the server: it has ended")
 
+    def settle(self, seconds_max=300):
+        """Waits until nothing is left to be done in the background (checkpoints, merges): 1.5 s with hardly any processor time.
+        Returns how many seconds that took."""
+        def ticks():
+            with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as stat:
+                return sum(int(word) for word in stat.read().rsplit(")", 1)[1].split()[11:13])
+        started, quiet, before = time.monotonic(), 0, ticks()
+        while quiet < 3 and time.monotonic() - started < seconds_max:
+            time.sleep(0.5)
+            now = ticks()
+            quiet = quiet + 1 if now - before <= 2 else 0
+            before = now
+        return time.monotonic() - started
+
     def bench(self, *words):
         """`holdfast bench` on it: what it tells."""
         process = self.bench_start(*words)

@@ -4,7 +4,7 @@
     bench/scale/scale_bench.py [--transfers 100000000] [--accounts 1000000] [--memory 6GiB] [--directory DIR] [--json]
 
 `serve` as it is by default. In turn: RAM of an account (the server after a restart with all accounts, less an empty one);
-the load (`holdfast bench --workload=bulk`), its rate in each tenth; look-ups by id, pages of entries, balances at a time,
+the load (`holdfast bench --workload=bulk`), its rate in each tenth; when its merges are done, look-ups by id, pages of entries, balances at a time,
 version and position, one by one over a kept loopback connection; single transfers at a steady rate beside a bulk load and
 its checkpoints, and the raw disk's fdatasync at the same time; kill -9 under load and restart, several times; a clean stop
 and restart; the disk's bytes; `holdfast verify`. The page cache of the server counts in the cgroup. Totals are compared after
@@ -99,6 +99,7 @@ class Scale:
         self.bulk(f"--transfers={BATCH}")
         self.server.stop()
         self.server.start()
+        self.server.settle()
         whole = self.server.status_bytes("VmRSS")
         each = (whole - empty) / self.options.accounts
         self.line("RAM an account", each, "bytes", at_most=320,
@@ -159,6 +160,7 @@ class Scale:
 
     def reads(self):
         options = self.options
+        self.details["seconds until the load's merges were done"] = self.server.settle()
         status = self.server.get("/v1/status")
         hot = self.server.get(f"/v1/accounts/{account_name(HOT)}")
         self.versions = {HOT: int(hot["version"])}
