@@ -124,8 +124,11 @@ static void fetch(struct core_rig *rig, struct hf_records *records)
     rig->needs++;
     records->as_of = rig->state.position;
     for (size_t i = 0; i < needs->key_count; i++) {
-        const struct hf_index_value *value = hf_index_table_get(&rig->index, &needs->keys[i]);
-        HF_CHECK(hf_records_add_answer(records, &needs->keys[i], value));
+        const struct hf_index_key *key = &needs->keys[i];
+        bool left_out =
+            rig->coarse && key->kind == HF_INDEX_ENTRY && key->sub % HF_ENTRY_STRIDE != 0;
+        const struct hf_index_value *value = left_out ? NULL : hf_index_table_get(&rig->index, key);
+        HF_CHECK(hf_records_add_answer(records, key, value));
     }
     for (size_t i = 0; i < needs->position_count; i++) {
         uint64_t position = needs->positions[i];

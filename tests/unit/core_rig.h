@@ -27,6 +27,7 @@ struct core_rig {
     struct hf_shared_bytes **frames; /* by position - 1; owned */
     uint64_t key_retention_us;
     uint64_t needs; /* decisions that asked for cold records */
+    bool coarse;    /* the index has of entries each HF_ENTRY_STRIDE-th alone, as it once was */
     bool faults;    /* every allocation of a reservation or reload fails in turn before */
 };
 

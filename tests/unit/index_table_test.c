@@ -170,6 +170,44 @@ static void is_cleared_without_end(void **state)
     hf_index_table_release(&table);
 }
 
+/* Ids in any order, also the lowest and highest there are: what is above all others is known to be new, of each kind. */
+static void knows_what_is_above(void **state)
+{
+    (void)state;
+    struct hf_index_table table;
+    hf_index_table_init(&table, 3);
+    for (int round = 0; round < 2; round++) {
+        struct hf_index_key keys[5] = {
+            {.kind = 1}, {.kind = 1}, {.kind = 1}, {.kind = 1}, {.kind = 2}};
+        keys[0].id.bytes[15] = 7;
+        keys[2].id.bytes[0] = 0x80;
+        memset(keys[3].id.bytes, 0xff, sizeof(keys[3].id.bytes));
+        const struct hf_index_value value = {.position = 5};
+        static const size_t order[] = {2, 0, 1, 3};
+        for (size_t i = 0; i < 4; i++) {
+            assert_null(hf_index_table_get(&table, &keys[order[i]]));
+            bool above = hf_index_table_is_above(&table, &keys[order[i]]);
+            assert_int_equal(above, order[i] == 2 || order[i] == 3);
+            assert_true(hf_index_table_reserve(&table, 1));
+            hf_index_table_put(&table, &keys[order[i]], &value);
+            for (size_t j = 0; j <= i; j++) {
+                assert_false(hf_index_table_is_above(&table, &keys[order[j]]));
+                assert_non_null(hf_index_table_get(&table, &keys[order[j]]));
+            }
+        }
+        assert_true(hf_index_table_is_above(&table, &keys[4])); /* of another kind */
+        struct hf_index_key other = keys[3];
+        other.sub = 1; /* the same id, another key: not above */
+        assert_false(hf_index_table_is_above(&table, &other));
+        assert_null(hf_index_table_get(&table, &other));
+        other.kind = HF_INDEX_TOPS; /* beyond the kinds that have a top */
+        assert_false(hf_index_table_is_above(&table, &other));
+        hf_index_table_clear(&table);
+        assert_true(hf_index_table_is_above(&table, &keys[3]));
+    }
+    hf_index_table_release(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +216,7 @@ int main(void)
         cmocka_unit_test(gives_back_what_was_hardly_used),
         cmocka_unit_test(finds_what_has_not_moved_yet),
         cmocka_unit_test(is_cleared_without_end),
+        cmocka_unit_test(knows_what_is_above),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "unit/node_rig.h"
 #include "unit/support.h"
@@ -28,6 +29,7 @@ struct rig {
     uint64_t times[COMMITS_MAX];              /* …its time */
     size_t commit_count;
     uint64_t random;
+    uint64_t sent; /* packed transfers */
 };
 
 /* A read of several balances. */
@@ -67,6 +69,11 @@ static void render(struct hf_request *request, size_t index, const struct hf_rea
 static void done(struct hf_request *request)
 {
     HF_CONTAINER_OF(request, struct asked, request)->done = true;
+}
+
+static void asked_done(struct hf_request *request)
+{
+    HF_CONTAINER_OF(request, struct node_asked, request)->done = true;
 }
 
 static void ask(struct rig *rig, struct asked *asked, size_t count)
@@ -117,6 +124,43 @@ static void pay(struct rig *rig)
     }
     (void)snprintf(text + used, sizeof(text) - used, "]}");
     node_rig_commit(&rig->node, text);
+    learn(rig);
+}
+
+/* The same as one packed request: a strip. */
+static void pay_packed(struct rig *rig)
+{
+    static struct hf_packed_transfer plain[60];
+    struct node_asked asked = {.request = {.done = asked_done}};
+    struct hf_outcome outcomes[60];
+    struct hf_malformed malformed;
+    struct hf_asset asset;
+    unsigned count = below(rig, 10) == 0 ? 1 + (unsigned)below(rig, 60) : 1;
+    struct hf_name to = name_of(names[below(rig, 20) == 0 ? 2 : below(rig, 2)]);
+    assert_true(hf_asset_parse(HF_STR("USD/2"), &asset));
+    hf_command_init(&asked.command, HF_COMMAND_EACH);
+    assert_true(hf_command_set_principal(&asked.command, HF_STR("local"), &malformed));
+    for (unsigned i = 0; i < count; i++) {
+        plain[i] = (struct hf_packed_transfer){.type = HF_OP_TRANSFER,
+                                               .from = name_of("w").id,
+                                               .to = to.id,
+                                               .amount = 1 + below(rig, 9)};
+        hf_put_u64(plain[i].id.bytes, 1);
+        hf_put_u64(plain[i].id.bytes + 8, ++rig->sent);
+        hf_asset_hash(&asset, plain[i].asset_hash);
+    }
+    asked.command.plain = plain;
+    asked.command.op_count = count;
+    assert_true(hf_command_finish(&asked.command, &malformed));
+    asked.request.command = &asked.command;
+    asked.request.outcomes = outcomes;
+    assert_int_equal(hf_node_submit(rig->node.node, &asked.request), HF_ERR_OK);
+    node_rig_drive_until(&rig->node, &asked.done);
+    assert_int_equal(asked.request.answer.code, HF_ERR_OK);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(outcomes[i].code, HF_ERR_OK);
+    }
+    node_asked_release(&asked);
     learn(rig);
 }
 
@@ -246,7 +290,7 @@ static void history(uint64_t recent_bytes_max, uint64_t seed)
     learn(rig);
     for (unsigned part = 0; part < 8; part++) {
         for (unsigned i = 0; i < 150; i++) {
-            pay(rig);
+            (part % 4 < 2 ? pay : pay_packed)(rig);
         }
         check(rig, 4);
         if (part % 2 == 1) {
