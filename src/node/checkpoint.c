@@ -36,7 +36,7 @@ static enum hf_err load_from(struct storing *s)
 }
 
 #define LOG_BYTES_PER_STORED_BYTE 4u /* a stored byte costs about as much as a replayed one */
-#define STORED_BYTES_PER_RECORD   32u
+#define STORED_BYTES_PER_RECORD   20u
 #define QUIET_PART                8u
 #define LOOK_AHEAD                16u /* records that are asked for early: they lie in the order of the log */
 
