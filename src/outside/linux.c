@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,10 +22,16 @@
 #define FILE_MODE           0600
 #define DIRECTORY_MODE      0700
 
+#define COLD_BYTES_MIN (64u << 10) /* a read of fewer goes through the page cache in any case */
+#define COLD_FD_NONE   (-1)        /* not opened yet */
+#define COLD_FD_NEVER  (-2)        /* it can't be */
+
 struct hf_file {
-    int fd;      /* open descriptor, close-on-exec */
+    int fd; /* open descriptor, close-on-exec */
+    int cold_fd; /* the same file with O_DIRECT, for large reads of what is not in the page cache; or COLD_FD_… */
     bool direct; /* opened with O_DIRECT */
-    char name[]; /* for error texts */
+    bool random; /* HF_OPEN_READ_RANDOM */
+    char name[]; /* for error texts, and to open it again */
 };
 
 enum hf_err hf_linux_fail(struct hf_error *error, int number, const char *what, const char *path)
@@ -235,6 +242,8 @@ static enum hf_err open_file(struct hf_outside *o, const char *path, enum hf_ope
         return hf_linux_fail(error, ENOMEM, "open", path);
     }
     opened->fd = open_mode(path, mode, &opened->direct);
+    opened->cold_fd = COLD_FD_NONE;
+    opened->random = mode == HF_OPEN_READ_RANDOM;
     if (opened->fd < 0) {
         int number = errno;
         hf_free(opened);
@@ -251,6 +260,9 @@ static void close_file(struct hf_outside *o, struct hf_file *file)
     if (file != NULL) {
         (void)close(
             file->fd); /* Linux frees the descriptor even on an error; syncs were explicit */
+        if (file->cold_fd >= 0) {
+            (void)close(file->cold_fd);
+        }
         hf_free(file);
     }
 }
@@ -326,6 +338,29 @@ static int read_bounced(int fd, uint64_t offset, uint8_t *data, size_t size_byte
     return number;
 }
 
+/* A large piece of a file that is read here and there: out of the page cache if all of it is there, else past it. Old commits that
+ * are looked at once must not push out what is looked at often, nor wait until the kernel has found pages to throw away.
+ * Returns an errno. */
+static int read_cold(struct hf_file *file, uint64_t offset, uint8_t *data, size_t size_bytes,
+                     size_t *read_bytes)
+{
+    struct iovec to = {.iov_base = data, .iov_len = size_bytes};
+    ssize_t got = preadv2(file->fd, &to, 1, (off_t)offset, RWF_NOWAIT);
+    if (got == (ssize_t)size_bytes) {
+        *read_bytes = size_bytes;
+        return 0;
+    }
+    if (file->cold_fd == COLD_FD_NONE) {
+        file->cold_fd = open_retry(file->name, O_RDONLY | O_DIRECT);
+        file->cold_fd = file->cold_fd < 0 ? COLD_FD_NEVER : file->cold_fd;
+    }
+    if (file->cold_fd >= 0 &&
+        read_whole(file->cold_fd, offset, data, size_bytes, read_bytes) == 0) {
+        return 0;
+    }
+    return read_whole(file->fd, offset, data, size_bytes, read_bytes);
+}
+
 static enum hf_err read_file(struct hf_outside *o, struct hf_file *file, uint64_t offset,
                              void *data, size_t size_bytes, size_t *read_bytes,
                              struct hf_error *error)
@@ -334,9 +369,14 @@ static enum hf_err read_file(struct hf_outside *o, struct hf_file *file, uint64_
     HF_CHECK(offset <= INT64_MAX - size_bytes);
     bool aligned = offset % DIRECT_ALIGN_BYTES == 0 && size_bytes % DIRECT_ALIGN_BYTES == 0 &&
                    (uintptr_t)data % DIRECT_ALIGN_BYTES == 0;
-    int number = file->direct && !aligned
-                     ? read_bounced(file->fd, offset, data, size_bytes, read_bytes)
-                     : read_whole(file->fd, offset, data, size_bytes, read_bytes);
+    int number;
+    if (file->direct && !aligned) {
+        number = read_bounced(file->fd, offset, data, size_bytes, read_bytes);
+    } else if (file->random && aligned && size_bytes >= COLD_BYTES_MIN) {
+        number = read_cold(file, offset, data, size_bytes, read_bytes);
+    } else {
+        number = read_whole(file->fd, offset, data, size_bytes, read_bytes);
+    }
     if (number != 0) {
         *read_bytes = 0;
         return hf_linux_fail(error, number, "read", file->name);

@@ -27,7 +27,8 @@ struct hf_outside; /* below */
 
 enum hf_open_mode {
     HF_OPEN_READ,        /* must exist; read only */
-    HF_OPEN_READ_RANDOM, /* the same; what is asked for is read, and nothing ahead of it */
+    HF_OPEN_READ_RANDOM, /* the same; what is asked for is read, and nothing ahead of it; large aligned pieces that are not in the
+                            page cache come from the device past it */
     HF_OPEN_READ_WRITE,  /* must exist */
     HF_OPEN_CREATE_NEW,  /* must not exist; read and write */
     HF_OPEN_READ_DIRECT, /* must exist; reads come from the device, past the page cache (O_DIRECT where

@@ -95,6 +95,53 @@ static void files_keep_what_was_written(void **state)
     o->close(o, NULL);
 }
 
+static void drop_pages(const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    (void)close(fd);
+}
+
+/* Large pieces here and there: of what is in the page cache and of what is not, also across the end. */
+static void large_pieces_are_read_at_random(void **state)
+{
+    (void)state;
+    enum { PAGE = 4096, FILE_BYTES = 75 * PAGE + 100, MOST = 128 * PAGE };
+    struct hf_error error = {0};
+    struct hf_file *file;
+    uint8_t *data = malloc(FILE_BYTES);
+    uint8_t *memory = aligned_alloc(PAGE, MOST);
+    assert_true(data != NULL && memory != NULL);
+    for (size_t i = 0; i < FILE_BYTES; i++) {
+        data[i] = (uint8_t)(i * 7 + i / PAGE);
+    }
+    assert_int_equal(o->open(o, path_of("large"), HF_OPEN_CREATE_NEW, &file, &error), HF_ERR_OK);
+    assert_int_equal(o->write(o, file, 0, data, FILE_BYTES, &error), HF_ERR_OK);
+    assert_int_equal(o->sync(o, file, &error), HF_ERR_OK);
+    o->close(o, file);
+    for (int round = 0; round < 4; round++) {
+        if (round % 2 == 0) {
+            drop_pages(path_of("large"));
+        }
+        assert_int_equal(o->open(o, path_of("large"), HF_OPEN_READ_RANDOM, &file, &error),
+                         HF_ERR_OK);
+        for (size_t at = 0; at < FILE_BYTES; at += 11 * PAGE) {
+            for (size_t size = 8 * PAGE; size <= MOST; size *= 4) {
+                size_t there = FILE_BYTES - at < size ? FILE_BYTES - at : size;
+                size_t got;
+                memset(memory, 0, MOST);
+                assert_int_equal(o->read(o, file, at, memory, size, &got, &error), HF_ERR_OK);
+                assert_int_equal(got, there);
+                assert_memory_equal(memory, data + at, there);
+            }
+        }
+        o->close(o, file);
+    }
+    free(memory);
+    free(data);
+}
+
 static void full_disk_is_no_space(void **state)
 {
     (void)state;
@@ -412,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(files_keep_what_was_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_pieces_are_read_at_random, setup, teardown),
         cmocka_unit_test_setup_teardown(full_disk_is_no_space, setup, teardown),
         cmocka_unit_test_setup_teardown(directories_list_in_byte_order, setup, teardown),
         cmocka_unit_test_setup_teardown(locks_exclude_within_a_process, setup, teardown),
