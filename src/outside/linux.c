@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +22,8 @@
 #define FILE_MODE           0600
 #define DIRECTORY_MODE      0700
 
+#define CACHESTAT_CALL                                                                             \
+    451 /* the same on every architecture; Debian 12's headers have no name for it */
 #define COLD_BYTES_MIN (64u << 10) /* a read of fewer goes through the page cache in any case */
 #define COLD_FD_NONE   (-1)        /* not opened yet */
 #define COLD_FD_NEVER  (-2)        /* it can't be */
@@ -338,17 +340,28 @@ static int read_bounced(int fd, uint64_t offset, uint8_t *data, size_t size_byte
     return number;
 }
 
+/* Is all of it in the page cache? true also if the kernel (before 6.5) can't tell. A read that must not wait (RWF_NOWAIT) is no way
+ * to ask: it begins to read what is not there. */
+static bool is_cached(int fd, uint64_t offset, size_t size_bytes)
+{
+    struct {
+        uint64_t offset, bytes;
+    } range = {offset, size_bytes};
+    struct {
+        uint64_t cached, dirty, written, evicted, recently_evicted; /* pages */
+    } pages = {0};
+    return syscall(CACHESTAT_CALL, fd, &range, &pages, 0) != 0 ||
+           pages.cached * DIRECT_ALIGN_BYTES >= size_bytes;
+}
+
 /* A large piece of a file that is read here and there: out of the page cache if all of it is there, else past it. Old commits that
  * are looked at once must not push out what is looked at often, nor wait until the kernel has found pages to throw away.
  * Returns an errno. */
 static int read_cold(struct hf_file *file, uint64_t offset, uint8_t *data, size_t size_bytes,
                      size_t *read_bytes)
 {
-    struct iovec to = {.iov_base = data, .iov_len = size_bytes};
-    ssize_t got = preadv2(file->fd, &to, 1, (off_t)offset, RWF_NOWAIT);
-    if (got == (ssize_t)size_bytes) {
-        *read_bytes = size_bytes;
-        return 0;
+    if (is_cached(file->fd, offset, size_bytes)) {
+        return read_whole(file->fd, offset, data, size_bytes, read_bytes);
     }
     if (file->cold_fd == COLD_FD_NONE) {
         file->cold_fd = open_retry(file->name, O_RDONLY | O_DIRECT);

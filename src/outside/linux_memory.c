@@ -13,6 +13,7 @@
 #define SAVING_ARENAS    2
 #define SAVING_BYTES     (512 << 10)
 #define LARGE_BYTES      (4 << 20)
+#define KEPT_BYTES       (4 << 20) /* of freed memory, in each arena */
 #define CGROUP_DEPTH_MAX 32u
 #define DISK_BLOCK_BYTES 512u /* of st_blocks */
 
@@ -46,10 +47,12 @@ void hf_outside_linux_trim(void)
     (void)malloc_trim(0);
 }
 
-/* Left to itself the allocator puts blocks of up to 32 MiB where it can't give them back behind smaller ones. */
+/* Left to itself the allocator puts blocks of up to 32 MiB where it can't give them back behind smaller ones. What is smaller stays
+ * with it: at the limit of a memory cgroup each page that is taken anew waits until another one is thrown away. */
 void hf_outside_linux_return_large(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 }
 
 /* Left to itself the allocator keeps up to 64 MiB of freed memory in each of eight arenas a processor. */
