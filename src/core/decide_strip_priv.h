@@ -26,7 +26,7 @@ struct strip_draft {
     uint32_t count;
     uint16_t *slots; /* numbers of records by their id, and 1; 0: free */
     uint32_t slot_count;
-    uint32_t slotted; /* so many records, from the first, have theirs */
+    uint32_t slotted;          /* so many records, from the first, have theirs */
     struct hf_account **pairs; /* from and to of each record, found ahead; NULL: there is none */
     struct hf_hold **holds; /* of each record that settles one, likewise; NULL: none that is open */
     struct strip_cell *cells;           /* strip.account_count of them */

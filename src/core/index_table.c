@@ -100,7 +100,7 @@ bool hf_index_table_reserve(struct hf_index_table *table, size_t more)
 
 static void raise_top(struct hf_index_table *table, const struct hf_index_key *key)
 {
-    table->tops[key->kind] = hf_id_number(&key->id);
+    table->tops[key->kind] = key->id;
     table->topped |= 1u << key->kind;
 }
 

@@ -36,9 +36,9 @@ struct hf_index_table {
     size_t room;                                       /* records that the chunks have room for */
     struct hf_index_slot *chunks[HF_INDEX_CHUNKS_MAX]; /* owned; NULL behind the last one */
     uint64_t seed;                                     /* of the hash */
-    hf_u128 tops[HF_INDEX_TOPS]; /* by kind: the highest id, big-endian; if it is one of… */
-    uint32_t topped;             /* …these kinds: bit 0 for kind 0, … */
-    bool listed;                 /* no places */
+    struct hf_id tops[HF_INDEX_TOPS]; /* by kind: the highest id; if it is one of… */
+    uint32_t topped;                  /* …these kinds: bit 0 for kind 0, … */
+    bool listed;                      /* no places */
 };
 
 void hf_index_table_init(struct hf_index_table *table, uint64_t seed);
@@ -57,8 +57,9 @@ const struct hf_index_value *hf_index_table_get(const struct hf_index_table *tab
 static inline bool hf_index_table_is_above(const struct hf_index_table *table,
                                            const struct hf_index_key *key)
 {
-    return key->kind < HF_INDEX_TOPS && ((table->topped >> key->kind & 1) == 0 ||
-                                         hf_id_number(&key->id) > table->tops[key->kind]);
+    return key->kind < HF_INDEX_TOPS &&
+           ((table->topped >> key->kind & 1) == 0 ||
+            hf_id_number(&key->id) > hf_id_number(&table->tops[key->kind]));
 }
 
 /* A key's hash is the same in all tables of one seed. */

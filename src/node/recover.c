@@ -3,7 +3,8 @@
 #include "base/check.h"
 #include "node/node_priv.h"
 
-#define REPLAYED_PART 8u /* a checkpoint is made at once if so much of what one is due for was replayed */
+#define REPLAYED_PART                                                                              \
+    8u /* a checkpoint is made at once if so much of what one is due for was replayed */
 
 /* Progress of a replay. */
 struct recovering {
@@ -108,8 +109,8 @@ static enum hf_err load(struct hf_node *node, struct recovering *recovering, str
     /* What was replayed need not be the next time, whatever ends this one; and its records leave memory. */
     node->checkpoint.wanted =
         node->checkpoint.wanted ||
-        (node->checkpoints && node->state.recent.current.count >=
-                                  node->limits.checkpoint_every_records / REPLAYED_PART);
+        (node->checkpoints &&
+         node->state.recent.current.count >= node->limits.checkpoint_every_records / REPLAYED_PART);
     if (node->index != NULL && hf_index_record_count(node->index) > 0) {
         atomic_store_explicit(&node->prefetch, true, memory_order_release);
     }
