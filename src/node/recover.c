@@ -106,11 +106,6 @@ static enum hf_err load(struct hf_node *node, struct recovering *recovering, str
     node->hash = replay.hash;
     /* Stored, but its record was not, or was lost with the state that ran ahead. */
     node->record_checkpoint = node->stored_position > node->state.checkpoint_position;
-    /* What was replayed need not be the next time, whatever ends this one; and its records leave memory. */
-    node->checkpoint.wanted =
-        node->checkpoint.wanted ||
-        (node->checkpoints &&
-         node->state.recent.current.count >= node->limits.checkpoint_every_records / REPLAYED_PART);
     if (node->index != NULL && hf_index_record_count(node->index) > 0) {
         atomic_store_explicit(&node->prefetch, true, memory_order_release);
     }
@@ -174,6 +169,10 @@ enum hf_err hf_node_start(struct hf_node *node, bool wait,
                                                     .seq = node->durable.seq});
     hf_node_set_phase(node, HF_NODE_LEADING);
     node->merge.wanted = node->checkpoints;
+    /* What was replayed need not be the next time, whatever ends this one; and its records leave memory. */
+    node->checkpoint.wanted =
+        node->checkpoints &&
+        node->state.recent.current.count >= node->limits.checkpoint_every_records / REPLAYED_PART;
     hf_node_record_pending(node);
     if (node->state.epoch != node->epoch) {
         err = hf_error_set(error, HF_ERR_NO_MEMORY, "recover %s: out of memory", node->directory);

@@ -1,4 +1,4 @@
-/* Which request a node decides next: small ones before large commands. */
+/* Which request a node decides next: small ones before large commands; and what a start that replayed much does at once. */
 #include <stdio.h>
 
 #include "unit/node_rig.h"
@@ -86,11 +86,48 @@ static void a_stop_answers_all(void **state)
     node_rig_end(&rig);
 }
 
+static uint64_t checkpoint_of(struct node_rig *rig)
+{
+    struct hf_node_status status;
+    hf_node_status(rig->node, &status);
+    return status.checkpoint_position;
+}
+
+/* A start that has replayed an eighth of a checkpoint's records makes one; one that has replayed fewer does not. */
+static void a_start_that_replayed_much_stores(void **state)
+{
+    (void)state;
+    for (uint64_t every = LARGE; every <= LARGE * 16; every *= 16) {
+        struct node_rig rig;
+        struct node_asked large;
+        node_rig_init(&rig, 3);
+        rig.limits.checkpoint_every_records =
+            every * 4; /* LARGE: an eighth of 4 x LARGE and more */
+        node_rig_make(&rig);
+        node_rig_start(&rig);
+        ask_large(&rig, &large, 0);
+        uint64_t position = finish(&rig, &large);
+        node_rig_drive(&rig, 1000000);
+        assert_int_equal(checkpoint_of(&rig), 0);
+        node_rig_stop(&rig);
+        node_rig_make(&rig);
+        node_rig_start(&rig);
+        node_rig_drive(&rig, 1000000);
+        if (every == LARGE) {
+            assert_true(checkpoint_of(&rig) > position);
+        } else {
+            assert_int_equal(checkpoint_of(&rig), 0);
+        }
+        node_rig_end(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_ones_overtake),
         cmocka_unit_test(a_stop_answers_all),
+        cmocka_unit_test(a_start_that_replayed_much_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
